@@ -1,0 +1,278 @@
+//! Applies entries: each command in turn, then one delivery for each queue that was touched.
+
+mod queues;
+mod settle;
+
+use warren_machine::{Applied, Entry};
+use warren_types::{ConsumerId, DecodeError, Location, LogIndex, QueueId, SessionId};
+
+use crate::entry::{CommandRef, EntryRef, FragmentRef, PublishRef};
+use crate::session::{Admission, Seat, Upload};
+use crate::shard::{MACHINE_VERSION, Shard};
+use crate::{CommandReply, Effect, FragmentReply, Refusal, Reply, run};
+
+/// An entry that is being applied.
+#[derive(Debug)]
+struct Pass {
+    index: LogIndex,
+    effects: Vec<Effect>,
+    /// The queues to be looked at in the end, in the order in which they were touched.
+    touched: Vec<usize>,
+    /// The queue that was published to last: neighbours often go to the same one.
+    last_queue: Option<(QueueId, usize)>,
+}
+
+impl Shard {
+    /// See [`warren_machine::Machine::apply`].
+    pub(crate) fn apply_entry(&mut self, entry: &Entry) -> Applied<Reply, Effect> {
+        let sound = self.sound(entry);
+        self.applied = self.applied.max(entry.index);
+        let parsed = match sound {
+            Ok(parsed) => parsed,
+            Err(error) => return Applied { reply: Reply::Damaged(error), effects: vec![] },
+        };
+
+        self.time = self.time.max(parsed.time);
+        self.version = self.version.max(parsed.machine_version);
+        let mut pass =
+            Pass { index: entry.index, effects: vec![], touched: vec![], last_queue: None };
+        self.rows.open(entry.index, entry.payload.len());
+        let replies =
+            parsed.fragments().map(|fragment| self.fragment(fragment, &mut pass)).collect();
+        self.deliver(&mut pass);
+        self.rows.close();
+        Applied { reply: Reply::Applied(replies), effects: pass.effects }
+    }
+
+    /// Looks at the whole entry before anything of it is done.
+    fn sound<'a>(&self, entry: &'a Entry) -> Result<EntryRef<'a>, DecodeError> {
+        if entry.index <= self.applied {
+            return Err(DecodeError::Unknown { what: "log index", value: entry.index.0 });
+        }
+        let parsed = EntryRef::parse(&entry.payload)?;
+        if parsed.machine_version > MACHINE_VERSION {
+            let value = u64::from(parsed.machine_version);
+            return Err(DecodeError::Unknown { what: "machine version", value });
+        }
+        Ok(parsed)
+    }
+
+    fn fragment(&mut self, fragment: FragmentRef<'_>, pass: &mut Pass) -> FragmentReply {
+        let (session, sequence) = (fragment.session, fragment.sequence);
+        let opens = matches!(fragment.commands().next(), Some(CommandRef::OpenSession));
+        match self.sessions.admit(session, sequence, opens) {
+            Admission::Admitted => {}
+            Admission::Duplicate => return FragmentReply::Duplicate,
+            Admission::Unknown => return FragmentReply::UnknownSession,
+            Admission::Opens { ends } => {
+                if let Some(former) = ends {
+                    self.close_session(former, pass);
+                }
+                self.sessions.open(session, sequence);
+            }
+        }
+        let mut replies = vec![];
+        for (ordinal, command) in (0_u32..).zip(fragment.commands()) {
+            if let Some(reply) = self.command(session, command, pass) {
+                replies.push((ordinal, reply));
+            }
+        }
+        FragmentReply::Done(replies)
+    }
+
+    #[inline]
+    fn command(
+        &mut self,
+        session: SessionId,
+        command: CommandRef<'_>,
+        pass: &mut Pass,
+    ) -> Option<CommandReply> {
+        let named = |number| ConsumerId { session, number };
+        match command {
+            CommandRef::Publish(publish) => self.publish(session, &publish, pass),
+            CommandRef::Settle { consumer, outcome, ranges } => {
+                self.settle(named(consumer), outcome, ranges, pass)
+            }
+            CommandRef::Attach(terms) => Some(self.attach(named(terms.consumer), &terms, pass)),
+            CommandRef::Cancel { consumer } => self.cancel(named(consumer), pass),
+            CommandRef::Detach { consumer } => self.detach(named(consumer), pass),
+            CommandRef::Grant { consumer, up_to } => self.grant(named(consumer), up_to, pass),
+            CommandRef::Get { consumer, queue, no_ack: _ } => {
+                Some(self.get(named(consumer), queue))
+            }
+            CommandRef::CreateQueue { queue, settings } => Some(self.create_queue(queue, settings)),
+            CommandRef::ConfigureQueue { queue, settings } => {
+                self.configure_queue(queue, settings, pass)
+            }
+            CommandRef::DeleteQueue { queue, if_unused, if_empty } => {
+                Some(self.delete_queue(queue, if_unused, if_empty, pass))
+            }
+            CommandRef::ForgetQueue { queue } => self.forget_queue(queue),
+            CommandRef::PurgeQueue { queue } => Some(self.purge_queue(queue)),
+            CommandRef::Status { queue } => Some(self.status_of(queue)),
+            // Done before the first command, where there was something to do.
+            CommandRef::OpenSession => None,
+            CommandRef::CloseSession { session } => self.close_session(session, pass),
+            CommandRef::Chunk { upload, offset, bytes } => {
+                self.chunk(session, upload, offset, bytes, pass)
+            }
+            CommandRef::AbandonUpload { upload } => self.abandon_upload(session, upload),
+            // The entry's time has been taken note of.
+            CommandRef::Tick => None,
+        }
+    }
+
+    /// Puts a message into each of its queues that is here.
+    #[inline]
+    fn publish(
+        &mut self,
+        session: SessionId,
+        publish: &PublishRef<'_>,
+        pass: &mut Pass,
+    ) -> Option<CommandReply> {
+        let at = Location { index: pass.index, offset: publish.offset };
+        if let Some(upload) = publish.upload {
+            return self.publish_upload(session, publish, upload, at, pass);
+        }
+        let mut missing = vec![];
+        for id in publish.queues() {
+            match self.place_to_publish(id, pass) {
+                Some(place) => {
+                    self.enqueue(place, at, publish.body_bytes, None, pass);
+                    self.rows.hold_open(run::record_weight(publish.body_bytes));
+                }
+                None => self.note_missing(id, &mut missing),
+            }
+        }
+        (!missing.is_empty()).then_some(CommandReply::Missing(missing))
+    }
+
+    /// A publish whose body began in an upload. Where a queue is missing the upload stays, so that the
+    /// publish can be tried again.
+    fn publish_upload(
+        &mut self,
+        session: SessionId,
+        publish: &PublishRef<'_>,
+        upload: u64,
+        at: Location,
+        pass: &mut Pass,
+    ) -> Option<CommandReply> {
+        let known = self.sessions.session(session).and_then(|session| session.uploads.get(&upload));
+        let Some(parts) = known.map(Upload::parts) else {
+            return Some(CommandReply::Refused(Refusal::UnknownUpload));
+        };
+        let size = parts.bytes().saturating_add(u64::from(publish.body_bytes));
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let mut missing = vec![];
+        for id in publish.queues() {
+            match self.place_to_publish(id, pass) {
+                Some(place) => {
+                    self.enqueue(place, at, size, Some(parts.clone()), pass);
+                    self.rows.hold_open(run::record_weight(publish.body_bytes));
+                    self.rows.hold_parts(&parts);
+                }
+                None => self.note_missing(id, &mut missing),
+            }
+        }
+        if missing.is_empty() {
+            return self.abandon_upload(session, upload);
+        }
+        Some(CommandReply::Missing(missing))
+    }
+
+    #[inline]
+    fn place_to_publish(&self, id: QueueId, pass: &mut Pass) -> Option<usize> {
+        if let Some((last, place)) = pass.last_queue
+            && last == id
+        {
+            return Some(place);
+        }
+        let place = self.queues.place(id)?;
+        pass.last_queue = Some((id, place));
+        Some(place)
+    }
+
+    /// For a queue that has been deleted a message counts as taken and gone.
+    fn note_missing(&self, id: QueueId, missing: &mut Vec<QueueId>) {
+        if !self.tombstones.contains_key(&id) {
+            missing.push(id);
+        }
+    }
+
+    #[inline]
+    fn enqueue(
+        &mut self,
+        place: usize,
+        at: Location,
+        size: u32,
+        parts: Option<std::sync::Arc<run::Parts>>,
+        pass: &mut Pass,
+    ) {
+        let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        queue.enqueue(at, size, parts);
+        if !queue.touched {
+            queue.touched = true;
+            pass.touched.push(place);
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        session: SessionId,
+        upload: u64,
+        offset: u32,
+        bytes: u32,
+        pass: &Pass,
+    ) -> Option<CommandReply> {
+        // A fragment may have closed its own session.
+        let session = self.sessions.session_mut(session)?;
+        let at = Location { index: pass.index, offset };
+        session.uploads.entry(upload).or_default().parts.push((at, bytes));
+        self.rows.hold_open(run::record_weight(bytes));
+        None
+    }
+
+    /// Drops an upload's own hold of its parts.
+    fn abandon_upload(&mut self, session: SessionId, upload: u64) -> Option<CommandReply> {
+        let upload = self.sessions.session_mut(session)?.uploads.remove(&upload)?;
+        self.rows.release_parts(&upload.parts());
+        None
+    }
+
+    fn close_session(&mut self, id: SessionId, pass: &mut Pass) -> Option<CommandReply> {
+        let session = self.sessions.close(id)?;
+        for seat in session.consumers.into_values() {
+            self.detach_from(seat, pass);
+        }
+        for upload in session.uploads.into_values() {
+            self.rows.release_parts(&upload.parts());
+        }
+        None
+    }
+
+    /// Has a queue looked at in the end.
+    fn touch(&mut self, place: usize, pass: &mut Pass) {
+        let Some(queue) = self.queues.at_mut(place) else { return };
+        if !queue.touched {
+            queue.touched = true;
+            pass.touched.push(place);
+        }
+    }
+
+    /// Gives away what the touched queues can give.
+    fn deliver(&mut self, pass: &mut Pass) {
+        for place in std::mem::take(&mut pass.touched) {
+            // A queue may have ended since, and another have its place.
+            let Some(queue) = self.queues.at_mut(place).filter(|queue| queue.touched) else {
+                continue;
+            };
+            queue.touched = false;
+            queue.deliver(pass.index, &mut pass.effects);
+        }
+    }
+
+    /// Where a consumer sits, if it is here.
+    fn seat(&self, id: ConsumerId) -> Option<Seat> {
+        self.sessions.seat(id)
+    }
+}

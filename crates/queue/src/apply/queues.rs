@@ -1,0 +1,120 @@
+//! Commands about whole queues.
+
+use warren_types::QueueId;
+
+use super::Pass;
+use crate::queue::{Queue, Standing};
+use crate::shard::Shard;
+use crate::{CancelReason, CommandReply, Effect, EndReason, QueueSettings, Refusal};
+
+impl Shard {
+    pub(super) fn create_queue(&mut self, id: QueueId, settings: QueueSettings) -> CommandReply {
+        if self.tombstones.contains_key(&id) {
+            return CommandReply::Refused(Refusal::QueueDeleted);
+        }
+        let fresh = self.queues.place(id).is_none();
+        if fresh {
+            self.queues.insert(Queue::new(id, settings));
+        }
+        CommandReply::Created { fresh }
+    }
+
+    pub(super) fn configure_queue(
+        &mut self,
+        id: QueueId,
+        settings: QueueSettings,
+        pass: &mut Pass,
+    ) -> Option<CommandReply> {
+        let place = match self.place_of(id) {
+            Ok(place) => place,
+            Err(refusal) => return Some(CommandReply::Refused(refusal)),
+        };
+        self.queues.at_mut(place)?.configure(settings);
+        self.touch(place, pass);
+        None
+    }
+
+    pub(super) fn delete_queue(
+        &mut self,
+        id: QueueId,
+        if_unused: bool,
+        if_empty: bool,
+        pass: &mut Pass,
+    ) -> CommandReply {
+        let place = match self.place_of(id) {
+            Ok(place) => place,
+            Err(refusal) => return CommandReply::Refused(refusal),
+        };
+        let queue = self.queues.at(place).expect("the place was just looked up");
+        if if_unused && queue.consumers.registered() > 0 {
+            return CommandReply::Refused(Refusal::InUse);
+        }
+        if if_empty && !queue.ready.is_empty() {
+            return CommandReply::Refused(Refusal::NotEmpty);
+        }
+        let messages = queue.ready.len();
+        self.end_queue(place, EndReason::Deleted, pass);
+        CommandReply::Deleted { messages }
+    }
+
+    pub(super) fn forget_queue(&mut self, id: QueueId) -> Option<CommandReply> {
+        self.tombstones.remove(&id);
+        None
+    }
+
+    pub(super) fn purge_queue(&mut self, id: QueueId) -> CommandReply {
+        let place = match self.place_of(id) {
+            Ok(place) => place,
+            Err(refusal) => return CommandReply::Refused(refusal),
+        };
+        let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        CommandReply::Purged { messages: queue.purge(&mut self.rows) }
+    }
+
+    pub(super) fn status_of(&self, id: QueueId) -> CommandReply {
+        match self.place_of(id).ok().and_then(|place| self.queues.at(place)) {
+            Some(queue) => CommandReply::Status(queue.status()),
+            None => CommandReply::Refused(self.refusal_of(id)),
+        }
+    }
+
+    /// Ends a queue: its messages are gone, its consumers are told, its name is remembered.
+    pub(super) fn end_queue(&mut self, place: usize, reason: EndReason, pass: &mut Pass) {
+        let Some(queue) = self.queues.remove(place) else { return };
+        let id = queue.id;
+        if pass.last_queue.is_some_and(|(last, _)| last == id) {
+            pass.last_queue = None;
+        }
+        for consumer in queue.end(&mut self.rows).iter() {
+            self.sessions.unseat_consumer(consumer.id);
+            match consumer.standing {
+                Standing::Registered => pass.effects.push(Effect::Cancelled {
+                    consumer: consumer.id,
+                    queue: id,
+                    reason: CancelReason::QueueDeleted,
+                }),
+                // Their clients have no consumer that could be cancelled.
+                Standing::Cancelled | Standing::Holder => {}
+            }
+        }
+        self.tombstones.insert(id, reason);
+        match reason {
+            EndReason::Unused => pass.effects.push(Effect::QueueEnded { queue: id, reason }),
+            // Whoever had it deleted tells the catalog, and `take_over` does if that one is lost.
+            EndReason::Deleted => {}
+        }
+    }
+
+    /// Where a queue is, or why it is not here.
+    pub(super) fn place_of(&self, id: QueueId) -> Result<usize, Refusal> {
+        self.queues.place(id).ok_or_else(|| self.refusal_of(id))
+    }
+
+    fn refusal_of(&self, id: QueueId) -> Refusal {
+        if self.tombstones.contains_key(&id) {
+            Refusal::QueueDeleted
+        } else {
+            Refusal::UnknownQueue
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What always holds between entries.
+
+use std::collections::BTreeMap;
+
+use warren_types::{LogIndex, MessageNumber};
+
+use crate::queue::{Consumer, Queue, Standing};
+use crate::run::Run;
+use crate::session::Seat;
+use crate::shard::Shard;
+
+/// References and weight of a row, as counted.
+type Counted = BTreeMap<LogIndex, (u64, u64)>;
+
+impl Shard {
+    /// Looks at everything. For tests, and for a node that suspects itself.
+    ///
+    /// # Panics
+    /// When an invariant does not hold, with a sentence about which one.
+    pub fn check(&self) {
+        let mut rows = Counted::new();
+        let mut seats = 0;
+        for (place, queue) in self.queues.unordered() {
+            assert!(
+                !self.tombstones.contains_key(&queue.id),
+                "queue {} lives and has ended",
+                queue.id
+            );
+            assert_eq!(self.queues.place(queue.id), Some(place), "queue {} is not found", queue.id);
+            check_messages(queue);
+            check_consumers(queue);
+            queue.runs().for_each(|run| count(run, &mut rows));
+            for consumer in queue.consumers.iter() {
+                let seat = Seat { queue: place, order: consumer.order };
+                assert_eq!(
+                    self.sessions.seat(consumer.id),
+                    Some(seat),
+                    "consumer {} holds messages and its session does not know",
+                    consumer.id
+                );
+                seats += 1;
+            }
+        }
+        let mut known_seats = 0;
+        for (_, session) in self.sessions.open_sessions() {
+            known_seats += session.consumers.len();
+            for upload in session.uploads.values() {
+                for (index, weight) in upload.parts().weights() {
+                    add(&mut rows, index, 1, weight);
+                }
+            }
+        }
+        assert_eq!(seats, known_seats, "sessions name consumers that no queue has");
+        self.check_rows(&rows);
+    }
+
+    fn check_rows(&self, counted: &Counted) {
+        for (index, (references, weight)) in counted {
+            let row = self.rows.row(*index).unwrap_or_default();
+            assert_eq!(row.references, *references, "references to row {index}");
+            assert_eq!(row.weight, *weight, "weight of row {index}");
+        }
+        assert_eq!(self.rows.len(), counted.len(), "rows are kept that nothing refers to");
+    }
+}
+
+fn check_messages(queue: &Queue) {
+    let id = queue.id;
+    let mut before: Option<MessageNumber> = None;
+    for run in queue.ready.runs() {
+        assert!(before < Some(run.number), "queue {id}: {} waits out of order", run.number);
+        assert_eq!(run.step, 1, "queue {id}: a waiting run has gaps");
+        before = Some(run.last_number());
+    }
+    let mut numbers: Vec<u64> = vec![];
+    for run in queue.runs() {
+        assert!(run.count > 0, "queue {id}: an empty run");
+        numbers.extend(run.singles().map(|single| single.number.0));
+    }
+    let count = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), count, "queue {id}: a message is in two places");
+    let newest = numbers.last().copied().unwrap_or_default();
+    assert!(newest < queue.next_number.0, "queue {id}: message {newest} is from the future");
+    let waiting: u64 = queue.ready.runs().map(|run| u64::from(run.count)).sum();
+    let waiting_bytes: u64 = queue.ready.runs().map(Run::bytes).sum();
+    assert_eq!(queue.ready.len(), waiting, "queue {id}: count of what waits");
+    assert_eq!(queue.ready.bytes(), waiting_bytes, "queue {id}: bytes of what waits");
+}
+
+fn check_consumers(queue: &Queue) {
+    let id = queue.id;
+    let single_active = queue.settings.single_active_consumer;
+    assert!(!queue.touched, "queue {id} was touched and not looked at");
+    let mut registered = 0;
+    for consumer in queue.consumers.iter() {
+        check_consumer(queue, consumer);
+        registered += usize::from(consumer.standing == Standing::Registered);
+    }
+    assert_eq!(queue.consumers.registered(), registered, "queue {id}: count of consumers");
+    let mut exclusive = queue
+        .consumers
+        .iter()
+        .filter(|consumer| consumer.exclusive && consumer.standing == Standing::Registered);
+    assert!(exclusive.next().is_none() || registered == 1, "queue {id}: exclusive and not alone");
+    assert!(queue.consumers.is_active_sound(single_active), "queue {id}: who is active");
+    let waits = !queue.ready.is_empty();
+    assert!(!(waits && queue.consumers.is_anybody_able()), "queue {id}: a message waits in vain");
+}
+
+fn check_consumer(queue: &Queue, consumer: &Consumer) {
+    let (id, held) = (consumer.id, &consumer.held);
+    let single_active = queue.settings.single_active_consumer;
+    let counted: u64 = held.runs().map(|run| u64::from(run.count)).sum();
+    assert_eq!(held.len(), counted, "consumer {id}: count of what it holds");
+    assert_eq!(held.bytes(), held.runs().map(Run::bytes).sum::<u64>(), "consumer {id}: bytes");
+    let mut behind = 1;
+    for (first, run) in held.deliveries() {
+        assert!(first.0 >= behind, "consumer {id}: two deliveries have sequence {first}");
+        behind = first.0 + u64::from(run.count);
+    }
+    assert!(behind <= consumer.last.0 + 1, "consumer {id} holds what it was not given");
+    let is_able = queue.consumers.is_active(consumer, single_active)
+        && consumer.capacity() > 0
+        && !is_outranked(queue, consumer);
+    assert_eq!(
+        queue.consumers.is_noted_able(consumer),
+        is_able,
+        "consumer {id}: whether it can take"
+    );
+    match consumer.standing {
+        Standing::Registered | Standing::Cancelled => {
+            let prefetch = u64::from(consumer.prefetch);
+            assert!(prefetch == 0 || held.len() <= prefetch, "consumer {id}: prefetch exceeded");
+            assert!(consumer.last <= consumer.granted, "consumer {id}: more than was granted");
+        }
+        Standing::Holder => {}
+    }
+    let is_idle = consumer.standing == Standing::Cancelled && held.is_empty();
+    assert!(!is_idle, "consumer {id} is a ghost");
+}
+
+/// Whether a single active consumer must finish before a more important one takes over.
+fn is_outranked(queue: &Queue, consumer: &Consumer) -> bool {
+    let mut others = queue.consumers.iter().filter(|one| one.standing == Standing::Registered);
+    queue.settings.single_active_consumer && others.any(|one| one.priority > consumer.priority)
+}
+
+fn count(run: &Run, rows: &mut Counted) {
+    add(rows, run.index, u64::from(run.count), run.weight());
+    for (index, weight) in run.parts.iter().flat_map(|parts| parts.weights()) {
+        add(rows, index, 1, weight);
+    }
+}
+
+fn add(rows: &mut Counted, index: LogIndex, references: u64, weight: u64) {
+    let row = rows.entry(index).or_default();
+    row.0 += references;
+    row.1 += weight;
+}

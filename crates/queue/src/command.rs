@@ -1,0 +1,126 @@
+//! What a front end can ask of a shard.
+
+use bytes::Bytes;
+use warren_types::{ConsumerNumber, DeliverySequence, QueueId, SessionId};
+
+/// One request within a fragment. Consumers are those of the fragment's session.
+#[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Puts a message at the end of each of its queues. Answered when refused, or with `Missing`.
+    Publish(Publish),
+    /// Ends deliveries, one way or another. What the consumer does not hold is passed over. Not answered.
+    Settle { consumer: ConsumerNumber, outcome: Outcome, ranges: Vec<SettleRange> },
+    /// Registers a consumer. Answered with [`crate::CommandReply::Attached`] or a refusal.
+    Attach(Attach),
+    /// Gives the consumer nothing more; what it holds stays with it (basic.cancel). Not answered.
+    Cancel { consumer: ConsumerNumber },
+    /// Ends the consumer; what it holds goes back to where it was, flagged and counted. Not answered.
+    Detach { consumer: ConsumerNumber },
+    /// Lets deliveries to the consumer go up to and including `up_to`. Never lowers it. Not answered.
+    Grant { consumer: ConsumerNumber, up_to: DeliverySequence },
+    /// Takes the oldest ready message (basic.get). `consumer` names the holder: a consumer that is
+    /// never given anything unasked, made by its first get that finds something, and bound to that
+    /// queue. `no_ack` makes no difference here: the front end settles as it writes to the socket.
+    /// Answered with `Got` or `Empty`.
+    Get { consumer: ConsumerNumber, queue: QueueId, no_ack: bool },
+    /// Makes the queue unless it exists. Answered with `Created`, or refused where it was deleted.
+    CreateQueue { queue: QueueId, settings: QueueSettings },
+    /// Replaces what may change while a queue lives. Answered only when refused.
+    ConfigureQueue { queue: QueueId, settings: QueueSettings },
+    /// Ends the queue and remembers that it has ended, until it is forgotten. Answered with
+    /// `Deleted`, or refused when a condition does not hold.
+    DeleteQueue { queue: QueueId, if_unused: bool, if_empty: bool },
+    /// Drops the memory of a deleted queue: the catalog does not name it any more. Not answered.
+    ForgetQueue { queue: QueueId },
+    /// Drops all ready messages. Answered with `Purged`.
+    PurgeQueue { queue: QueueId },
+    /// Counts. Answered with `Status`.
+    Status { queue: QueueId },
+    /// Starts the fragment's session, whose first command it must be, and ends the one that its
+    /// node had before. Refused, as `UnknownSession`, to a boot older than the node's last. Does
+    /// nothing in an open session. Not answered.
+    OpenSession,
+    /// Ends a session: as if each of its consumers detached. Not answered.
+    CloseSession { session: SessionId },
+    /// Holds a part of a body that is too large for one entry, until a publish of this session
+    /// claims all parts of `upload`, or the session ends. A publish that is answered with `Missing`
+    /// has claimed nothing and may be tried again. Not answered.
+    Chunk { upload: u64, bytes: Bytes },
+    /// Drops the parts of an upload that is not going to be claimed. Not answered.
+    AbandonUpload { upload: u64 },
+    /// Lets time pass: the entry's time stamp does the work. Not answered.
+    Tick,
+}
+
+/// A message on its way into queues of this shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The queues, each named once.
+    pub queues: Vec<QueueId>,
+    /// Whether the client asked for persistence (delivery mode 2); reported, not acted upon.
+    pub persistent: bool,
+    /// The exchange it was published to.
+    pub exchange: Bytes,
+    /// The key it was published with.
+    pub routing_key: Bytes,
+    /// Property flags and property list, exactly as the client sent them.
+    pub header: Bytes,
+    /// The body, or the last part of it when there is an upload.
+    pub body: Bytes,
+    /// Earlier parts of the body: the upload that holds them.
+    pub upload: Option<u64>,
+}
+
+/// What becomes of settled messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done with (basic.ack).
+    Ack,
+    /// Back to its place; acquired once more, not a failed delivery (basic.nack, basic.recover).
+    Requeue,
+    /// Back to its place; a failed delivery (basic.reject with requeue).
+    RejectRequeue,
+    /// Dropped, or dead-lettered where that is configured (nack or reject without requeue).
+    Reject,
+    /// Back to its place as if it had never been given out: the client never saw it.
+    Release,
+}
+
+/// Deliveries `from` to `to` of one consumer, both included.
+#[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettleRange {
+    pub from: DeliverySequence,
+    pub to: DeliverySequence,
+}
+
+/// A consumer's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Its name in its session.
+    pub consumer: ConsumerNumber,
+    /// The queue it takes from.
+    pub queue: QueueId,
+    /// Unsettled messages it may hold; 0 is no limit (basic.qos).
+    pub prefetch: u32,
+    /// Deliveries it may be given before a `Grant` allows more.
+    pub granted: DeliverySequence,
+    /// Higher ones are served first (x-priority).
+    pub priority: i32,
+    /// Refused unless alone, and then keeps others out.
+    pub exclusive: bool,
+    /// Whether the client does not acknowledge: the front end settles as it writes to the socket.
+    pub no_ack: bool,
+    /// The consumer tag, for listings.
+    pub tag: Bytes,
+}
+
+/// What a queue is told about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Ends when its last consumer has gone, once it has had one.
+    pub auto_delete: bool,
+    /// One consumer at a time is served, the others wait for their turn.
+    pub single_active_consumer: bool,
+}

@@ -1,0 +1,99 @@
+//! The bytes of a shard's log entries.
+//!
+//! ```text
+//! entry     u8 format (1) | u16 machine version | u64 time in ms | fragments
+//! fragment  u32 length of the rest | u64 node | u64 boot | u64 request sequence | commands
+//! command   u8 kind | fields
+//! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
+//!           | short exchange | short routing key | u32 + header | u32 + body | u64 upload, if flagged
+//! ```
+//!
+//! An entry is proposed once, replicated, and stays in the log as the *row* that holds the bodies
+//! of its messages. A [`Location`](warren_types::Location) names a row and the offset of a record
+//! in it; [`message`] and [`chunk`] find the bytes from there. [`thin`] makes a *sparse* row (format
+//! 2) that holds only some of the records and finds them under the same offsets:
+//!
+//! ```text
+//! sparse    u8 format (2) | u32 count | count × (u32 offset, u32 position), ascending | records
+//! ```
+//!
+//! **Always holds:** nothing here panics for any bytes that are read; a kind or a format, once
+//! released, keeps its meaning. Whoever needs another layout adds a kind, or a format.
+//!
+//! **Not here:** what the commands do.
+
+mod cursor;
+mod read;
+mod row;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub(crate) use read::{
+    AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef, settings_of,
+};
+pub use read::{DecodedEntry, DecodedFragment, decode};
+pub use row::{Message, chunk, message, thin};
+pub(crate) use write::settings_byte;
+pub use write::{EntryWriter, FragmentWriter, PublishParts};
+
+/// Bytes of an entry before its first fragment.
+pub const ENTRY_HEADER_BYTES: usize = 11;
+
+/// Bytes that a fragment takes in an entry besides its commands.
+pub const FRAGMENT_HEADER_BYTES: usize = 28;
+
+/// The first byte of an entry.
+const FORMAT_ENTRY: u8 = 1;
+
+/// The first byte of a row that was thinned out.
+const FORMAT_SPARSE: u8 = 2;
+
+/// Flags of a publish record. Bits without a name must be 0.
+mod publish_flag {
+    pub(super) const PERSISTENT: u8 = 1;
+    pub(super) const UPLOAD: u8 = 1 << 1;
+}
+
+/// The first byte of each command.
+mod kind {
+    pub(super) const PUBLISH: u8 = 1;
+    pub(super) const SETTLE: u8 = 2;
+    pub(super) const ATTACH: u8 = 3;
+    pub(super) const CANCEL: u8 = 4;
+    pub(super) const DETACH: u8 = 5;
+    pub(super) const GRANT: u8 = 6;
+    pub(super) const GET: u8 = 7;
+    pub(super) const CREATE_QUEUE: u8 = 8;
+    pub(super) const CONFIGURE_QUEUE: u8 = 9;
+    pub(super) const DELETE_QUEUE: u8 = 10;
+    pub(super) const FORGET_QUEUE: u8 = 11;
+    pub(super) const PURGE_QUEUE: u8 = 12;
+    pub(super) const STATUS: u8 = 13;
+    pub(super) const OPEN_SESSION: u8 = 14;
+    pub(super) const CLOSE_SESSION: u8 = 15;
+    pub(super) const CHUNK: u8 = 16;
+    pub(super) const ABANDON_UPLOAD: u8 = 17;
+    pub(super) const TICK: u8 = 18;
+}
+
+/// The byte of each outcome of a settle.
+mod outcome {
+    pub(super) const ACK: u8 = 0;
+    pub(super) const REQUEUE: u8 = 1;
+    pub(super) const REJECT_REQUEUE: u8 = 2;
+    pub(super) const REJECT: u8 = 3;
+    pub(super) const RELEASE: u8 = 4;
+}
+
+/// Flags of queue settings. Bits without a name must be 0.
+mod settings_flag {
+    pub(super) const AUTO_DELETE: u8 = 1;
+    pub(super) const SINGLE_ACTIVE_CONSUMER: u8 = 1 << 1;
+}
+
+/// Flags of an attach. Bits without a name must be 0.
+mod attach_flag {
+    pub(super) const EXCLUSIVE: u8 = 1;
+    pub(super) const NO_ACK: u8 = 1 << 1;
+}

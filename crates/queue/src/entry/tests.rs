@@ -1,0 +1,252 @@
+//! Round trips, frozen samples, and bytes that mean nothing.
+
+use bytes::Bytes;
+use warren_types::{
+    BootId, ConsumerNumber, DecodeError, DeliverySequence, NodeId, QueueId, RequestSequence,
+    SessionId, Timestamp,
+};
+
+use super::{CommandRef, EntryRef, chunk, decode, message, thin};
+use super::{DecodedEntry, DecodedFragment, EntryWriter, FragmentWriter, PublishParts};
+use crate::{Attach, Command, Outcome, Publish, QueueSettings, SettleRange};
+
+const SESSION: SessionId = SessionId { node: NodeId(3), boot: BootId(1_700_000_000_000) };
+
+fn large() -> Publish {
+    Publish {
+        queues: vec![QueueId(7), QueueId(1 << 40)],
+        persistent: true,
+        exchange: Bytes::from_static(b"amq.topic"),
+        routing_key: Bytes::from_static(b"stock.eu"),
+        header: Bytes::from_static(&[0x90, 0, 10, b't', b'e', b'x', b't']),
+        body: Bytes::from_static(b"the last part"),
+        upload: Some(5),
+    }
+}
+
+fn plain() -> Publish {
+    Publish {
+        queues: vec![QueueId(7)],
+        persistent: false,
+        exchange: Bytes::new(),
+        routing_key: Bytes::from_static(b"tasks"),
+        header: Bytes::new(),
+        body: Bytes::from_static(b"hello"),
+        upload: None,
+    }
+}
+
+fn every_command() -> Vec<Command> {
+    let (consumer, queue) = (ConsumerNumber(11), QueueId(7));
+    let settings = QueueSettings { auto_delete: true, single_active_consumer: false };
+    let range = |from, to| SettleRange { from: DeliverySequence(from), to: DeliverySequence(to) };
+    let settle = |outcome, ranges| Command::Settle { consumer, outcome, ranges };
+    vec![
+        Command::OpenSession,
+        Command::Publish(plain()),
+        Command::Publish(large()),
+        settle(Outcome::Ack, vec![range(1, 5), range(9, 9)]),
+        settle(Outcome::Requeue, vec![range(6, 6)]),
+        settle(Outcome::RejectRequeue, vec![]),
+        settle(Outcome::Reject, vec![range(7, 7)]),
+        settle(Outcome::Release, vec![range(8, u64::MAX)]),
+        Command::Attach(Attach {
+            consumer,
+            queue,
+            prefetch: 250,
+            granted: DeliverySequence(1000),
+            priority: -3,
+            exclusive: true,
+            no_ack: false,
+            tag: Bytes::from_static(b"ctag-1"),
+        }),
+        Command::Cancel { consumer },
+        Command::Detach { consumer },
+        Command::Grant { consumer, up_to: DeliverySequence(2000) },
+        Command::Get { consumer, queue, no_ack: true },
+        Command::CreateQueue { queue, settings: settings.clone() },
+        Command::ConfigureQueue {
+            queue,
+            settings: QueueSettings { auto_delete: false, single_active_consumer: true },
+        },
+        Command::DeleteQueue { queue, if_unused: true, if_empty: false },
+        Command::ForgetQueue { queue },
+        Command::PurgeQueue { queue },
+        Command::Status { queue },
+        Command::CloseSession { session: SESSION },
+        Command::Chunk { upload: 5, bytes: Bytes::from_static(b"the first part, ") },
+        Command::AbandonUpload { upload: 6 },
+        Command::Tick,
+    ]
+}
+
+fn entry_of(fragments: &[&[Command]]) -> Bytes {
+    let mut writer = FragmentWriter::new();
+    let mut entry = EntryWriter::new(1, Timestamp(1_700_000_000_123));
+    for (sequence, commands) in (41..).zip(fragments) {
+        for command in *commands {
+            writer.command(command);
+        }
+        entry.push(SESSION, RequestSequence(sequence), &writer.finish());
+    }
+    entry.finish()
+}
+
+/// The offsets of the publish and chunk records.
+fn offsets(entry: &Bytes) -> Vec<u32> {
+    let parsed = EntryRef::parse(entry).expect("a sound entry");
+    let commands = parsed.fragments().flat_map(|fragment| fragment.commands());
+    commands
+        .filter_map(|command| match command {
+            CommandRef::Publish(publish) => Some(publish.offset),
+            CommandRef::Chunk { offset, .. } => Some(offset),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_is_read_as_it_was_written() {
+    let commands = every_command();
+    let fragment = |sequence, commands| DecodedFragment {
+        session: SESSION,
+        sequence: RequestSequence(sequence),
+        commands,
+    };
+
+    let decoded = decode(&entry_of(&[&commands, &[], &[Command::Tick]]));
+
+    let fragments =
+        vec![fragment(41, commands), fragment(42, vec![]), fragment(43, vec![Command::Tick])];
+    let time = Timestamp(1_700_000_000_123);
+    assert_eq!(decoded, Ok(DecodedEntry { machine_version: 1, time, fragments }));
+}
+
+#[test]
+fn an_entry_of_the_first_release_is_read_for_ever() {
+    let frozen = include_bytes!("../../testdata/formats/entry-1.bin");
+
+    let written = entry_of(&[&every_command(), &[Command::Tick]]);
+
+    assert!(written == frozen.as_slice(), "format 1 has changed; it must not");
+    assert!(decode(frozen).is_ok());
+}
+
+#[test]
+fn a_sparse_row_of_the_first_release_is_read_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/sparse-2.bin"));
+    let row = entry_of(&[&every_command(), &[Command::Tick]]);
+    let offsets = offsets(&row);
+
+    assert!(thin(&row, &offsets[1..]) == frozen, "format 2 has changed; it must not");
+    let read = message(&frozen, offsets[1]).expect("it is there");
+    assert_eq!(read.body, large().body);
+}
+
+#[test]
+fn records_are_found_by_their_offsets_in_whole_and_in_thinned_rows() {
+    let row = entry_of(&[&every_command()]);
+    let [first, second, part] = offsets(&row)[..] else { panic!("three records") };
+    let thinned = thin(&row, &[part, second]);
+    let twice = thin(&thinned, &[second]);
+
+    for row in [&row, &thinned, &twice] {
+        let read = message(row, second).expect("it is there");
+        assert_eq!(
+            (read.persistent, read.exchange, read.body),
+            (true, large().exchange, large().body)
+        );
+        assert_eq!((read.routing_key, read.header), (large().routing_key, large().header));
+    }
+    for row in [&row, &thinned] {
+        assert_eq!(chunk(row, part), Ok(Bytes::from_static(b"the first part, ")));
+    }
+    let gone = |offset: u32| DecodeError::Unknown {
+        what: "offset in a sparse row",
+        value: u64::from(offset),
+    };
+    assert_eq!(message(&thinned, first), Err(gone(first)));
+    assert_eq!(chunk(&twice, part), Err(gone(part)));
+    assert!(thinned.len() < row.len() && twice.len() < thinned.len());
+}
+
+#[test]
+fn a_record_of_another_kind_is_refused() {
+    let row = entry_of(&[&every_command()]);
+    let [first, _, part] = offsets(&row)[..] else { panic!("three records") };
+
+    assert!(message(&row, part).is_err());
+    assert!(chunk(&row, first).is_err());
+}
+
+#[test]
+fn a_row_that_does_not_hold_what_it_should_is_not_thinned() {
+    let row = entry_of(&[&every_command()]);
+
+    assert_eq!(thin(&row, &[3]), row);
+    assert_eq!(thin(&Bytes::new(), &[3]), Bytes::new());
+}
+
+#[test]
+fn any_offset_in_any_row_is_answered() {
+    let row = entry_of(&[&every_command()]);
+    let thinned = thin(&row, &offsets(&row));
+    for row in [row, thinned] {
+        for offset in (0..=u32::try_from(row.len()).unwrap() + 9).chain([u32::MAX]) {
+            let _ = message(&row, offset);
+            let _ = chunk(&row, offset);
+        }
+        for end in 0..row.len() {
+            let _ = message(&row.slice(..end), 60);
+        }
+    }
+}
+
+#[test]
+fn a_body_in_slices_is_the_body() {
+    let mut slices = FragmentWriter::new();
+    let mut whole = FragmentWriter::new();
+    let publish = large();
+    let parts = PublishParts {
+        queues: &publish.queues,
+        persistent: publish.persistent,
+        exchange: &publish.exchange,
+        routing_key: &publish.routing_key,
+        header: &publish.header,
+        upload: publish.upload,
+    };
+
+    let ordinal = slices.publish(&parts, 13, [&b"the "[..], b"", b"last part"]);
+    whole.command(&Command::Publish(publish.clone()));
+
+    assert_eq!(ordinal, 0);
+    assert_eq!(slices.finish(), whole.finish());
+}
+
+#[test]
+fn a_writer_is_used_again() {
+    let mut writer = FragmentWriter::new();
+    assert_eq!(writer.command(&Command::Tick), 0);
+    assert_eq!(writer.command(&Command::Tick), 1);
+    assert_eq!((writer.count(), writer.len(), writer.is_empty()), (2, 2, false));
+
+    let first = writer.finish();
+
+    assert_eq!((writer.count(), writer.len(), writer.is_empty()), (0, 0, true));
+    assert_eq!(writer.command(&Command::Tick), 0);
+    assert_eq!((first.len(), writer.finish().len()), (2, 1));
+}
+
+#[test]
+fn bits_and_kinds_without_meaning_are_refused() {
+    let fragment = |commands: &[u8]| {
+        let mut entry = EntryWriter::new(1, Timestamp(0));
+        entry.push(SESSION, RequestSequence(1), commands);
+        decode(&entry.finish())
+    };
+
+    assert!(fragment(&[18]).is_ok());
+    assert_eq!(fragment(&[99]), Err(DecodeError::Unknown { what: "command", value: 99 }));
+    let settings = [8, 0, 0, 0, 0, 0, 0, 0, 7, 4];
+    assert_eq!(fragment(&settings), Err(DecodeError::Unknown { what: "queue settings", value: 4 }));
+}

@@ -1,0 +1,37 @@
+//! Queues as a value, and the shard that holds many of them: commands in, replies and effects out.
+//!
+//! A [`Shard`] takes committed entries in log order. An [`entry`] carries the requests of front
+//! ends, each a [`fragment`](entry::FragmentWriter) of commands; the shard answers each and lists
+//! the [`Effect`]s that its leader must carry out. It reads no clock, opens no file and sends
+//! nothing.
+//!
+//! **Invariants**, which [`Shard::check`] asserts: every message is in exactly one place, ready
+//! in its queue or unsettled with one consumer; none is ready while a consumer could take it; and
+//! the count of references to each log row is the number of messages that stand in it.
+//!
+//! **Not here:** bodies. The shard keeps a [`Location`](warren_types::Location) per message and
+//! says through [`Machine::live_rows`](warren_machine::Machine::live_rows) which rows must stay.
+
+mod apply;
+mod check;
+mod command;
+mod effect;
+pub mod entry;
+mod listing;
+mod lookup;
+mod queue;
+mod reply;
+mod rows;
+mod run;
+mod session;
+mod shard;
+mod snapshot;
+mod take_over;
+#[cfg(test)]
+mod tests;
+
+pub use command::{Attach, Command, Outcome, Publish, QueueSettings, SettleRange};
+pub use effect::{CancelReason, Delivered, DeliveredRun, Effect, EndReason};
+pub use listing::{ConsumerListing, QueueListing, SessionListing};
+pub use reply::{CommandReply, FragmentReply, Got, QueueStatus, Refusal, Reply};
+pub use shard::{MACHINE_VERSION, Shard};

@@ -1,0 +1,181 @@
+//! What management is shown. Reads, and changes nothing.
+
+use bytes::Bytes;
+use warren_types::{
+    ConsumerId, ConsumerNumber, DeliverySequence, QueueId, RequestSequence, SessionId,
+};
+
+use crate::queue::{Queue, Standing};
+use crate::shard::Shard;
+use crate::{QueueSettings, QueueStatus};
+
+/// A queue and its counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueListing {
+    /// Its incarnation.
+    pub queue: QueueId,
+    /// What it is told about itself.
+    pub settings: QueueSettings,
+    /// What it holds.
+    pub status: QueueStatus,
+    /// The consumer that is served, where it is a single one.
+    pub active_consumer: Option<ConsumerId>,
+    /// Bytes of memory, roughly.
+    pub memory_bytes: u64,
+}
+
+/// A consumer and its terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerListing {
+    /// Who.
+    pub consumer: ConsumerId,
+    /// Where it takes from.
+    pub queue: QueueId,
+    /// Its consumer tag.
+    pub tag: Bytes,
+    /// Unsettled messages it may hold; 0 is no limit.
+    pub prefetch: u32,
+    /// Deliveries it may be given.
+    pub granted: DeliverySequence,
+    /// Higher ones are served first.
+    pub priority: i32,
+    /// Whether it has the queue for itself.
+    pub exclusive: bool,
+    /// Whether its client does not acknowledge.
+    pub no_ack: bool,
+    /// Whether it is given messages as long as it has capacity.
+    pub active: bool,
+    /// Whether it is given nothing more and only holds what it has.
+    pub cancelled: bool,
+    /// Whether it was made by basic.get.
+    pub holder: bool,
+    /// The last sequence it was given.
+    pub last: DeliverySequence,
+    /// Messages that it holds.
+    pub unsettled: u64,
+}
+
+/// A session that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionListing {
+    /// Which.
+    pub session: SessionId,
+    /// What it asked last.
+    pub last: RequestSequence,
+    /// Its consumers, also those made by basic.get.
+    pub consumers: Vec<ConsumerNumber>,
+    /// Uploads that no publish has claimed.
+    pub uploads: Vec<u64>,
+}
+
+impl Shard {
+    /// The counts of a queue.
+    #[must_use]
+    pub fn queue_status(&self, queue: QueueId) -> Option<QueueStatus> {
+        self.queues.queue(queue).map(Queue::status)
+    }
+
+    /// One queue.
+    #[must_use]
+    pub fn queue(&self, queue: QueueId) -> Option<QueueListing> {
+        self.queues.queue(queue).map(queue_listing)
+    }
+
+    /// All queues, ascending.
+    #[must_use]
+    pub fn queues(&self) -> Vec<QueueListing> {
+        self.queues.in_order().into_iter().map(queue_listing).collect()
+    }
+
+    /// The queues that have ended and are not forgotten, ascending.
+    #[must_use]
+    pub fn tombstones(&self) -> Vec<QueueId> {
+        self.tombstones.keys().copied().collect()
+    }
+
+    /// The consumers of a queue, as they came; also those that were cancelled and still hold
+    /// something, and those made by basic.get.
+    #[must_use]
+    pub fn consumers(&self, queue: QueueId) -> Vec<ConsumerListing> {
+        let Some(queue) = self.queues.queue(queue) else { return vec![] };
+        let orders = queue.consumers.iter().map(|consumer| consumer.order);
+        orders.filter_map(|order| consumer_listing(queue, order)).collect()
+    }
+
+    /// One consumer, if it is here.
+    #[must_use]
+    pub fn consumer(&self, id: ConsumerId) -> Option<ConsumerListing> {
+        let seat = self.sessions.seat(id)?;
+        consumer_listing(self.queues.at(seat.queue)?, seat.order)
+    }
+
+    /// The open sessions, by node.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionListing> {
+        let open = self.sessions.nodes().filter_map(|(id, node)| {
+            let session = node.session.as_ref()?;
+            Some(SessionListing {
+                session: SessionId { node: id, boot: node.boot },
+                last: node.last,
+                consumers: session.consumers.keys().copied().collect(),
+                uploads: session.uploads.keys().copied().collect(),
+            })
+        });
+        open.collect()
+    }
+
+    /// The log rows that are needed.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Bytes of memory of the whole shard, roughly. Looks at every queue.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let queues: usize = self.queues.unordered().map(|(_, queue)| queue_memory(queue)).sum();
+        // A row in a tree of half full nodes.
+        let rows = self.rows.len() * 48;
+        bytes(queues + rows + self.queues.memory_bytes())
+    }
+}
+
+fn queue_listing(queue: &Queue) -> QueueListing {
+    let active = queue.consumers.active().and_then(|order| queue.consumers.member(order));
+    QueueListing {
+        queue: queue.id,
+        settings: queue.settings.clone(),
+        status: queue.status(),
+        active_consumer: active.map(|consumer| consumer.id),
+        memory_bytes: bytes(size_of::<Queue>() + queue_memory(queue)),
+    }
+}
+
+fn consumer_listing(queue: &Queue, order: u64) -> Option<ConsumerListing> {
+    let consumer = queue.consumers.member(order)?;
+    let single_active = queue.settings.single_active_consumer;
+    Some(ConsumerListing {
+        consumer: consumer.id,
+        queue: queue.id,
+        tag: Bytes::copy_from_slice(&consumer.tag),
+        prefetch: consumer.prefetch,
+        granted: consumer.granted,
+        priority: consumer.priority,
+        exclusive: consumer.exclusive,
+        no_ack: consumer.no_ack,
+        active: queue.consumers.is_active(consumer, single_active),
+        cancelled: consumer.standing == Standing::Cancelled,
+        holder: consumer.standing == Standing::Holder,
+        last: consumer.last,
+        unsettled: consumer.held.len(),
+    })
+}
+
+/// Bytes of memory of a queue besides its own place.
+fn queue_memory(queue: &Queue) -> usize {
+    queue.ready.memory_bytes() + queue.consumers.memory_bytes()
+}
+
+fn bytes(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

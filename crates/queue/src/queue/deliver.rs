@@ -1,0 +1,80 @@
+//! Gives away what can be given.
+
+use warren_types::{DeliverySequence, LogIndex, QueueId};
+
+use super::{Consumer, Queue};
+use crate::run::{Run, widen};
+use crate::{Delivered, DeliveredRun, Effect};
+
+impl Queue {
+    /// Gives away messages until none waits or nobody can take one. Once per entry, for the entry
+    /// at `index`.
+    ///
+    /// Consumers take turns message by message; one that is alone is given whole runs.
+    pub(crate) fn deliver(&mut self, index: LogIndex, effects: &mut Vec<Effect>) {
+        let single_active = self.settings.single_active_consumer;
+        if single_active {
+            self.consumers.choose_active();
+        }
+        while !self.ready.is_empty() {
+            let Some((order, is_alone)) = self.consumers.next_turn() else { break };
+            let consumer = self.consumers.member_mut(order).expect("only members have turns");
+            let limit = if is_alone { consumer.capacity() } else { 1 };
+            let Some(run) = self.ready.take(limit) else { break };
+            consumer.give(self.id, run, index, effects);
+            if consumer.capacity() == 0 {
+                self.consumers.reconsider(order, single_active);
+            }
+        }
+    }
+}
+
+impl Consumer {
+    /// Has it hold `run`, and returns the sequence of the first.
+    pub(super) fn hold(&mut self, run: Run) -> DeliverySequence {
+        let first = DeliverySequence(self.last.0.saturating_add(1));
+        self.last = DeliverySequence(self.last.0.saturating_add(u64::from(run.count)));
+        self.held.push(first, run);
+        first
+    }
+
+    /// Has it hold `run`, and says so.
+    #[inline]
+    fn give(&mut self, queue: QueueId, run: Run, index: LogIndex, effects: &mut Vec<Effect>) {
+        let given = run.delivered();
+        let first = self.hold(run);
+        let (of_entry, at) = self.effect;
+        let begun = if of_entry == index { effects.get_mut(at) } else { None };
+        if let Some(Effect::Deliver(delivered)) = begun {
+            let is_joined = delivered.runs.last_mut().is_some_and(|last| join(last, &given));
+            if !is_joined {
+                delivered.runs.push(given);
+            }
+            return;
+        }
+        self.effect = (index, effects.len());
+        let runs = vec![given];
+        effects.push(Effect::Deliver(Delivered { consumer: self.id, queue, first, runs }));
+    }
+}
+
+/// Adds `next` at the end of `run`, if the whole is a run again.
+fn join(run: &mut DeliveredRun, next: &DeliveredRun) -> bool {
+    if run.location.index != next.location.index
+        || run.size != next.size
+        || run.redelivered != next.redelivered
+        || run.delivery_count != next.delivery_count
+        || run.acquired_count != next.acquired_count
+        || run.parts.is_some()
+        || next.parts.is_some()
+    {
+        return false;
+    }
+    let Some(count) = run.count.checked_add(next.count) else { return false };
+    let apart = next.location.offset.checked_sub(run.location.offset);
+    let stride = apart
+        .and_then(|apart| widen(run.stride, run.count, next.stride, next.count, u64::from(apart)));
+    let Some(stride) = stride else { return false };
+    (run.stride, run.count) = (stride, count);
+    true
+}

@@ -1,0 +1,164 @@
+//! The front ends that a shard knows.
+//!
+//! A node has one session at a time: its last boot. What it asked last is remembered beyond the
+//! session's end, so that a request whose outcome was unknown is not done twice when the session was
+//! closed and opened again in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use warren_types::{
+    BootId, ConsumerId, ConsumerNumber, Location, NodeId, RequestSequence, SessionId,
+};
+
+use crate::run::Parts;
+
+/// Where a consumer sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    /// The queue's place in the shard.
+    pub(crate) queue: usize,
+    /// The consumer's order in the queue.
+    pub(crate) order: u64,
+}
+
+/// What an open session has here.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) consumers: BTreeMap<ConsumerNumber, Seat>,
+    pub(crate) uploads: BTreeMap<u64, Upload>,
+}
+
+/// Parts of a body that no publish has claimed yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Upload {
+    pub(crate) parts: Vec<(Location, u32)>,
+}
+
+impl Upload {
+    /// The parts, for the message that claims them.
+    pub(crate) fn parts(&self) -> Arc<Parts> {
+        Arc::new(Parts {
+            locations: self.parts.iter().map(|(at, _)| *at).collect(),
+            sizes: self.parts.iter().map(|(_, size)| *size).collect(),
+        })
+    }
+}
+
+/// What is remembered of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Node {
+    /// Its last boot.
+    pub(crate) boot: BootId,
+    /// What that boot asked last.
+    pub(crate) last: RequestSequence,
+    /// Its session, while open.
+    pub(crate) session: Option<Session>,
+}
+
+/// Whether a fragment is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Its session is open, and it was not done before.
+    Admitted,
+    /// It was done before.
+    Duplicate,
+    /// There is no such session.
+    Unknown,
+    /// The fragment opens the session; `ends` is the one that its node had before.
+    Opens { ends: Option<SessionId> },
+}
+
+/// All nodes that ever opened a session.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    nodes: BTreeMap<NodeId, Node>,
+}
+
+impl Sessions {
+    /// Says what is to be done with a request, and takes note of its number when it is admitted.
+    pub(crate) fn admit(
+        &mut self,
+        id: SessionId,
+        sequence: RequestSequence,
+        opens: bool,
+    ) -> Admission {
+        let Some(node) = self.nodes.get_mut(&id.node) else {
+            return if opens { Admission::Opens { ends: None } } else { Admission::Unknown };
+        };
+        let is_current = node.boot == id.boot;
+        if is_current && sequence <= node.last {
+            return Admission::Duplicate;
+        }
+        if is_current && node.session.is_some() {
+            node.last = sequence;
+            return Admission::Admitted;
+        }
+        if !opens || id.boot < node.boot {
+            return Admission::Unknown;
+        }
+        let former = SessionId { node: id.node, boot: node.boot };
+        Admission::Opens { ends: node.session.is_some().then_some(former) }
+    }
+
+    /// Opens a session in place of whatever its node had; that must have been ended.
+    pub(crate) fn open(&mut self, id: SessionId, sequence: RequestSequence) {
+        let session = Some(Session::default());
+        self.nodes.insert(id.node, Node { boot: id.boot, last: sequence, session });
+    }
+
+    /// Ends a session; what it had is the caller's.
+    pub(crate) fn close(&mut self, id: SessionId) -> Option<Session> {
+        self.nodes.get_mut(&id.node).filter(|node| node.boot == id.boot)?.session.take()
+    }
+
+    /// An open session.
+    #[inline]
+    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
+        self.nodes.get(&id.node).filter(|node| node.boot == id.boot)?.session.as_ref()
+    }
+
+    /// An open session.
+    #[inline]
+    pub(crate) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.nodes.get_mut(&id.node).filter(|node| node.boot == id.boot)?.session.as_mut()
+    }
+
+    /// Where a consumer sits.
+    #[inline]
+    pub(crate) fn seat(&self, id: ConsumerId) -> Option<Seat> {
+        self.session(id.session)?.consumers.get(&id.number).copied()
+    }
+
+    /// Takes note of where a consumer sits.
+    pub(crate) fn seat_consumer(&mut self, id: ConsumerId, seat: Seat) {
+        if let Some(session) = self.session_mut(id.session) {
+            session.consumers.insert(id.number, seat);
+        }
+    }
+
+    /// Forgets a consumer.
+    pub(crate) fn unseat_consumer(&mut self, id: ConsumerId) {
+        if let Some(session) = self.session_mut(id.session) {
+            session.consumers.remove(&id.number);
+        }
+    }
+
+    /// Everything, by node.
+    pub(crate) fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().map(|(id, node)| (*id, node))
+    }
+
+    /// The open sessions, by node.
+    pub(crate) fn open_sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.nodes.iter().filter_map(|(node, state)| {
+            let id = SessionId { node: *node, boot: state.boot };
+            state.session.as_ref().map(|session| (id, session))
+        })
+    }
+
+    /// Puts back what a snapshot has of a node.
+    pub(crate) fn restore(&mut self, id: NodeId, node: Node) {
+        self.nodes.insert(id, node);
+    }
+}

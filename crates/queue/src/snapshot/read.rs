@@ -1,0 +1,379 @@
+//! Reads snapshots. Bytes may be damaged; what comes out is sound or an error.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use warren_machine::RestoreError;
+use warren_types::{
+    BootId, ConsumerId, ConsumerNumber, DecodeError, DeliverySequence, Location, LogIndex,
+    MessageNumber, NodeId, QueueId, Reader, RequestSequence, SessionId, Timestamp,
+};
+
+use super::{VERSION, kind, reason, standing};
+use crate::EndReason;
+use crate::entry::{AttachRef, settings_of};
+use crate::queue::{Consumer, Queue, Standing};
+use crate::run::{Parts, Run};
+use crate::session::{Node, Seat, Session, Upload};
+use crate::shard::Shard;
+
+/// Why a record is not taken.
+#[derive(Debug)]
+enum Fault {
+    /// Its bytes make no sense.
+    Bytes(DecodeError),
+    /// It does not fit to the others.
+    Fit(&'static str),
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        Self::Bytes(error)
+    }
+}
+
+/// A shard in the making.
+#[derive(Debug, Default)]
+struct Restored {
+    shard: Shard,
+    /// The queue whose records come.
+    queue: Option<usize>,
+    /// The consumer of it whose records come.
+    consumer: Option<u64>,
+    /// The node whose records come.
+    node: Option<SessionId>,
+    /// The last message that waits in the queue whose records come.
+    last_waiting: Option<MessageNumber>,
+    records: u64,
+    ended: bool,
+}
+
+impl Shard {
+    /// See [`warren_machine::Machine::restore`].
+    pub(crate) fn read_snapshot(pages: &[Bytes]) -> Result<Self, RestoreError> {
+        let mut restored = Restored::default();
+        for (number, page) in pages.iter().enumerate() {
+            restored.page(number, page)?;
+        }
+        if !restored.ended {
+            return Err(inconsistent("the last page is missing"));
+        }
+        let mut shard = restored.shard;
+        shard.derive().map_err(inconsistent)?;
+        Ok(shard)
+    }
+
+    /// Works out what a snapshot does not say.
+    fn derive(&mut self) -> Result<(), &'static str> {
+        let mut references: Vec<(LogIndex, u64, u64)> = vec![];
+        for (_, queue) in self.queues.unordered() {
+            for run in queue.runs() {
+                references.push((run.index, u64::from(run.count), run.weight()));
+                let parts = run.parts.iter().flat_map(|parts| parts.weights());
+                references.extend(parts.map(|(index, weight)| (index, 1, weight)));
+            }
+        }
+        for (_, session) in self.sessions.open_sessions() {
+            for upload in session.uploads.values() {
+                references
+                    .extend(upload.parts().weights().map(|(index, weight)| (index, 1, weight)));
+            }
+        }
+        for (index, count, weight) in references {
+            if self.rows.row(index).is_none() {
+                return Err("a message stands in a row that is not listed");
+            }
+            self.rows.hold(index, count, weight);
+        }
+        let is_idle = |index: LogIndex| self.rows.row(index).is_none_or(|row| row.references == 0);
+        if self.rows.up_to(self.applied).any(|(index, _)| is_idle(index)) {
+            return Err("a row is listed that nothing refers to");
+        }
+        let places: Vec<usize> = self.queues.unordered().map(|(place, _)| place).collect();
+        for place in places {
+            let Some(queue) = self.queues.at_mut(place) else { continue };
+            if !queue.consumers.is_active_sound(queue.settings.single_active_consumer) {
+                return Err("the active consumer of a queue is not the one it should be");
+            }
+            queue.configure(queue.settings.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Restored {
+    fn page(&mut self, number: usize, page: &Bytes) -> Result<(), RestoreError> {
+        let damaged = |source| RestoreError::Damaged { page: number, source };
+        let mut reader = Reader::new(page.clone());
+        let version = reader.u16("snapshot version").map_err(damaged)?;
+        if version != VERSION {
+            return Err(RestoreError::Version { version });
+        }
+        let written = reader.u32("page number").map_err(damaged)?;
+        if usize::try_from(written) != Ok(number) {
+            return Err(inconsistent("a page is not in its place"));
+        }
+        while !reader.is_empty() {
+            self.record(&mut reader).map_err(|fault| match fault {
+                Fault::Bytes(source) => damaged(source),
+                Fault::Fit(what) => inconsistent(what),
+            })?;
+            self.records += 1;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let kind = reader.u8("snapshot record")?;
+        if self.ended {
+            return Err(Fault::Fit("records follow the end"));
+        }
+        if (self.records == 0) != (kind == kind::HEAD) {
+            return Err(Fault::Fit("the head is not the first record"));
+        }
+        match kind {
+            kind::HEAD => self.head(reader),
+            kind::NODE => self.node(reader),
+            kind::UPLOAD => self.upload(reader),
+            kind::TOMBSTONE => self.tombstone(reader),
+            kind::QUEUE => self.queue(reader),
+            kind::TURN => self.turn(reader),
+            kind::RETURNED => self.waiting(reader, true),
+            kind::FRESH => self.waiting(reader, false),
+            kind::CONSUMER => self.consumer(reader),
+            kind::HELD => self.held(reader),
+            kind::ROW => self.row(reader),
+            kind::END => self.end(reader),
+            value => {
+                let value = u64::from(value);
+                Err(DecodeError::Unknown { what: "snapshot record", value }.into())
+            }
+        }
+    }
+
+    fn head(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        self.shard.version = reader.u16("machine version")?;
+        if self.shard.version > crate::MACHINE_VERSION {
+            return Err(Fault::Fit("it was written by a later machine version"));
+        }
+        self.shard.applied = LogIndex(reader.u64("applied")?);
+        self.shard.time = Timestamp(reader.u64("time")?);
+        Ok(())
+    }
+
+    fn node(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let id = NodeId(reader.u64("node")?);
+        let boot = BootId(reader.u64("boot")?);
+        let last = RequestSequence(reader.u64("request sequence")?);
+        let is_open = reader.bool("session")?;
+        if self.shard.sessions.nodes().any(|(known, _)| known >= id) {
+            return Err(Fault::Fit("nodes are not in order"));
+        }
+        let session = is_open.then(Session::default);
+        self.shard.sessions.restore(id, Node { boot, last, session });
+        self.node = Some(SessionId { node: id, boot });
+        Ok(())
+    }
+
+    fn upload(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let upload = reader.u64("upload")?;
+        let parts = read_parts(reader)?;
+        let session = self.node.and_then(|id| self.shard.sessions.session_mut(id));
+        let session = session.ok_or(Fault::Fit("an upload has no session"))?;
+        session.uploads.insert(upload, Upload { parts });
+        Ok(())
+    }
+
+    fn tombstone(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let queue = QueueId(reader.u64("queue")?);
+        let why = match reader.u8("end reason")? {
+            reason::UNUSED => EndReason::Unused,
+            reason::DELETED => EndReason::Deleted,
+            value => {
+                let value = u64::from(value);
+                return Err(DecodeError::Unknown { what: "end reason", value }.into());
+            }
+        };
+        self.shard.tombstones.insert(queue, why);
+        Ok(())
+    }
+
+    fn queue(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let id = QueueId(reader.u64("queue")?);
+        let mut queue = Queue::new(id, settings_of(reader.u8("queue settings")?)?);
+        queue.next_number = MessageNumber(reader.u64("next message")?);
+        let next_order = reader.u64("next consumer")?;
+        let active = reader.option("active consumer", |reader| reader.u64("active consumer"))?;
+        queue.consumers.restore(next_order, active);
+        if self.shard.queues.place(id).is_some() || self.shard.tombstones.contains_key(&id) {
+            return Err(Fault::Fit("a queue is listed twice"));
+        }
+        self.queue = Some(self.shard.queues.insert(queue));
+        (self.consumer, self.last_waiting) = (None, None);
+        Ok(())
+    }
+
+    fn turn(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let priority = read_priority(reader)?;
+        let order = reader.u64("turn")?;
+        self.current_queue()?.consumers.restore_turn(priority, order);
+        Ok(())
+    }
+
+    fn waiting(&mut self, reader: &mut Reader, is_returned: bool) -> Result<(), Fault> {
+        let run = read_run(reader)?;
+        let last = self.last_waiting;
+        let queue = self.current_queue()?;
+        if run.step != 1 || last >= Some(run.number) || run.last_number() >= queue.next_number {
+            return Err(Fault::Fit("waiting messages are not in order"));
+        }
+        if is_returned && queue.ready.fresh().len() > 0 {
+            return Err(Fault::Fit("what came back does not stand in front"));
+        }
+        let last = run.last_number();
+        queue.ready.restore(run, is_returned);
+        self.last_waiting = Some(last);
+        Ok(())
+    }
+
+    fn consumer(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let node = NodeId(reader.u64("node")?);
+        let session = SessionId { node, boot: BootId(reader.u64("boot")?) };
+        let number = ConsumerNumber(reader.u64("consumer")?);
+        let order = reader.u64("order")?;
+        let standing = read_standing(reader)?;
+        let prefetch = reader.u32("prefetch")?;
+        let granted = DeliverySequence(reader.u64("granted")?);
+        let priority = read_priority(reader)?;
+        let exclusive = reader.bool("exclusive")?;
+        let no_ack = reader.bool("no_ack")?;
+        let tag = reader.short_bytes("consumer tag")?;
+        let last = DeliverySequence(reader.u64("last delivery")?);
+
+        let id = ConsumerId { session, number };
+        let place = self.queue.ok_or(Fault::Fit("a consumer has no queue"))?;
+        if self.shard.sessions.session(session).is_none() || self.shard.sessions.seat(id).is_some()
+        {
+            return Err(Fault::Fit("a consumer has no session, or is listed twice"));
+        }
+        let queue = self.current_queue()?;
+        if queue.consumers.member(order).is_some() || order >= queue.consumers.next_order() {
+            return Err(Fault::Fit("consumers are not in order"));
+        }
+        let terms = AttachRef {
+            consumer: number,
+            queue: queue.id,
+            prefetch,
+            granted,
+            priority,
+            exclusive,
+            no_ack,
+            tag: &tag,
+        };
+        let mut consumer = Consumer::registered(id, order, &terms);
+        (consumer.standing, consumer.last) = (standing, last);
+        let single_active = queue.settings.single_active_consumer;
+        queue.consumers.insert(consumer, single_active);
+        self.shard.sessions.seat_consumer(id, Seat { queue: place, order });
+        self.consumer = Some(order);
+        Ok(())
+    }
+
+    fn held(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let first = DeliverySequence(reader.u64("delivery sequence")?);
+        let run = read_run(reader)?;
+        let order = self.consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
+        let queue = self.current_queue()?;
+        let newest = run.last_number() < queue.next_number;
+        let consumer = queue.consumers.member_mut(order);
+        let consumer = consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
+        let behind = consumer.held.deliveries().next_back();
+        let behind = behind.map_or(1, |(first, run)| first.0.saturating_add(u64::from(run.count)));
+        let last = first.0.checked_add(u64::from(run.count - 1));
+        if !newest || first.0 < behind || last.is_none_or(|last| last > consumer.last.0) {
+            return Err(Fault::Fit("held messages are not in order"));
+        }
+        consumer.held.restore(first, run);
+        Ok(())
+    }
+
+    fn row(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let index = LogIndex(reader.u64("row")?);
+        let bytes = reader.u64("bytes of a row")?;
+        if index == LogIndex(0) || index > self.shard.applied {
+            return Err(Fault::Fit("a row is not of this log"));
+        }
+        self.shard.rows.restore(index, bytes);
+        Ok(())
+    }
+
+    fn end(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        if reader.u64("count of records")? != self.records {
+            return Err(Fault::Fit("records are missing"));
+        }
+        self.ended = true;
+        Ok(())
+    }
+
+    fn current_queue(&mut self) -> Result<&mut Queue, Fault> {
+        let place = self.queue.ok_or(Fault::Fit("a record has no queue"))?;
+        self.shard.queues.at_mut(place).ok_or(Fault::Fit("a record has no queue"))
+    }
+}
+
+fn inconsistent(what: &'static str) -> RestoreError {
+    RestoreError::Inconsistent { what: what.to_owned() }
+}
+
+fn read_standing(reader: &mut Reader) -> Result<Standing, DecodeError> {
+    match reader.u8("standing")? {
+        standing::REGISTERED => Ok(Standing::Registered),
+        standing::CANCELLED => Ok(Standing::Cancelled),
+        standing::HOLDER => Ok(Standing::Holder),
+        value => Err(DecodeError::Unknown { what: "standing", value: u64::from(value) }),
+    }
+}
+
+fn read_priority(reader: &mut Reader) -> Result<i32, DecodeError> {
+    let value = reader.i64("priority")?;
+    let unknown = DecodeError::Unknown { what: "priority", value: value.unsigned_abs() };
+    i32::try_from(value).map_err(|_| unknown)
+}
+
+fn read_parts(reader: &mut Reader) -> Result<Vec<(Location, u32)>, DecodeError> {
+    reader.list("parts", |reader| {
+        let index = LogIndex(reader.u64("row of a part")?);
+        let offset = reader.u32("offset of a part")?;
+        Ok((Location { index, offset }, reader.u32("size of a part")?))
+    })
+}
+
+fn read_run(reader: &mut Reader) -> Result<Run, Fault> {
+    let run = Run {
+        number: MessageNumber(reader.u64("message")?),
+        index: LogIndex(reader.u64("row of a run")?),
+        offset: reader.u32("offset of a run")?,
+        stride: reader.u32("stride of a run")?,
+        count: reader.u32("count of a run")?,
+        step: reader.u32("step of a run")?,
+        size: reader.u32("size in a run")?,
+        acquired: reader.u32("acquired count")?,
+        failed: reader.u32("delivery count")?,
+        parts: reader.option("parts", read_parts)?.map(|parts| Upload { parts }.parts()),
+    };
+    let behind = u64::from(run.count).checked_sub(1).ok_or(Fault::Fit("a run is empty"))?;
+    let bytes = u64::from(run.stride) * behind + u64::from(run.offset);
+    let numbers =
+        u64::from(run.step).checked_mul(behind).and_then(|by| by.checked_add(run.number.0));
+    let parts: &Option<Arc<Parts>> = &run.parts;
+    if u32::try_from(bytes).is_err() || numbers.is_none() || run.step == 0 {
+        return Err(Fault::Fit("a run reaches too far"));
+    }
+    if parts.is_some() && run.count != 1 {
+        return Err(Fault::Fit("messages share their parts"));
+    }
+    if run.count > 1 && run.stride <= run.size {
+        return Err(Fault::Fit("messages overlap"));
+    }
+    Ok(run)
+}

@@ -1,0 +1,155 @@
+//! Writes snapshots.
+
+use bytes::Bytes;
+use warren_types::{NodeId, Writer};
+
+use super::{PAGE_BYTES, VERSION, kind, reason, standing};
+use crate::EndReason;
+use crate::entry::settings_byte;
+use crate::queue::{Consumer, Queue, Standing};
+use crate::run::Run;
+use crate::session::Node;
+use crate::shard::Shard;
+
+/// Pages in the making.
+#[derive(Debug, Default)]
+struct Pages {
+    full: Vec<Bytes>,
+    open: Writer,
+    records: u64,
+}
+
+impl Shard {
+    /// See [`warren_machine::Machine::snapshot`].
+    pub(crate) fn write_snapshot(&self) -> Vec<Bytes> {
+        let mut pages = Pages::default();
+        let head = pages.record(kind::HEAD);
+        head.u16(self.version);
+        head.u64(self.applied.0);
+        head.u64(self.time.0);
+        for (id, node) in self.sessions.nodes() {
+            pages.node(id, node);
+        }
+        for (queue, why) in &self.tombstones {
+            let out = pages.record(kind::TOMBSTONE);
+            out.u64(queue.0);
+            out.u8(match why {
+                EndReason::Unused => reason::UNUSED,
+                EndReason::Deleted => reason::DELETED,
+            });
+        }
+        for queue in self.queues.in_order() {
+            pages.queue(queue);
+        }
+        for (index, row) in self.rows.up_to(self.applied) {
+            let out = pages.record(kind::ROW);
+            out.u64(index.0);
+            out.u64(row.bytes);
+        }
+        pages.finish()
+    }
+}
+
+impl Pages {
+    /// Begins a record, on a page of its own when the last one is full.
+    fn record(&mut self, kind: u8) -> &mut Writer {
+        if self.open.len() >= PAGE_BYTES {
+            self.full.push(std::mem::take(&mut self.open).finish());
+        }
+        if self.open.is_empty() {
+            self.open.u16(VERSION);
+            self.open.u32(u32::try_from(self.full.len()).expect("a snapshot has fewer pages"));
+        }
+        self.records += 1;
+        self.open.u8(kind);
+        &mut self.open
+    }
+
+    fn node(&mut self, id: NodeId, node: &Node) {
+        let out = self.record(kind::NODE);
+        out.u64(id.0);
+        out.u64(node.boot.0);
+        out.u64(node.last.0);
+        out.bool(node.session.is_some());
+        let uploads = node.session.iter().flat_map(|session| &session.uploads);
+        for (upload, held) in uploads {
+            let out = self.record(kind::UPLOAD);
+            out.u64(*upload);
+            out.list(&held.parts, |out, (at, size)| {
+                out.u64(at.index.0);
+                out.u32(at.offset);
+                out.u32(*size);
+            });
+        }
+    }
+
+    fn queue(&mut self, queue: &Queue) {
+        let out = self.record(kind::QUEUE);
+        out.u64(queue.id.0);
+        out.u8(settings_byte(&queue.settings));
+        out.u64(queue.next_number.0);
+        out.u64(queue.consumers.next_order());
+        out.option(queue.consumers.active(), Writer::u64);
+        for (priority, order) in queue.consumers.turns() {
+            let out = self.record(kind::TURN);
+            out.i64(i64::from(priority));
+            out.u64(order);
+        }
+        for run in queue.ready.returned() {
+            write_run(self.record(kind::RETURNED), run);
+        }
+        for run in queue.ready.fresh() {
+            write_run(self.record(kind::FRESH), run);
+        }
+        for consumer in queue.consumers.iter() {
+            self.consumer(consumer);
+        }
+    }
+
+    fn consumer(&mut self, consumer: &Consumer) {
+        let out = self.record(kind::CONSUMER);
+        out.u64(consumer.id.session.node.0);
+        out.u64(consumer.id.session.boot.0);
+        out.u64(consumer.id.number.0);
+        out.u64(consumer.order);
+        out.u8(match consumer.standing {
+            Standing::Registered => standing::REGISTERED,
+            Standing::Cancelled => standing::CANCELLED,
+            Standing::Holder => standing::HOLDER,
+        });
+        out.u32(consumer.prefetch);
+        out.u64(consumer.granted.0);
+        out.i64(i64::from(consumer.priority));
+        out.bool(consumer.exclusive);
+        out.bool(consumer.no_ack);
+        out.short_bytes(&consumer.tag);
+        out.u64(consumer.last.0);
+        for (first, run) in consumer.held.deliveries() {
+            let out = self.record(kind::HELD);
+            out.u64(first.0);
+            write_run(out, run);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        let records = self.records;
+        self.record(kind::END).u64(records);
+        self.full.push(self.open.finish());
+        self.full
+    }
+}
+
+fn write_run(out: &mut Writer, run: &Run) {
+    out.u64(run.number.0);
+    out.u64(run.index.0);
+    for value in [run.offset, run.stride, run.count, run.step, run.size, run.acquired, run.failed] {
+        out.u32(value);
+    }
+    out.option(run.parts.as_ref(), |out, parts| {
+        out.list(parts.locations.iter().zip(&parts.sizes), |out, (at, size)| {
+            out.u64(at.index.0);
+            out.u32(at.offset);
+            out.u32(*size);
+        });
+    });
+}

@@ -1,0 +1,60 @@
+//! What a new leader owes the outside, and what one front end is owed that has lost its leader.
+
+use warren_types::{ConsumerId, DeliverySequence, SessionId};
+
+use crate::queue::Consumer;
+use crate::session::Session;
+use crate::shard::Shard;
+use crate::{Delivered, Effect};
+
+impl Shard {
+    /// Everything that the session's consumers hold, in sequence: for a front end that may have
+    /// missed some of it. What was cancelled or taken by basic.get is among it, so that the front
+    /// end can give back what it has never seen.
+    #[must_use]
+    pub fn owed(&self, session: SessionId) -> Vec<Effect> {
+        let mut effects = vec![];
+        if let Some(open) = self.sessions.session(session) {
+            self.add_held(open, &mut effects);
+        }
+        effects
+    }
+
+    /// See [`warren_machine::Machine::take_over`].
+    pub(crate) fn owed_to_all(&self) -> Vec<Effect> {
+        let mut effects = vec![];
+        for (_, session) in self.sessions.open_sessions() {
+            self.add_held(session, &mut effects);
+        }
+        let ended = self.tombstones.iter();
+        effects.extend(
+            ended.map(|(queue, reason)| Effect::QueueEnded { queue: *queue, reason: *reason }),
+        );
+        effects
+    }
+
+    fn add_held(&self, session: &Session, effects: &mut Vec<Effect>) {
+        for seat in session.consumers.values() {
+            let Some(queue) = self.queues.at(seat.queue) else { continue };
+            let Some(consumer) = queue.consumers.member(seat.order) else { continue };
+            for (first, runs) in stretches(consumer) {
+                let consumer: ConsumerId = consumer.id;
+                effects.push(Effect::Deliver(Delivered { consumer, queue: queue.id, first, runs }));
+            }
+        }
+    }
+}
+
+/// What a consumer holds, cut where the sequence has gaps.
+fn stretches(consumer: &Consumer) -> Vec<(DeliverySequence, Vec<crate::DeliveredRun>)> {
+    let mut stretches: Vec<(DeliverySequence, Vec<crate::DeliveredRun>)> = vec![];
+    let mut next = None;
+    for (first, run) in consumer.held.deliveries() {
+        match stretches.last_mut() {
+            Some((_, runs)) if next == Some(first.0) => runs.push(run.delivered()),
+            _ => stretches.push((first, vec![run.delivered()])),
+        }
+        next = first.0.checked_add(u64::from(run.count));
+    }
+    stretches
+}

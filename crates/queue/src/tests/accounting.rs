@@ -1,0 +1,86 @@
+//! Which rows are needed, which of them are mostly empty, and what is left when they are thinned.
+
+use warren_machine::{Machine, SparseRow};
+use warren_types::{ConsumerNumber, LogIndex};
+
+use super::kit::{FRONT, Log, QUEUE, publish};
+use crate::{Command, Outcome, Shard};
+
+/// Twelve messages in one row, all held by a consumer.
+fn dozen() -> (Log, warren_types::ConsumerId, LogIndex) {
+    let mut log = Log::default();
+    let consumer = log.attach(1, 0);
+    let commands: Vec<_> = (0..12).map(|body| publish(&[QUEUE], &[body; 40])).collect();
+    log.all(FRONT, &commands);
+    let row = LogIndex(log.index);
+    (log, consumer, row)
+}
+
+#[test]
+fn a_row_is_needed_up_to_the_floor_until_its_last_message_is_settled() {
+    let (mut log, consumer, row) = dozen();
+    assert_eq!(log.shard.live_rows(LogIndex(99)), [row]);
+    assert_eq!(log.shard.live_rows(LogIndex(row.0 - 1)), []);
+
+    log.settle(consumer, Outcome::Ack, 1, 11);
+    assert_eq!(log.shard.live_rows(LogIndex(99)), [row]);
+    log.settle(consumer, Outcome::Ack, 12, 12);
+
+    assert_eq!(log.shard.live_rows(LogIndex(99)), []);
+}
+
+#[test]
+fn a_sparse_row_names_what_is_still_needed() {
+    let (mut log, consumer, row) = dozen();
+    log.settle(consumer, Outcome::Ack, 1, 6);
+    assert_eq!(log.shard.sparse_rows(LogIndex(99), 9), []);
+    log.settle(consumer, Outcome::Ack, 8, 11);
+    let [first, second] = &log.rows.all_given(&log.shard.owed(FRONT))[..] else {
+        panic!("two are left")
+    };
+
+    let sparse = log.shard.sparse_rows(LogIndex(99), 9);
+
+    let [SparseRow { index, live_offsets }] = &sparse[..] else { panic!("one row is sparse") };
+    assert_eq!((*index, live_offsets.len()), (row, 2));
+    assert_eq!([first.body[0], second.body[0]], [6, 11]);
+    assert_eq!(log.shard.sparse_rows(LogIndex(row.0 - 1), 9), []);
+    assert_eq!(log.shard.sparse_rows(LogIndex(99), 0), []);
+    assert_eq!(log.shard.sparse_rows_after(row, LogIndex(99), 9), []);
+}
+
+#[test]
+fn a_thinned_row_holds_the_same_messages_at_the_same_places() {
+    let (mut log, consumer, row) = dozen();
+    log.settle(consumer, Outcome::Ack, 2, 11);
+    let before = log.rows.all_given(&log.shard.owed(FRONT));
+    let size = log.rows.0[&row].len();
+
+    let live = log.shard.sparse_rows(LogIndex(99), 9).remove(0).live_offsets;
+    let thin = Shard::thin(&log.rows.0[&row], &live);
+    log.rows.0.insert(row, thin);
+
+    assert_eq!(log.rows.all_given(&log.shard.owed(FRONT)), before);
+    assert!(log.rows.0[&row].len() < size / 2);
+    log.settle(consumer, Outcome::Ack, 1, 1);
+    let again = Shard::thin(&log.rows.0[&row], &live[1..]);
+    log.rows.0.insert(row, again);
+    assert_eq!(log.rows.all_given(&log.shard.owed(FRONT)), before[1..]);
+}
+
+#[test]
+fn one_old_message_keeps_its_own_row_only() {
+    let mut log = Log::default();
+    log.enqueue();
+    let oldest = LogIndex(log.index);
+    log.get(9);
+    let consumer = log.attach(1, 0);
+    for sequence in 1..=50 {
+        log.enqueue();
+        log.settle(consumer, Outcome::Ack, sequence, sequence);
+    }
+
+    assert_eq!(log.shard.live_rows(LogIndex(log.index)), [oldest]);
+    log.apply(Command::Detach { consumer: ConsumerNumber(9) });
+    assert_eq!(log.given(), [(1, 51, 1, true)]);
+}

@@ -1,0 +1,211 @@
+//! Bytes that make no sense, in entries and in snapshots.
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+use warren_machine::{Entry, Machine, RestoreError, kit};
+use warren_types::{DecodeError, LogIndex, RequestSequence, Term, Timestamp};
+
+use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
+use crate::entry::{EntryWriter, FragmentWriter};
+use crate::{Attach, Command, MACHINE_VERSION, Outcome, Publish, QueueSettings, Reply, Shard};
+
+/// Something of everything that a snapshot can hold.
+fn busy() -> Log {
+    let mut log = Log::default();
+    log.attach(1, 2);
+    log.enqueue_all::<5>();
+    log.apply(Command::Chunk { upload: 1, bytes: Bytes::from_static(b"part") });
+    log.apply(Command::Chunk { upload: 2, bytes: Bytes::from_static(b"begin, ") });
+    let Command::Publish(large) = publish(&[QUEUE], b"end") else { unreachable!() };
+    log.apply(Command::Publish(Publish { upload: Some(2), ..large }));
+    let settings = QueueSettings { single_active_consumer: true, auto_delete: true };
+    log.create(warren_types::QueueId(3), settings);
+    let queue = warren_types::QueueId(3);
+    log.attach_with(FRONT, Attach { queue, ..terms(5) }).expect("accepted");
+    log.get(7);
+    log.apply(Command::Detach { consumer: warren_types::ConsumerNumber(7) });
+    log.get(8);
+    log.attach(2, 1);
+    log.apply(Command::Cancel { consumer: warren_types::ConsumerNumber(2) });
+    log.apply(settle(1, Outcome::Requeue, 2, 2));
+    log.create(warren_types::QueueId(2), QueueSettings::default());
+    log.apply(Command::DeleteQueue {
+        queue: warren_types::QueueId(2),
+        if_unused: false,
+        if_empty: false,
+    });
+    log
+}
+
+/// An entry with a publish and a settle, as somebody would write it next.
+fn sound() -> Bytes {
+    let mut fragment = FragmentWriter::new();
+    fragment.command(&publish(&[QUEUE], b"body"));
+    fragment.command(&settle(1, Outcome::Ack, 1, 9));
+    let mut entry = EntryWriter::new(MACHINE_VERSION, Timestamp(9000));
+    entry.push(FRONT, RequestSequence(100), &fragment.finish());
+    entry.push(FRONT, RequestSequence(101), &fragment.finish());
+    entry.finish()
+}
+
+#[test]
+fn every_prefix_of_an_entry_is_whole_or_changes_nothing() {
+    let sound = sound();
+    for end in 0..sound.len() {
+        let mut log = busy();
+        let status = log.shard.queue_status(QUEUE);
+
+        let reply = log.apply_bytes(sound.slice(..end)).reply;
+
+        if matches!(reply, Reply::Damaged(_)) {
+            assert_eq!(log.effects, []);
+            assert_eq!(log.shard.queue_status(QUEUE), status);
+            assert_eq!(log.shard.time(), Timestamp(1000));
+            assert_eq!(log.shard.applied(), LogIndex(log.index));
+        }
+    }
+}
+
+#[test]
+fn an_entry_of_a_later_machine_version_is_not_applied() {
+    let mut log = busy();
+
+    let reply = log.apply_bytes(EntryWriter::new(MACHINE_VERSION + 1, Timestamp(1)).finish()).reply;
+
+    let value = u64::from(MACHINE_VERSION + 1);
+    assert_eq!(reply, Reply::Damaged(DecodeError::Unknown { what: "machine version", value }));
+}
+
+#[test]
+fn an_entry_is_not_applied_twice() {
+    let mut log = busy();
+    let entry = Entry { index: LogIndex(log.index), term: Term(1), payload: sound() };
+    let before = log.shard.digest();
+
+    let reply = log.shard.apply(&entry).reply;
+
+    let value = log.index;
+    assert_eq!(reply, Reply::Damaged(DecodeError::Unknown { what: "log index", value }));
+    assert_eq!(log.shard.digest(), before);
+}
+
+#[test]
+fn an_entry_without_fragments_lets_time_pass() {
+    let mut log = busy();
+
+    let reply = log.apply_bytes(EntryWriter::new(MACHINE_VERSION, Timestamp(7777)).finish()).reply;
+
+    assert_eq!(reply, Reply::Applied(vec![]));
+    assert_eq!(log.shard.time(), Timestamp(7777));
+}
+
+#[test]
+fn a_machine_passes_the_kit() {
+    let log = busy();
+    let entries: Vec<Entry> = log
+        .rows
+        .0
+        .iter()
+        .map(|(index, payload)| Entry { index: *index, term: Term(1), payload: payload.clone() })
+        .collect();
+
+    kit::assert_apply_is_deterministic(Shard::new, &entries);
+    let cuts: Vec<_> = (0..entries.len()).collect();
+    kit::assert_snapshot_anywhere_changes_nothing(Shard::new, &entries, &cuts);
+}
+
+#[test]
+fn a_snapshot_of_the_first_release_is_restored_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-1.bin"));
+    let log = busy();
+
+    let shard = Shard::restore(&[frozen]).expect("version 1 is spoken");
+
+    shard.check();
+    assert_eq!(shard.digest(), log.shard.digest(), "version 1 has changed; it must not");
+}
+
+#[test]
+fn a_snapshot_that_is_cut_off_is_not_restored() {
+    let [page] = &busy().shard.snapshot()[..] else { panic!("a small state has one page") };
+    for end in 0..page.len() {
+        assert!(Shard::restore(&[page.slice(..end)]).is_err(), "cut off at {end}");
+    }
+    assert!(Shard::restore(&[]).is_err());
+}
+
+#[test]
+fn a_snapshot_of_another_version_is_not_restored() {
+    let mut page = BytesMut::from(&busy().shard.snapshot()[0][..]);
+    page[1] = 9;
+
+    let outcome = Shard::restore(&[page.freeze()]);
+
+    assert!(matches!(outcome, Err(RestoreError::Version { version: 9 })));
+}
+
+#[test]
+fn a_large_state_has_many_pages_that_belong_together() {
+    let mut log = Log::default();
+    for _ in 0..300 {
+        // Lengths that differ keep messages from being one run.
+        let commands: Vec<_> =
+            (0..100_usize).map(|at| publish(&[QUEUE], &[7; 200][..1 + at % 199])).collect();
+        log.all(FRONT, &commands);
+    }
+    let pages = log.shard.snapshot();
+    assert!(pages.len() > 1);
+    assert!(pages.iter().all(|page| page.len() < (1 << 20) + 4096));
+
+    log.restart();
+
+    let missing = Shard::restore(&pages[1..]);
+    assert!(matches!(missing, Err(RestoreError::Inconsistent { .. })));
+    let swapped: Vec<_> = pages.iter().rev().cloned().collect();
+    assert!(matches!(Shard::restore(&swapped), Err(RestoreError::Inconsistent { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_bytes_are_an_entry_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut log = busy();
+
+        log.apply_bytes(bytes.into());
+    }
+
+    #[test]
+    fn an_entry_with_changed_bytes_is_an_entry_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut log = busy();
+        let mut bytes = BytesMut::from(&sound()[..]);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+
+        log.apply_bytes(bytes.freeze());
+        log.restart();
+    }
+
+    #[test]
+    fn a_snapshot_with_changed_bytes_is_sound_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
+    ) {
+        let log = busy();
+        let mut page = BytesMut::from(&log.shard.snapshot()[0][..]);
+        for (at, byte) in changes {
+            let at = at.index(page.len());
+            page[at] = byte;
+        }
+
+        if let Ok(mut shard) = Shard::restore(&[page.freeze()]) {
+            shard.take_over();
+            let index = LogIndex(shard.applied().0.saturating_add(1));
+            shard.apply(&Entry { index, term: Term(1), payload: sound() });
+            shard.snapshot();
+        }
+    }
+}

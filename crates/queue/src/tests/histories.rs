@@ -1,0 +1,342 @@
+//! Generated histories: everything that front ends can ask, in any order, against the model.
+//!
+//! `WARREN_HISTORIES` says how many, `WARREN_SEED` where to begin. A failure names its seed.
+
+use bytes::Bytes;
+use warren_machine::{Entry, Machine};
+use warren_types::{
+    ConsumerId, ConsumerNumber, DeliverySequence, LogIndex, QueueId, RequestSequence, SessionId,
+    Term, Timestamp,
+};
+
+use super::kit::{Rows, session};
+use super::model::{Answer, Model};
+use crate::entry::{EntryWriter, FragmentWriter};
+use crate::{
+    Attach, Command, CommandReply, Effect, FragmentReply, MACHINE_VERSION, Outcome, Publish,
+    QueueSettings, Reply, SettleRange, Shard,
+};
+
+/// Histories in a run that nobody has asked for more of: seconds.
+const HISTORIES: u64 = 10_000;
+
+/// Entries in each history.
+const ENTRIES: u64 = 30;
+
+#[test]
+fn histories_end_as_the_model_says_after_every_entry() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let histories = number("WARREN_HISTORIES").unwrap_or(HISTORIES);
+    let first = number("WARREN_SEED").unwrap_or(0);
+
+    for seed in first..first + histories {
+        let played = std::panic::catch_unwind(|| History::new(seed).play());
+        assert!(played.is_ok(), "history failed: WARREN_SEED={seed} WARREN_HISTORIES=1");
+    }
+}
+
+/// Draws numbers from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (x ^ (x >> 31)) % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+struct History {
+    dice: Dice,
+    shard: Shard,
+    /// Applies the same entries and is never restored.
+    twin: Shard,
+    model: Model,
+    rows: Rows,
+    index: u64,
+    bodies: u64,
+    /// More different queues, or more on the same few.
+    queues: u64,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let queues = 1 + dice.roll(4);
+        Self {
+            dice,
+            shard: Shard::new(),
+            twin: Shard::new(),
+            model: Model::default(),
+            rows: Rows::default(),
+            index: 0,
+            bodies: 0,
+            queues,
+        }
+    }
+
+    fn play(mut self) {
+        for _ in 0..ENTRIES {
+            self.entry();
+            self.compare();
+            match self.dice.roll(8) {
+                0 => self.restart(),
+                1 => self.take_over(),
+                _ => {}
+            }
+        }
+        assert_eq!(self.shard.digest(), self.twin.digest(), "replicas differ in the end");
+    }
+
+    fn entry(&mut self) {
+        self.index += 1 + self.dice.roll(2);
+        self.model.begin(self.index);
+        let time = Timestamp(1000 + self.dice.roll(1000));
+        let mut entry = EntryWriter::new(MACHINE_VERSION, time);
+        let mut expected = vec![];
+        for _ in 0..self.dice.roll(3) + u64::from(self.index > 1) {
+            let (session, sequence, commands) = self.request();
+            let mut fragment = FragmentWriter::new();
+            for command in &commands {
+                fragment.command(command);
+            }
+            entry.push(session, RequestSequence(sequence), &fragment.finish());
+            expected.push(self.model.fragment(session, sequence, &commands));
+        }
+        self.model.deliver();
+
+        let (index, term) = (LogIndex(self.index), Term(1));
+        let entry = Entry { index, term, payload: entry.finish() };
+        self.rows.0.insert(index, entry.payload.clone());
+        let applied = self.shard.apply(&entry);
+        self.twin.apply(&entry);
+        let Reply::Applied(replies) = applied.reply else { panic!("the entry is sound") };
+
+        assert_eq!(replies.len(), expected.len());
+        for (reply, expected) in replies.into_iter().zip(expected) {
+            assert_eq!(self.answers(reply), expected);
+        }
+        let mut given = self.rows.all_given(&applied.effects);
+        given.sort();
+        self.model.given.sort();
+        assert_eq!(given, self.model.given);
+        assert_eq!(events(&applied.effects), self.model.events);
+    }
+
+    /// A reply in the model's words.
+    fn answers(&self, reply: FragmentReply) -> Result<Vec<(u32, Answer)>, FragmentReply> {
+        let FragmentReply::Done(replies) = reply else { return Err(reply) };
+        let answers = replies.into_iter().map(|(ordinal, reply)| {
+            let CommandReply::Got(got) = reply else { return (ordinal, Answer::Plain(reply)) };
+            let parts = got.parts.as_deref().unwrap_or_default();
+            assert_eq!(got.redelivered, got.acquired_count > 0);
+            let answer = Answer::Got {
+                sequence: got.sequence.0,
+                body: self.rows.body(got.location, parts, got.size),
+                acquired: got.acquired_count,
+                failed: got.delivery_count,
+                remaining: got.remaining,
+            };
+            (ordinal, answer)
+        });
+        Ok(answers.collect())
+    }
+
+    fn compare(&mut self) {
+        self.shard.check();
+        for queue in (1..=self.queues).map(QueueId) {
+            assert_eq!(self.shard.queue_status(queue), self.model.status(queue), "queue {queue}");
+        }
+        let rows: Vec<u64> =
+            self.shard.live_rows(LogIndex(self.index)).into_iter().map(|row| row.0).collect();
+        assert_eq!(rows, self.model.rows(), "rows that are needed");
+    }
+
+    fn restart(&mut self) {
+        let before = self.shard.digest();
+        self.shard = Shard::restore(&self.shard.snapshot()).expect("its own snapshot");
+        self.shard.check();
+        assert_eq!(self.shard.digest(), before, "a snapshot changes nothing");
+        assert_eq!(self.shard.digest(), self.twin.digest(), "replicas are alike");
+    }
+
+    fn take_over(&mut self) {
+        let before = self.shard.digest();
+        let effects = self.shard.take_over();
+        assert_eq!(self.shard.take_over(), effects, "taking over again owes the same");
+        assert_eq!(self.shard.digest(), before, "taking over changes nothing");
+        let (held, ended) = self.model.owed();
+        let given = self.rows.all_given(&effects);
+        assert_eq!(given, held);
+        assert_eq!(events(&effects), ended);
+        self.thin();
+    }
+
+    /// Thins out what is sparse, as the sweep does.
+    fn thin(&mut self) {
+        for sparse in self.shard.sparse_rows(LogIndex(self.index), 3) {
+            let row = self.rows.0.get_mut(&sparse.index).expect("a row of this log");
+            *row = Shard::thin(row, &sparse.live_offsets);
+        }
+    }
+
+    fn request(&mut self) -> (SessionId, u64, Vec<Command>) {
+        let id = session(1 + self.dice.roll(3), 1 + self.dice.roll(2) * self.dice.roll(2));
+        let last = self.model.last_request(id);
+        let sequence = match self.dice.roll(20) {
+            0 => last,
+            1 => last + 5,
+            _ => last + 1,
+        };
+        let mut commands = vec![];
+        if !self.model.is_open(id) && !self.dice.one_in(4) {
+            commands.push(Command::OpenSession);
+        }
+        for _ in 0..1 + self.dice.roll(6) {
+            let command = self.command(id);
+            // Bursts, so that there are runs.
+            let times = if matches!(command, Command::Publish(_)) { self.dice.roll(6) } else { 0 };
+            commands.push(command);
+            for _ in 0..times {
+                let again = commands.last().map(|last| self.another(last)).expect("just pushed");
+                commands.push(again);
+            }
+        }
+        (id, sequence, commands)
+    }
+
+    /// The same publish with another body of the same length.
+    fn another(&mut self, command: &Command) -> Command {
+        let Command::Publish(publish) = command else { return command.clone() };
+        let upload = None;
+        Command::Publish(Publish { body: self.body(publish.body.len()), upload, ..publish.clone() })
+    }
+
+    fn command(&mut self, id: SessionId) -> Command {
+        let queue = QueueId(1 + self.dice.roll(self.queues));
+        match self.dice.roll(100) {
+            0..20 => self.publish(),
+            20..45 => self.settle(id),
+            45..57 => self.attach(queue),
+            57..62 => Command::Cancel { consumer: self.consumer(id) },
+            62..67 => Command::Detach { consumer: self.consumer(id) },
+            67..72 => {
+                let up_to = DeliverySequence(self.dice.roll(30));
+                Command::Grant { consumer: self.consumer(id), up_to }
+            }
+            72..79 => Command::Get { consumer: self.consumer(id), queue, no_ack: false },
+            79..87 => Command::CreateQueue { queue, settings: self.settings() },
+            87 => Command::ConfigureQueue { queue, settings: self.settings() },
+            88 => {
+                let (if_unused, if_empty) = (self.dice.one_in(2), self.dice.one_in(2));
+                Command::DeleteQueue { queue, if_unused, if_empty }
+            }
+            89..91 => Command::ForgetQueue { queue },
+            91 => Command::PurgeQueue { queue },
+            92 => Command::Status { queue },
+            93 => Command::OpenSession,
+            94 => Command::CloseSession { session: session(1 + self.dice.roll(3), 1) },
+            95..98 => {
+                let bytes = 1 + usize::try_from(self.dice.roll(20)).unwrap();
+                Command::Chunk { upload: self.dice.roll(2), bytes: self.body(bytes) }
+            }
+            98 => Command::AbandonUpload { upload: self.dice.roll(2) },
+            _ => Command::Tick,
+        }
+    }
+
+    fn publish(&mut self) -> Command {
+        let mut queues: Vec<_> = (1..=self.queues).map(QueueId).collect();
+        let one = self.dice.roll(self.queues) + 1;
+        if !self.dice.one_in(3) {
+            queues.retain(|queue| queue.0 == one);
+        }
+        let length = if self.dice.one_in(4) { 9 + self.dice.roll(300) } else { 8 };
+        Command::Publish(Publish {
+            queues,
+            persistent: self.dice.one_in(2),
+            exchange: Bytes::from_static(b"logs"),
+            routing_key: Bytes::from_static(b"a.b"),
+            header: Bytes::from_static(&[1, 2, 3]),
+            body: self.body(usize::try_from(length).unwrap()),
+            upload: self.dice.one_in(8).then(|| self.dice.roll(2)),
+        })
+    }
+
+    /// A body like no other, as long as it has eight bytes.
+    fn body(&mut self, length: usize) -> Bytes {
+        self.bodies += 1;
+        let mut body = self.bodies.to_be_bytes().to_vec();
+        body.resize(length, 0xAA);
+        body.into()
+    }
+
+    fn settle(&mut self, id: SessionId) -> Command {
+        let consumer = self.consumer(id);
+        let id = ConsumerId { session: id, number: consumer };
+        let known = self.model.consumers.values().find(|one| one.id == id);
+        let last = known.map_or(3, |one| one.last);
+        let outcome = [
+            Outcome::Ack,
+            Outcome::Ack,
+            Outcome::Requeue,
+            Outcome::RejectRequeue,
+            Outcome::Reject,
+            Outcome::Release,
+        ][usize::try_from(self.dice.roll(6)).unwrap()];
+        let mut ranges = vec![];
+        for _ in 0..1 + self.dice.roll(2) {
+            let to = self.dice.roll(last + 2);
+            let from = to.saturating_sub(self.dice.roll(5));
+            let to = if self.dice.one_in(30) { u64::MAX } else { to };
+            ranges.push(SettleRange { from: DeliverySequence(from), to: DeliverySequence(to) });
+        }
+        Command::Settle { consumer, outcome, ranges }
+    }
+
+    fn attach(&mut self, queue: QueueId) -> Command {
+        let granted = if self.dice.one_in(3) { self.dice.roll(6) } else { u64::MAX };
+        Command::Attach(Attach {
+            consumer: ConsumerNumber(self.dice.roll(5)),
+            queue,
+            prefetch: [0, 1, 2, 5][usize::try_from(self.dice.roll(4)).unwrap()],
+            granted: DeliverySequence(granted),
+            priority: [0, 0, 0, 1, -1][usize::try_from(self.dice.roll(5)).unwrap()],
+            exclusive: self.dice.one_in(12),
+            no_ack: false,
+            tag: Bytes::from_static(b"tag"),
+        })
+    }
+
+    /// Mostly one that is there.
+    fn consumer(&mut self, id: SessionId) -> ConsumerNumber {
+        let own = self.model.consumers.values().map(|one| one.id).filter(|one| one.session == id);
+        let own: Vec<_> = own.collect();
+        if own.is_empty() || self.dice.one_in(8) {
+            return ConsumerNumber(self.dice.roll(6));
+        }
+        let at = self.dice.roll(u64::try_from(own.len()).unwrap());
+        own[usize::try_from(at).unwrap()].number
+    }
+
+    fn settings(&mut self) -> QueueSettings {
+        QueueSettings {
+            auto_delete: self.dice.one_in(5),
+            single_active_consumer: self.dice.one_in(4),
+        }
+    }
+}
+
+fn events(effects: &[Effect]) -> Vec<Effect> {
+    let events = effects.iter().filter(|effect| match effect {
+        Effect::Deliver(_) => false,
+        Effect::Cancelled { .. } | Effect::QueueEnded { .. } => true,
+    });
+    events.cloned().collect()
+}
