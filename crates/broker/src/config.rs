@@ -1,0 +1,100 @@
+//! What a broker is told at its start.
+
+use std::time::Duration;
+
+use warren_types::{BootId, NodeId};
+
+/// A broker's settings. The server reads them; nothing here looks at files or the environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub node: NodeId,
+    /// This start of it.
+    pub boot: BootId,
+    /// What people call the node, in the shape `name@host`.
+    pub node_name: String,
+    /// The cluster's identity, drawn when it was founded.
+    pub cluster: u128,
+    /// What the catalog knows the node's data directory by, drawn when that was made.
+    pub token: u128,
+    /// Where other nodes reach this one.
+    pub peer_address: String,
+    /// What people call the cluster; clients read it.
+    pub cluster_name: String,
+    /// The user, password and virtual host that an empty catalog begins with.
+    pub initial: InitialContent,
+    /// What clients may use up.
+    pub limits: Limits,
+    /// Shards in memory, for exclusive and non-durable queues. One per core keeps them all busy.
+    pub local_shards: usize,
+}
+
+/// What an empty catalog begins with.
+#[derive(Clone, Debug)]
+pub struct InitialContent {
+    /// The user's name.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// The virtual host, on which the user may do everything.
+    pub vhost: String,
+    /// Whether the user may log in from this machine alone.
+    pub loopback_only: bool,
+}
+
+impl Default for InitialContent {
+    /// RabbitMQ's: guest may come in over loopback with the password guest.
+    fn default() -> Self {
+        Self {
+            user: "guest".to_owned(),
+            password: "guest".to_owned(),
+            vhost: "/".to_owned(),
+            loopback_only: true,
+        }
+    }
+}
+
+/// What clients may use up.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest frame on offer, in bytes, overhead included.
+    pub frame_max_bytes: u32,
+    /// The highest channel number on offer.
+    pub channel_max: u16,
+    /// The heartbeat on offer, in seconds; 0 for none.
+    pub heartbeat_s: u16,
+    /// The largest message body, in bytes.
+    pub message_max_bytes: u64,
+    /// How long a client may take to log in and open its virtual host.
+    pub handshake_timeout: Duration,
+    /// How long an operation may wait for what it needs before its channel is closed.
+    pub operation_timeout: Duration,
+    /// Connections that this node takes; further ones are closed at once.
+    pub connections: usize,
+    /// Consumers on one channel.
+    pub consumers_per_channel: usize,
+    /// What a consumer without a prefetch of its own is limited to; 0 for nothing.
+    pub default_prefetch: u16,
+    /// Bytes of publishes that one connection may have unanswered before its socket is not read.
+    pub connection_in_flight_bytes: usize,
+    /// Bytes that wait for one client's socket before it is given no more deliveries.
+    pub connection_output_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_max_bytes: 131_072,
+            channel_max: 2047,
+            heartbeat_s: 60,
+            message_max_bytes: 16 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            operation_timeout: Duration::from_secs(30),
+            connections: 100_000,
+            consumers_per_channel: 65_535,
+            default_prefetch: 0,
+            connection_in_flight_bytes: 4 * 1024 * 1024,
+            connection_output_bytes: 256 * 1024,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! One client: the task between its socket and the shards.
+//!
+//! The task reads a burst of frames, does what they ask as far as this node can answer by
+//! itself, and sends one fragment to each shard that the burst touches. What must wait for others
+//! becomes an operation of its channel; that channel's further frames wait behind it, the other
+//! channels go on.
+//!
+//! **Always holds:** what waits for this client is bounded: publishes by the bytes that may be
+//! unanswered, deliveries by prefetch or window, output by a limit beyond which no delivery is
+//! written. Beyond its bound the socket is not read.
+
+mod channel;
+mod confirm;
+mod consume;
+mod context;
+mod deliver;
+mod dispatch;
+mod flow;
+mod holder;
+mod login;
+mod message;
+mod names;
+mod operation;
+mod plan;
+mod publish;
+mod reply_to;
+mod settle;
+mod socket;
+mod staging;
+mod state;
+mod topology;
+mod transaction;
+mod unacked;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+use warren_amqp::{Body, ReplyCode};
+use warren_queue::FragmentReply;
+use warren_types::{ChannelNumber, ConsumerNumber};
+
+use crate::broker::Inner;
+use crate::queue::effects::Delivery;
+use state::Connection;
+
+/// What others tell a connection's task.
+#[derive(Debug)]
+pub(crate) enum ToConnection {
+    /// A shard has answered a fragment.
+    Answered { token: u64, reply: FragmentReply },
+    /// Messages for one of its consumers.
+    Deliver(Delivery),
+    /// A shard has ended one of its consumers.
+    Cancelled { consumer: ConsumerNumber },
+    /// A direct reply for the consumer of replies on `channel`.
+    DirectReply(DirectReply),
+    /// The connection is to be closed, by an operator or because the node stops.
+    Close { code: ReplyCode, text: String },
+}
+
+/// A message to a consumer of `amq.rabbitmq.reply-to`.
+#[derive(Debug)]
+pub(crate) struct DirectReply {
+    pub(crate) channel: ChannelNumber,
+    pub(crate) nonce: u64,
+    pub(crate) exchange: Bytes,
+    pub(crate) routing_key: Bytes,
+    pub(crate) header: Bytes,
+    pub(crate) body: Body,
+}
+
+/// Where a connection is told something. Cheap to clone.
+///
+/// It has no bound of its own: what is sent is bounded by what the connection asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox(mpsc::UnboundedSender<ToConnection>);
+
+impl Mailbox {
+    /// Sends; a connection that has ended does not mind.
+    pub(crate) fn send(&self, message: ToConnection) {
+        drop(self.0.send(message));
+    }
+}
+
+/// Serves one client until it leaves, is sent away, or breaks the protocol.
+pub(crate) async fn serve(broker: Arc<Inner>, stream: TcpStream, peer: SocketAddr) {
+    #[expect(clippy::disallowed_methods, reason = "bounded by what the connection asks for")]
+    let (sender, messages) = mpsc::unbounded_channel();
+    let span = tracing::info_span!("connection", %peer);
+    let connection = Connection::new(broker, Mailbox(sender), peer);
+    socket::run(connection, stream, messages).instrument(span).await;
+}

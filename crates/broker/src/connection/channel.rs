@@ -1,0 +1,77 @@
+//! What one channel of a connection remembers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use warren_amqp::Event;
+use warren_types::QueueId;
+
+use super::confirm::Confirms;
+use super::transaction::Transaction;
+use super::unacked::{Nth, Unacked};
+
+/// How a channel treats publishes and settles.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    /// Neither confirms nor transactions.
+    Plain,
+    /// After confirm.select.
+    Confirm(Confirms),
+    /// After tx.select.
+    Transaction(Transaction),
+}
+
+/// The consumer of direct replies, of which a channel has one at most.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplyConsumer {
+    pub(crate) tag: String,
+    /// Part of the address, so that nobody guesses it and no later consumer inherits it.
+    pub(crate) nonce: u64,
+}
+
+/// An open channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    /// Tells this channel from earlier ones of the same number.
+    pub(crate) generation: u64,
+    pub(crate) mode: Mode,
+    /// Prefetch that consumers to come will have; 0 is none (basic.qos, global=false).
+    pub(crate) prefetch: u16,
+    /// Unacknowledged messages on the channel as a whole; 0 is no limit (basic.qos, global=true).
+    pub(crate) channel_prefetch: u16,
+    /// Consumers by tag.
+    pub(crate) consumers: BTreeMap<String, Nth>,
+    /// Holders of what basic.get took, by queue.
+    pub(crate) getters: BTreeMap<QueueId, Nth>,
+    pub(crate) reply_consumer: Option<ReplyConsumer>,
+    /// The queue that an empty name stands for.
+    pub(crate) last_queue: Option<String>,
+    pub(crate) unacked: Unacked,
+    /// An operation is under way; what the client sends meanwhile waits in `backlog`.
+    pub(crate) busy: bool,
+    pub(crate) backlog: VecDeque<Event>,
+}
+
+impl Channel {
+    /// A channel as it is after channel.open.
+    pub(crate) fn new(generation: u64, prefetch: u16) -> Self {
+        Self {
+            generation,
+            mode: Mode::Plain,
+            prefetch,
+            channel_prefetch: 0,
+            consumers: BTreeMap::new(),
+            getters: BTreeMap::new(),
+            reply_consumer: None,
+            last_queue: None,
+            unacked: Unacked::default(),
+            busy: false,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    /// How many more messages may be unacknowledged; `None` is any number.
+    pub(crate) fn room(&self) -> Option<usize> {
+        let limit = usize::from(self.channel_prefetch);
+        (limit > 0).then(|| limit.saturating_sub(self.unacked.open()))
+    }
+}

@@ -1,0 +1,506 @@
+//! basic.qos, consume, cancel and get.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use warren_amqp::{Delivery as Sent, MethodId, Reply, ReplyCode, Request};
+use warren_catalog::{Access, Queue, QueueKind};
+use warren_queue::entry::{FragmentWriter, message};
+use warren_queue::{Attach, Command, CommandReply, Got, Outcome, Refusal, SettleRange};
+use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, Table};
+
+use super::context::{Context, Kind, unexpected};
+use super::deliver::{read_parts, whole_body, with_delivery_count};
+use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES};
+use super::names::fresh;
+use super::operation::Finish;
+use super::reply_to::REPLY_TO;
+use super::state::Connection;
+use super::unacked::Nth;
+use crate::failure::Failure;
+
+/// What a client wants of a consumer.
+struct Wanted {
+    queue: String,
+    tag: String,
+    no_ack: bool,
+    exclusive: bool,
+    nowait: bool,
+    priority: i32,
+}
+
+impl Connection {
+    /// basic.qos
+    pub(crate) fn qos(
+        &mut self,
+        number: ChannelNumber,
+        prefetch_size: u32,
+        prefetch_count: u16,
+        global: bool,
+    ) -> Result<(), Failure> {
+        if prefetch_size != 0 {
+            return Err(Failure::new(
+                ReplyCode::NotImplemented,
+                format_args!("prefetch_size!=0 ({prefetch_size})"),
+            ));
+        }
+        let channel = self.channel(number);
+        if !global {
+            channel.prefetch = prefetch_count;
+            return self.reply(number, &Reply::QosOk);
+        }
+        channel.channel_prefetch = prefetch_count;
+        self.relieved.push(number);
+        let nths: Vec<Nth> = self.channel(number).consumers.values().copied().collect();
+        let unbound: Vec<Nth> = nths
+            .into_iter()
+            .filter(|nth| self.holders.get(nth).is_some_and(|holder| holder.flow != Flow::Channel))
+            .collect();
+        if prefetch_count == 0 || unbound.is_empty() {
+            return self.reply(number, &Reply::QosOk);
+        }
+        self.bind_to_channel(number, unbound);
+        Ok(())
+    }
+
+    /// Has consumers that were there before follow the channel's own prefetch. What was granted
+    /// to them cannot be taken back, so each goes on under another number.
+    fn bind_to_channel(&mut self, number: ChannelNumber, nths: Vec<Nth>) {
+        for nth in nths {
+            let Some(old) = self.holders.get_mut(&nth) else { continue };
+            old.stage = Stage::Cancelled;
+            let (slot, queue, tag) = (old.slot, old.queue, old.tag.clone());
+            let (no_ack, counts, terms) = (old.no_ack, old.counts_deliveries, old.terms);
+            self.staging.command(slot, &Command::Cancel { consumer: old.number });
+            self.give_back_all(nth);
+            let (nth, consumer) = self.holder_number();
+            let wanted = Placed { slot, queue, tag: tag.clone(), no_ack, counts, terms };
+            let attach = self.hold(number, nth, consumer, wanted, Flow::Channel);
+            self.staging.command(slot, &Command::Attach(attach));
+            if let Some(holder) = self.holders.get_mut(&nth) {
+                holder.stage = Stage::Live;
+            }
+            let tag = String::from_utf8_lossy(&tag).into_owned();
+            self.channel(number).consumers.insert(tag, nth);
+        }
+        self.relieved.push(number);
+        self.out.reply(number, &Reply::QosOk);
+    }
+
+    /// basic.consume
+    pub(crate) fn consume(
+        &mut self,
+        number: ChannelNumber,
+        request: Request,
+    ) -> Result<(), Failure> {
+        let Request::Consume { queue, consumer_tag, no_ack, exclusive, nowait, arguments, .. } =
+            request
+        else {
+            return Ok(());
+        };
+        let limit = self.limits().consumers_per_channel;
+        let channel = self.channel(number);
+        let taken = channel.consumers.contains_key(&consumer_tag)
+            || channel.reply_consumer.as_ref().is_some_and(|reply| reply.tag == consumer_tag);
+        if taken {
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!("attempt to reuse consumer tag '{consumer_tag}'"),
+            ));
+        }
+        if channel.consumers.len() >= limit {
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!("reached maximum ({limit}) of consumers per channel"),
+            ));
+        }
+        let tag = if consumer_tag.is_empty() { fresh("amq.ctag-") } else { consumer_tag };
+        let queue = self.named_queue(number, queue)?;
+        if queue == REPLY_TO {
+            return self.consume_replies(number, tag, no_ack, nowait);
+        }
+        let priority = priority(&arguments, &queue, &self.client().vhost)?;
+        let wanted = Wanted { queue, tag, no_ack, exclusive, nowait, priority };
+        self.begin_consume(number, wanted);
+        Ok(())
+    }
+
+    fn begin_consume(&mut self, number: ChannelNumber, wanted: Wanted) {
+        let context = self.context();
+        let waits_for = format!("queue '{}'", wanted.queue);
+        let work = async move {
+            context.permit(Access::Read, Kind::Queue, &wanted.queue)?;
+            let queue = context.queue(&wanted.queue).await?;
+            let finish: Finish = Box::new(move |connection| {
+                connection.attach(number, &context, &queue, wanted);
+                Ok(())
+            });
+            Ok(finish)
+        };
+        self.begin(number, MethodId::BASIC_CONSUME, waits_for, work);
+    }
+
+    fn attach(
+        &mut self,
+        number: ChannelNumber,
+        context: &Context,
+        queue: &Arc<Queue>,
+        wanted: Wanted,
+    ) {
+        let Wanted { tag, no_ack, nowait, .. } = wanted;
+        let slot = match context.slot(queue) {
+            Ok(slot) => slot,
+            Err(failure) => return self.fail(number, failure.at(MethodId::BASIC_CONSUME)),
+        };
+        let (nth, consumer) = self.holder_number();
+        let quorum = queue.kind == QueueKind::Quorum;
+        // Quorum queues know no exclusive consumers; RabbitMQ passes the wish over there.
+        let terms = Terms { priority: wanted.priority, exclusive: wanted.exclusive && !quorum };
+        let placed = Placed {
+            slot,
+            queue: queue.id,
+            tag: Bytes::from(tag.clone()),
+            no_ack,
+            counts: quorum,
+            terms,
+        };
+        let flow = self.flow(number, no_ack);
+        let attach = self.hold(number, nth, consumer, placed, flow);
+        self.channel(number).consumers.insert(tag.clone(), nth);
+        let (context, queue) = (context.clone(), queue.clone());
+        let waits_for = format!("queue '{}'", queue.name);
+        let work = async move {
+            match context.ask(&queue, &Command::Attach(attach)).await? {
+                Some(CommandReply::Attached) => {}
+                Some(CommandReply::Refused(refusal)) => return Err(refused(refusal, &queue)),
+                other => return Err(unexpected(other.as_ref())),
+            }
+            let finish: Finish =
+                Box::new(move |connection| connection.attached(number, nth, tag, nowait));
+            Ok(finish)
+        };
+        self.begin(number, MethodId::BASIC_CONSUME, waits_for, work);
+    }
+
+    fn attached(
+        &mut self,
+        number: ChannelNumber,
+        nth: Nth,
+        consumer_tag: String,
+        nowait: bool,
+    ) -> Result<(), Failure> {
+        if !nowait {
+            self.out.reply(number, &Reply::ConsumeOk { consumer_tag });
+        }
+        let Some(holder) = self.holders.get_mut(&nth) else { return Ok(()) };
+        holder.stage = Stage::Live;
+        for delivery in std::mem::take(&mut holder.parked) {
+            self.queue_up(nth, delivery);
+        }
+        Ok(())
+    }
+
+    fn flow(&mut self, number: ChannelNumber, no_ack: bool) -> Flow {
+        let channel = self.channel(number);
+        let prefetch = u64::from(channel.prefetch);
+        if no_ack {
+            Flow::Window
+        } else if channel.channel_prefetch > 0 {
+            Flow::Channel
+        } else if prefetch > 0 && prefetch <= WINDOW_MESSAGES {
+            Flow::Prefetch
+        } else {
+            Flow::Window
+        }
+    }
+
+    /// Makes a holder that waits for its shard, and the command that registers it there.
+    fn hold(
+        &mut self,
+        number: ChannelNumber,
+        nth: Nth,
+        consumer: ConsumerNumber,
+        placed: Placed,
+        flow: Flow,
+    ) -> Attach {
+        let channel = self.channel(number);
+        let prefetch = if placed.no_ack { 0 } else { u32::from(channel.prefetch) };
+        let granted = match flow {
+            Flow::Prefetch => DeliverySequence(u64::MAX),
+            Flow::Window => DeliverySequence(WINDOW_MESSAGES),
+            Flow::Channel => {
+                let room = channel.room().unwrap_or_default();
+                DeliverySequence(u64::try_from(room).unwrap_or(WINDOW_MESSAGES))
+            }
+        };
+        let Placed { slot, queue, tag, no_ack, counts, terms } = placed;
+        self.holders.insert(
+            nth,
+            Holder {
+                channel: number,
+                slot,
+                number: consumer,
+                queue,
+                tag: tag.clone(),
+                no_ack,
+                is_getter: false,
+                counts_deliveries: counts,
+                terms,
+                flow,
+                stage: Stage::Attaching,
+                seen: DeliverySequence::default(),
+                granted,
+                held: 0,
+                parked: Vec::new(),
+            },
+        );
+        self.broker.counters.consumers.add(1);
+        let Terms { priority, exclusive } = terms;
+        Attach { consumer, queue, prefetch, granted, priority, exclusive, no_ack, tag }
+    }
+
+    /// basic.cancel
+    pub(crate) fn cancel(
+        &mut self,
+        number: ChannelNumber,
+        tag: &str,
+        nowait: bool,
+    ) -> Result<(), Failure> {
+        let reply = Reply::CancelOk { consumer_tag: tag.to_owned() };
+        let channel = self.channel(number);
+        if channel.reply_consumer.as_ref().is_some_and(|reply| reply.tag == tag) {
+            let ended = channel.reply_consumer.take();
+            if let Some(consumer) = ended {
+                self.broker.registry.hush(consumer.nonce);
+            }
+        }
+        let channel = self.channel(number);
+        let Some(nth) = channel.consumers.remove(tag) else {
+            return if nowait { Ok(()) } else { self.reply(number, &reply) };
+        };
+        let Some(holder) = self.holders.get_mut(&nth) else { return Ok(()) };
+        holder.stage = Stage::Cancelled;
+        let shard = self.broker.shard(holder.slot).clone();
+        let command = Command::Cancel { consumer: holder.number };
+        let work = async move {
+            let mut fragment = FragmentWriter::new();
+            fragment.command(&command);
+            shard.ask(fragment.finish()).await.map_err(Failure::unavailable)?;
+            let finish: Finish = Box::new(move |connection| {
+                connection.cancel_answered(nth);
+                if nowait { Ok(()) } else { connection.reply(number, &reply) }
+            });
+            Ok(finish)
+        };
+        self.begin(number, MethodId::BASIC_CANCEL, format!("consumer '{tag}'"), work);
+        Ok(())
+    }
+
+    /// No delivery comes any more: what was not written goes back, and the holder goes once it
+    /// holds nothing.
+    fn cancel_answered(&mut self, nth: Nth) {
+        self.give_back_all(nth);
+        if self.holders.get(&nth).is_some_and(|holder| holder.held == 0) {
+            self.detach(nth);
+        }
+    }
+
+    /// basic.get
+    pub(crate) fn get(
+        &mut self,
+        number: ChannelNumber,
+        queue: &Bytes,
+        no_ack: bool,
+    ) -> Result<(), Failure> {
+        if !self.is_open(number) {
+            return Ok(());
+        }
+        let queue = String::from_utf8_lossy(queue).into_owned();
+        let queue = self.named_queue(number, queue)?;
+        let context = self.context();
+        let waits_for = format!("queue '{queue}'");
+        let work = async move {
+            context.permit(Access::Read, Kind::Queue, &queue)?;
+            let queue = context.queue(&queue).await?;
+            let finish: Finish = Box::new(move |connection| {
+                connection.get_from(number, context, &queue, no_ack);
+                Ok(())
+            });
+            Ok(finish)
+        };
+        self.begin(number, MethodId::BASIC_GET, waits_for, work);
+        Ok(())
+    }
+
+    fn get_from(
+        &mut self,
+        number: ChannelNumber,
+        context: Context,
+        queue: &Arc<Queue>,
+        no_ack: bool,
+    ) {
+        let slot = match context.slot(queue) {
+            Ok(slot) => slot,
+            Err(failure) => return self.fail(number, failure.at(MethodId::BASIC_GET)),
+        };
+        let nth = self.getter(number, slot, queue);
+        let consumer = self.holders.get(&nth).map(|holder| holder.number).unwrap_or_default();
+        let waits_for = format!("queue '{}'", queue.name);
+        let queue = queue.clone();
+        let work = async move {
+            let command = Command::Get { consumer, queue: queue.id, no_ack };
+            let got = match context.ask(&queue, &command).await? {
+                Some(CommandReply::Got(got)) => got,
+                Some(CommandReply::Empty) => {
+                    let finish: Finish =
+                        Box::new(move |connection| connection.reply(number, &Reply::GetEmpty));
+                    return Ok(finish);
+                }
+                Some(CommandReply::Refused(refusal)) => return Err(refused(refusal, &queue)),
+                other => return Err(unexpected(other.as_ref())),
+            };
+            let shard = context.broker.shard(slot);
+            let bytes = read_parts(shard, got.location, got.parts.as_deref()).await;
+            let finish: Finish = Box::new(move |connection| {
+                connection.got(number, nth, &got, bytes, no_ack);
+                Ok(())
+            });
+            Ok(finish)
+        };
+        self.begin(number, MethodId::BASIC_GET, waits_for, work);
+    }
+
+    /// The holder of what this channel gets from `queue`.
+    fn getter(
+        &mut self,
+        number: ChannelNumber,
+        slot: crate::queue::handle::ShardSlot,
+        queue: &Queue,
+    ) -> Nth {
+        if let Some(nth) = self.channel(number).getters.get(&queue.id) {
+            return *nth;
+        }
+        let (nth, consumer) = self.holder_number();
+        let holder = Holder {
+            channel: number,
+            slot,
+            number: consumer,
+            queue: queue.id,
+            tag: Bytes::new(),
+            no_ack: false,
+            is_getter: true,
+            counts_deliveries: queue.kind == QueueKind::Quorum,
+            terms: Terms::default(),
+            flow: Flow::Prefetch,
+            stage: Stage::Live,
+            seen: DeliverySequence::default(),
+            granted: DeliverySequence::default(),
+            held: 0,
+            parked: Vec::new(),
+        };
+        self.holders.insert(nth, holder);
+        self.channel(number).getters.insert(queue.id, nth);
+        nth
+    }
+
+    fn got(
+        &mut self,
+        number: ChannelNumber,
+        nth: Nth,
+        got: &Got,
+        bytes: Option<(Bytes, Vec<Bytes>)>,
+        no_ack: bool,
+    ) {
+        let range = SettleRange { from: got.sequence, to: got.sequence };
+        let found = bytes
+            .and_then(|(row, parts)| Some((message(&row, got.location.offset).ok()?, parts)));
+        let Some(holder) = self.holders.get_mut(&nth) else { return };
+        let (slot, consumer) = (holder.slot, holder.number);
+        let Some((found, parts)) = found else {
+            // The queue was deleted between the answer and the read.
+            self.out.reply(number, &Reply::GetEmpty);
+            return;
+        };
+        let counts = holder.counts_deliveries;
+        if no_ack {
+            self.staging.settle(slot, consumer, Outcome::Ack, &[range]);
+        } else {
+            holder.held = holder.held.saturating_add(1);
+        }
+        let channel = self.channel(number);
+        let tag = if no_ack {
+            channel.unacked.give_settled()
+        } else {
+            channel.unacked.give(nth, got.sequence)
+        };
+        let counted = if counts { with_delivery_count(got.delivery_count, &found.header) } else { None };
+        let body = whole_body(&parts, found.body);
+        let sent = Sent {
+            tag,
+            redelivered: got.redelivered,
+            exchange: &found.exchange,
+            routing_key: &found.routing_key,
+            header: counted.as_ref().unwrap_or(&found.header),
+            body: &body,
+        };
+        let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
+        self.out.get_ok(number, &sent, remaining, self.frame_max);
+        self.broker.counters.got.add(1);
+    }
+}
+
+/// A consumer's standing among others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) priority: i32,
+    pub(crate) exclusive: bool,
+}
+
+/// A consumer as its queue will know it.
+struct Placed {
+    slot: crate::queue::handle::ShardSlot,
+    queue: warren_types::QueueId,
+    tag: Bytes,
+    no_ack: bool,
+    counts: bool,
+    terms: Terms,
+}
+
+fn priority(arguments: &Table, queue: &str, vhost: &str) -> Result<i32, Failure> {
+    let Some(value) = arguments.value("x-priority") else { return Ok(0) };
+    value.as_integer().and_then(|number| i32::try_from(number).ok()).ok_or_else(|| {
+        Failure::new(
+            ReplyCode::PreconditionFailed,
+            format_args!(
+                "invalid arg 'x-priority' for queue '{queue}' in vhost '{vhost}': \
+                 \"expected integer, got {}\"",
+                value.type_name()
+            ),
+        )
+    })
+}
+
+fn refused(refusal: Refusal, queue: &Queue) -> Failure {
+    let (name, vhost) = (&queue.name, &queue.vhost);
+    match refusal {
+        Refusal::UnknownQueue | Refusal::QueueDeleted => super::context::no_queue(name, vhost),
+        Refusal::ExclusiveConsumer => Failure::new(
+            ReplyCode::AccessRefused,
+            format_args!("queue '{name}' in vhost '{vhost}' in exclusive use"),
+        ),
+        Refusal::SingleActiveConsumer => Failure::new(
+            ReplyCode::ResourceLocked,
+            format_args!(
+                "cannot obtain access to locked queue '{name}' in vhost '{vhost}'. \
+                 basic.get operations are not supported by queues with single active consumer"
+            ),
+        ),
+        Refusal::InUse
+        | Refusal::NotEmpty
+        | Refusal::ConsumerExists
+        | Refusal::UnknownUpload
+        | Refusal::SessionClosed => {
+            unexpected(Some(&CommandReply::Refused(refusal)))
+        }
+    }
+}

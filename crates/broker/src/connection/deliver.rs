@@ -1,0 +1,413 @@
+//! From a shard's deliveries to frames.
+//!
+//! Deliveries wait by reference, in the order in which they came; the bodies are looked up when
+//! the socket has room. **Invariant:** a pending delivery is written, given back, or belongs to a
+//! holder that has gone, whose shard has taken everything back.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use warren_amqp::{Body, Delivery as Sent, header};
+use warren_queue::entry::{chunk, message};
+use warren_queue::{Command, DeliveredRun, Outcome, SettleRange};
+use warren_types::{ConsumerNumber, DeliverySequence, Location, LogIndex, Table, Value};
+
+use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES, nth};
+use super::state::Connection;
+use super::unacked::Nth;
+use crate::queue::effects::Delivery;
+use crate::queue::handle::{ShardHandle, ShardSlot};
+
+/// Rows that are read from the disk at once, ahead of the deliveries that need them.
+const READ_AHEAD_ROWS: usize = 64;
+
+/// Bytes of rows that deliveries of one connection may keep in memory. Beyond it, they are read
+/// again when their turn comes.
+const KEPT_ROW_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages that wait for the socket's turn: the rest of one run.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    nth: Nth,
+    /// The sequence of the run's first message.
+    first: DeliverySequence,
+    run: DeliveredRun,
+    /// Messages of the run that are done.
+    done: u32,
+    row: Option<Bytes>,
+    /// Earlier parts of a large body, once they were read.
+    parts: Vec<Bytes>,
+}
+
+impl Pending {
+    fn next(&self) -> DeliverySequence {
+        self.first.plus(u64::from(self.done))
+    }
+
+    fn last(&self) -> DeliverySequence {
+        self.first.plus(u64::from(self.run.count.saturating_sub(1)))
+    }
+
+    fn offset(&self) -> u32 {
+        self.run.location.offset.saturating_add(self.run.stride.saturating_mul(self.done))
+    }
+
+    fn parts_missing(&self) -> bool {
+        self.run.parts.as_ref().is_some_and(|parts| parts.len() != self.parts.len())
+    }
+}
+
+/// Rows that are being read, by shard and place.
+pub(crate) type RowRead = Pin<Box<dyn Future<Output = Rows> + Send>>;
+
+/// Rows that were read; those that are not needed any more are missing.
+pub(crate) type Rows = BTreeMap<(ShardSlot, LogIndex), Bytes>;
+
+/// Waits for `reading`. To be polled only while there is one.
+pub(crate) async fn read_row(reading: &mut Option<RowRead>) -> Rows {
+    match reading {
+        Some(rows) => rows.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A message's bytes, from memory or disk.
+pub(crate) async fn read_parts(
+    shard: &ShardHandle,
+    location: Location,
+    parts: Option<&[Location]>,
+) -> Option<(Bytes, Vec<Bytes>)> {
+    let row = shard.row(location.index).await?;
+    let mut pieces = Vec::new();
+    for part in parts.unwrap_or_default() {
+        let row = shard.row(part.index).await?;
+        pieces.push(chunk(&row, part.offset).ok()?);
+    }
+    Some((row, pieces))
+}
+
+impl Connection {
+    /// A shard has deliveries for one of the connection's holders.
+    pub(crate) fn given(&mut self, delivery: Delivery) {
+        let number = nth(delivery.delivered.consumer.number);
+        let Some(holder) = self.holders.get_mut(&number) else { return };
+        if holder.stage == Stage::Attaching {
+            holder.parked.push(delivery);
+            return;
+        }
+        self.queue_up(number, delivery);
+    }
+
+    /// Puts deliveries behind those that wait for the socket.
+    pub(crate) fn queue_up(&mut self, nth: Nth, delivery: Delivery) {
+        let mut first = delivery.delivered.first;
+        let mut rows = delivery.rows.into_iter();
+        for run in delivery.delivered.runs {
+            let row = rows.next().flatten().filter(|_| self.kept_row_bytes < KEPT_ROW_BYTES);
+            self.kept_row_bytes = self.kept_row_bytes.saturating_add(row.as_ref().map_or(0, Bytes::len));
+            let next = first.plus(u64::from(run.count));
+            let pending = Pending { nth, first, run, done: 0, row, parts: Vec::new() };
+            self.pending.push_back(pending);
+            first = next;
+        }
+    }
+
+    /// Writes deliveries as far as the socket's buffer, the channels' limits and the rows at
+    /// hand allow.
+    pub(crate) fn write_deliveries(&mut self) {
+        while self.reading.is_none() && self.out.len() < self.limits().connection_output_bytes {
+            let Some(mut pending) = self.pending.pop_front() else {
+                self.kept_row_bytes = 0;
+                return;
+            };
+            if self.deliver(&mut pending) == Progress::Stuck {
+                self.pending.push_front(pending);
+                return;
+            }
+            let kept = pending.row.as_ref().map_or(0, Bytes::len);
+            self.kept_row_bytes = self.kept_row_bytes.saturating_sub(kept);
+        }
+    }
+
+    fn deliver(&mut self, pending: &mut Pending) -> Progress {
+        let Some(mut holder) = self.holders.remove(&pending.nth) else { return Progress::Done };
+        let progress = self.deliver_to(&mut holder, pending);
+        self.holders.insert(pending.nth, holder);
+        progress
+    }
+
+    fn deliver_to(&mut self, holder: &mut Holder, pending: &mut Pending) -> Progress {
+        let Some(channel) = self.channels.get(&holder.channel) else { return Progress::Done };
+        let room = channel.room();
+        if holder.stage == Stage::Cancelled || room == Some(0) {
+            self.give_back(holder, pending);
+            return Progress::Done;
+        }
+        if pending.row.is_none() {
+            pending.row = self.broker.shard(holder.slot).recent_row(pending.run.location.index);
+        }
+        let Some(row) = pending.row.clone() else {
+            self.read_ahead(holder.slot, pending);
+            return Progress::Stuck;
+        };
+        if pending.parts_missing() {
+            self.read_ahead(holder.slot, pending);
+            return Progress::Stuck;
+        }
+        self.write_run(holder, pending, &row, room)
+    }
+
+    /// Writes messages of one run until it is done, the channel is full or the output is.
+    fn write_run(
+        &mut self,
+        holder: &mut Holder,
+        pending: &mut Pending,
+        row: &Bytes,
+        room: Option<usize>,
+    ) -> Progress {
+        let limit = self.limits().connection_output_bytes;
+        let from = pending.next();
+        let mut room = room.unwrap_or(usize::MAX);
+        while pending.done < pending.run.count && room > 0 && self.out.len() < limit {
+            if !self.write_message(holder, pending, row) {
+                return Progress::Done;
+            }
+            pending.done = pending.done.saturating_add(1);
+            room = room.saturating_sub(1);
+        }
+        let written = u64::from(pending.done).saturating_sub(from.0.saturating_sub(pending.first.0));
+        self.broker.counters.delivered.add(written);
+        if pending.run.redelivered {
+            self.broker.counters.redelivered.add(written);
+        }
+        if written > 0 {
+            holder.seen = pending.first.plus(u64::from(pending.done).saturating_sub(1));
+            if holder.no_ack {
+                let range = SettleRange { from, to: holder.seen };
+                self.staging.settle(holder.slot, holder.number, Outcome::Ack, &[range]);
+            } else {
+                holder.held = holder.held.saturating_add(written);
+            }
+            self.extend_window(holder);
+        }
+        if pending.done == pending.run.count {
+            return Progress::Done;
+        }
+        if room == 0 {
+            self.give_back(holder, pending);
+            return Progress::Done;
+        }
+        Progress::Stuck
+    }
+
+    /// Writes the next message of a run; false when its bytes cannot be read.
+    fn write_message(&mut self, holder: &Holder, pending: &Pending, row: &Bytes) -> bool {
+        let found = match message(row, pending.offset()) {
+            Ok(found) => found,
+            Err(error) => {
+                // Stored bytes are checked when they are read, so this is a defect of a writer.
+                tracing::error!(%error, index = pending.run.location.index.0, "unreadable message");
+                return false;
+            }
+        };
+        let body = whole_body(&pending.parts, found.body);
+        let counted = counted(holder, &pending.run, &found.header);
+        let Some(channel) = self.channels.get_mut(&holder.channel) else { return false };
+        let tag = if holder.no_ack {
+            channel.unacked.give_settled()
+        } else {
+            channel.unacked.give(pending.nth, pending.next())
+        };
+        let sent = Sent {
+            tag,
+            redelivered: pending.run.redelivered,
+            exchange: &found.exchange,
+            routing_key: &found.routing_key,
+            header: counted.as_ref().unwrap_or(&found.header),
+            body: &body,
+        };
+        self.out.deliver(holder.channel, &holder.tag, &sent, self.frame_max);
+        true
+    }
+
+    /// Lets the shard go on once half of the window is used up.
+    fn extend_window(&mut self, holder: &mut Holder) {
+        if holder.flow != Flow::Window {
+            return;
+        }
+        let ahead = holder.granted.0.saturating_sub(holder.seen.0);
+        if ahead < WINDOW_MESSAGES / 2 {
+            holder.granted = holder.seen.plus(WINDOW_MESSAGES);
+            self.staging.grant(holder.slot, holder.number, holder.granted);
+        }
+    }
+
+    /// Returns what the client has not seen and is not going to see.
+    fn give_back(&mut self, holder: &mut Holder, pending: &mut Pending) {
+        let range = SettleRange { from: pending.next(), to: pending.last() };
+        self.staging.settle(holder.slot, holder.number, Outcome::Release, &[range]);
+        holder.seen = range.to;
+        pending.done = pending.run.count;
+    }
+
+    /// Gives back all that waits for a holder.
+    pub(crate) fn give_back_all(&mut self, nth: Nth) {
+        let Some(mut holder) = self.holders.remove(&nth) else { return };
+        let mut others = std::collections::VecDeque::new();
+        for mut pending in std::mem::take(&mut self.pending) {
+            if pending.nth == nth {
+                self.give_back(&mut holder, &mut pending);
+            } else {
+                others.push_back(pending);
+            }
+        }
+        self.pending = others;
+        self.holders.insert(nth, holder);
+    }
+
+    /// Starts to read the rows of `first` and of the deliveries behind it.
+    fn read_ahead(&mut self, slot: ShardSlot, first: &Pending) {
+        let mut wanted: Vec<(ShardSlot, LogIndex)> = Vec::new();
+        want(&mut wanted, slot, first);
+        for pending in self.pending.iter().filter(|pending| pending.row.is_none()) {
+            if wanted.len() >= READ_AHEAD_ROWS {
+                break;
+            }
+            if let Some(holder) = self.holders.get(&pending.nth) {
+                want(&mut wanted, holder.slot, pending);
+            }
+        }
+        let broker = self.broker.clone();
+        self.reading = Some(Box::pin(async move {
+            let reads = wanted.into_iter().map(|(slot, index)| {
+                let shard = broker.shard(slot).clone();
+                async move { ((slot, index), shard.row(index).await) }
+            });
+            let rows = join_all(reads).await;
+            rows.into_iter().filter_map(|(place, row)| Some((place, row?))).collect()
+        }));
+    }
+
+    /// The rows that were waited for are here.
+    pub(crate) fn row_read(&mut self, rows: Rows) {
+        self.reading = None;
+        let mut lost = None;
+        for (at, pending) in self.pending.iter_mut().enumerate() {
+            let Some(holder) = self.holders.get(&pending.nth) else { continue };
+            fill(pending, holder.slot, &rows);
+            if at == 0 && (pending.row.is_none() || pending.parts_missing()) {
+                lost = Some(pending.nth);
+            }
+        }
+        // A row that is gone is one that nobody needs: its queue was deleted meanwhile.
+        if lost.is_some() {
+            self.pending.pop_front();
+        }
+    }
+
+    /// A shard has ended one of the connection's consumers.
+    pub(crate) fn cancelled(&mut self, consumer: ConsumerNumber) {
+        let number = nth(consumer);
+        let Some(holder) = self.holders.remove(&number) else { return };
+        if holder.is_getter {
+            return;
+        }
+        self.broker.counters.consumers.sub(1);
+        let tag = String::from_utf8_lossy(&holder.tag).into_owned();
+        if let Some(channel) = self.channels.get_mut(&holder.channel) {
+            channel.consumers.remove(&tag);
+        }
+        if holder.stage == Stage::Live && self.capabilities.consumer_cancel_notify {
+            let cancel = warren_amqp::Reply::Cancel { consumer_tag: tag };
+            self.out.reply(holder.channel, &cancel);
+        }
+        self.staging.command(holder.slot, &Command::Detach { consumer });
+    }
+
+    /// Grants deliveries to the consumers of channels that have settled something, as far as
+    /// the channel's own prefetch leaves room.
+    pub(crate) fn relieve(&mut self) {
+        for number in std::mem::take(&mut self.relieved) {
+            let Some(channel) = self.channels.get(&number) else { continue };
+            let room = channel.room().map(|room| u64::try_from(room).unwrap_or(u64::MAX));
+            for nth in channel.consumers.values() {
+                let Some(holder) = self.holders.get_mut(nth) else { continue };
+                if holder.flow != Flow::Channel || holder.stage != Stage::Live {
+                    continue;
+                }
+                let up_to = holder.seen.plus(room.unwrap_or(WINDOW_MESSAGES));
+                if room.is_none() {
+                    holder.flow = Flow::Window;
+                }
+                if up_to > holder.granted {
+                    holder.granted = up_to;
+                    // Not past what waits: the consumer may have been registered just before.
+                    let consumer = holder.number;
+                    self.staging.command(holder.slot, &Command::Grant { consumer, up_to });
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing of the run is left to be written.
+    Done,
+    /// The rest must wait.
+    Stuck,
+}
+
+fn want(wanted: &mut Vec<(ShardSlot, LogIndex)>, slot: ShardSlot, pending: &Pending) {
+    let parts = pending.run.parts.iter().flat_map(|parts| parts.iter().map(|part| part.index));
+    for index in std::iter::once(pending.run.location.index).chain(parts) {
+        if !wanted.contains(&(slot, index)) {
+            wanted.push((slot, index));
+        }
+    }
+}
+
+fn fill(pending: &mut Pending, slot: ShardSlot, rows: &Rows) {
+    if pending.row.is_none() {
+        pending.row = rows.get(&(slot, pending.run.location.index)).cloned();
+    }
+    if let Some(parts) = &pending.run.parts
+        && pending.parts.is_empty()
+    {
+        let read = |part: &Location| {
+            rows.get(&(slot, part.index)).and_then(|row| chunk(row, part.offset).ok())
+        };
+        pending.parts = parts.iter().map_while(read).collect();
+    }
+}
+
+/// A body with its earlier parts in front.
+pub(crate) fn whole_body(parts: &[Bytes], last: Bytes) -> Body {
+    if parts.is_empty() {
+        return Body::from(last);
+    }
+    let mut pieces = parts.to_vec();
+    pieces.push(last);
+    Body::from_pieces(pieces)
+}
+
+/// The properties with the number of failed deliveries among the headers, where that is told.
+fn counted(holder: &Holder, run: &DeliveredRun, properties: &Bytes) -> Option<Bytes> {
+    if !holder.counts_deliveries {
+        return None;
+    }
+    with_delivery_count(run.delivery_count, properties)
+}
+
+/// The properties with `x-delivery-count`, if there is anything to count.
+pub(crate) fn with_delivery_count(count: u32, properties: &Bytes) -> Option<Bytes> {
+    if count == 0 {
+        return None;
+    }
+    let mut headers: Table = header::headers_table(properties).ok().flatten().unwrap_or_default();
+    headers.insert("x-delivery-count", Value::I64(i64::from(count)));
+    Some(header::replace_headers(properties, Some(&headers)))
+}

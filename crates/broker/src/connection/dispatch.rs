@@ -1,0 +1,281 @@
+//! Which part of the connection each event is for.
+
+use warren_amqp::{ChannelError, Event, Reply, ReplyCode, Request};
+use warren_catalog::Command as Change;
+use warren_types::ChannelNumber;
+
+use super::channel::{Channel, Mode};
+use super::confirm::{Confirms, Due};
+use super::state::{Connection, Phase};
+use crate::failure::Failure;
+
+/// Bytes that an event counts for while it waits, besides those of its content.
+const EVENT_BYTES: usize = 256;
+
+/// What an event weighs while it waits behind an operation.
+pub(crate) fn weight(event: &Event) -> usize {
+    match event {
+        Event::Publish { header, body, .. } => {
+            EVENT_BYTES.saturating_add(header.len()).saturating_add(body.len())
+        }
+        _ => EVENT_BYTES,
+    }
+}
+
+impl Connection {
+    /// Does what one event asks for, or has it wait behind its channel's operation.
+    pub(crate) fn handle(&mut self, event: Event) {
+        let number = event.channel();
+        if let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.busy) {
+            self.backlog_bytes = self.backlog_bytes.saturating_add(weight(&event));
+            channel.backlog.push_back(event);
+            return;
+        }
+        let method = event.method_id();
+        if let Err(failure) = self.dispatch(event) {
+            self.fail(number, failure.at(method));
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Publish { channel, .. } if !self.is_open(channel) => Ok(()),
+            Event::Publish { channel, exchange, routing_key, mandatory, immediate, header, body } => {
+                let publish = super::publish::Publish {
+                    exchange,
+                    routing_key,
+                    mandatory,
+                    immediate,
+                    header,
+                    body,
+                };
+                self.publish(channel, publish)
+            }
+            Event::Ack { channel, tag, multiple } => self.ack(channel, tag, multiple),
+            Event::Nack { channel, tag, multiple, requeue } => {
+                self.nack(channel, tag, multiple, requeue)
+            }
+            Event::Reject { channel, tag, requeue } => self.reject(channel, tag, requeue),
+            Event::Get { channel, queue, no_ack } => self.get(channel, &queue, no_ack),
+            Event::Request { channel, request } => self.request(channel, request),
+            Event::StartOk { mechanism, response, client_properties, .. } => {
+                self.start_ok(&mechanism, &response, &client_properties)
+            }
+            // Neither PLAIN nor AMQPLAIN asks a second question.
+            Event::SecureOk { .. } => {
+                Err(Failure::new(ReplyCode::CommandInvalid, "no challenge was sent"))
+            }
+            Event::Tuned { heartbeat_s, frame_max, .. } => {
+                self.heartbeat_s = heartbeat_s;
+                self.frame_max = frame_max;
+                Ok(())
+            }
+            Event::Open { vhost } => self.open(&vhost),
+            Event::ChannelOpen { channel } => self.open_channel(channel),
+            Event::ChannelClosed { channel, .. } => {
+                self.end_channel(channel);
+                self.wire.channel_close_ok(channel, &mut self.out);
+                Ok(())
+            }
+            Event::ChannelError { error, .. } => Err(Failure::Channel(error)),
+            Event::ChannelCloseOk { .. } | Event::ConnectionCloseOk => Ok(()),
+            Event::ConnectionClose { code, text } => {
+                tracing::debug!(code, text, "client closes the connection");
+                self.phase = Phase::Leaving;
+                Ok(())
+            }
+        }
+    }
+
+    fn request(&mut self, channel: ChannelNumber, request: Request) -> Result<(), Failure> {
+        if channel.0 != 0 && !self.is_open(channel) {
+            return Ok(());
+        }
+        match request {
+            Request::UpdateSecret { secret, .. } => self.update_secret(&secret),
+            Request::ChannelFlow { active } => self.channel_flow(channel, active),
+            Request::ChannelFlowOk { .. } | Request::CancelOk { .. } => Ok(()),
+            Request::AccessRequest { .. } => self.reply(channel, &Reply::AccessRequestOk),
+            request @ (Request::ExchangeDeclare { .. }
+            | Request::ExchangeDelete { .. }
+            | Request::ExchangeBind { .. }
+            | Request::ExchangeUnbind { .. }) => self.exchange_request(channel, request),
+            request @ (Request::QueueDeclare { .. }
+            | Request::QueueBind { .. }
+            | Request::QueueUnbind { .. }
+            | Request::QueuePurge { .. }
+            | Request::QueueDelete { .. }) => self.queue_request(channel, request),
+            Request::Qos { prefetch_size, prefetch_count, global } => {
+                self.qos(channel, prefetch_size, prefetch_count, global)
+            }
+            request @ Request::Consume { .. } => self.consume(channel, request),
+            Request::Cancel { consumer_tag, nowait } => {
+                self.cancel(channel, &consumer_tag, nowait)
+            }
+            Request::Recover { requeue } => self.recover(channel, requeue, true),
+            Request::RecoverAsync { requeue } => self.recover(channel, requeue, false),
+            Request::ConfirmSelect { nowait } => self.confirm_select(channel, nowait),
+            Request::TxSelect => self.tx_select(channel),
+            Request::TxCommit => self.tx_commit(channel),
+            Request::TxRollback => self.tx_rollback(channel),
+        }
+    }
+
+    /// Sends a method without content.
+    #[expect(clippy::unnecessary_wraps, reason = "the end of most requests, which are fallible")]
+    pub(crate) fn reply(&mut self, channel: ChannelNumber, reply: &Reply) -> Result<(), Failure> {
+        self.out.reply(channel, reply);
+        Ok(())
+    }
+
+    /// Whether the channel is there and neither side has closed it.
+    pub(crate) fn is_open(&self, channel: ChannelNumber) -> bool {
+        self.channels.contains_key(&channel)
+    }
+
+    /// The channel that a request came on.
+    pub(crate) fn channel(&mut self, number: ChannelNumber) -> &mut Channel {
+        self.channels.get_mut(&number).expect("requests on channels that are not open are dropped")
+    }
+
+    fn open_channel(&mut self, number: ChannelNumber) -> Result<(), Failure> {
+        let client = self.client();
+        let limit = self.broker.directory.look(|catalog| {
+            catalog.user(&client.user).and_then(|user| user.limits.max_channels)
+        });
+        let count = u64::try_from(self.channels.len()).unwrap_or(u64::MAX);
+        if let Some(limit) = limit.filter(|limit| count >= *limit) {
+            let user = &client.user;
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!("number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"),
+            ));
+        }
+        self.generations = self.generations.saturating_add(1);
+        let prefetch = self.limits().default_prefetch;
+        self.channels.insert(number, Channel::new(self.generations, prefetch));
+        self.broker.counters.channels_opened.add(1);
+        self.wire.accept_channel(number, &mut self.out);
+        Ok(())
+    }
+
+    /// Gives up all that belongs to a channel: what it holds goes back.
+    pub(crate) fn end_channel(&mut self, number: ChannelNumber) {
+        let Some(channel) = self.channels.remove(&number) else { return };
+        self.broker.counters.channels_closed.add(1);
+        if let Some(consumer) = &channel.reply_consumer {
+            self.broker.registry.hush(consumer.nonce);
+        }
+        for event in &channel.backlog {
+            self.backlog_bytes = self.backlog_bytes.saturating_sub(weight(event));
+        }
+        let mut nths: Vec<_> = self
+            .holders
+            .iter()
+            .filter(|(_, holder)| holder.channel == number)
+            .map(|(nth, _)| *nth)
+            .collect();
+        nths.sort_unstable();
+        for nth in nths {
+            self.detach(nth);
+        }
+    }
+
+    /// Ends what a failure ends.
+    pub(crate) fn fail(&mut self, number: ChannelNumber, failure: Failure) {
+        match failure {
+            Failure::Channel(error) => self.close_channel(number, &error),
+            Failure::Connection(error) => {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    fn close_channel(&mut self, number: ChannelNumber, error: &ChannelError) {
+        tracing::info!(
+            channel = number.0,
+            code = error.code().number(),
+            text = error.text(),
+            "closing channel"
+        );
+        self.end_channel(number);
+        self.wire.close_channel(number, error, &mut self.out);
+    }
+
+    fn channel_flow(&mut self, channel: ChannelNumber, active: bool) -> Result<(), Failure> {
+        if !active {
+            return Err(Failure::new(ReplyCode::NotImplemented, "active=false"));
+        }
+        self.reply(channel, &Reply::ChannelFlowOk { active })
+    }
+
+    /// connection.update-secret: the password is checked again, as at the login.
+    fn update_secret(&mut self, secret: &[u8]) -> Result<(), Failure> {
+        let user = self.client().user.clone();
+        let known =
+            self.broker.directory.look(|catalog| catalog.authenticate(&user, secret).is_ok());
+        if !known {
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!("New secret was refused by one of the backends for user '{user}'"),
+            ));
+        }
+        self.reply(ChannelNumber(0), &Reply::UpdateSecretOk)
+    }
+
+    fn confirm_select(&mut self, number: ChannelNumber, nowait: bool) -> Result<(), Failure> {
+        let channel = self.channel(number);
+        match &channel.mode {
+            Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
+            Mode::Confirm(_) => {}
+            Mode::Transaction(_) => {
+                return Err(Failure::new(
+                    ReplyCode::PreconditionFailed,
+                    "cannot switch from tx to confirm mode",
+                ));
+            }
+        }
+        if nowait { Ok(()) } else { self.reply(number, &Reply::ConfirmSelectOk) }
+    }
+
+    /// What is due once everything that came at once has been handled.
+    pub(crate) fn end_turn(&mut self) {
+        self.relieve();
+        self.write_deliveries();
+        self.send_staged();
+        self.write_confirms();
+    }
+
+    fn write_confirms(&mut self) {
+        let mut due = Vec::new();
+        for number in std::mem::take(&mut self.confirming) {
+            let Some(channel) = self.channels.get_mut(&number) else { continue };
+            let Mode::Confirm(confirms) = &mut channel.mode else { continue };
+            self.broker.counters.confirmed.add(confirms.flush(&mut due));
+            for due in due.drain(..) {
+                match due {
+                    Due::Ack { tag, multiple } => self.out.ack(number, tag, multiple),
+                    Due::Nack { tag } => self.out.nack(number, tag, false),
+                }
+            }
+        }
+    }
+
+    /// Gives up all that belongs to the connection.
+    pub(crate) async fn leave(&mut self) {
+        let numbers: Vec<_> = self.channels.keys().copied().collect();
+        for number in numbers {
+            self.end_channel(number);
+        }
+        self.operations.clear();
+        self.send_staged();
+        self.broker.registry.leave(self.id);
+        if self.owns_queues {
+            let owner = self.broker.owner(self.id);
+            let change = Change::CloseConnection { owner };
+            if let Err(error) = self.broker.directory.change(change).await {
+                tracing::debug!(%error, "exclusive queues are left to the next start");
+            }
+        }
+    }
+}

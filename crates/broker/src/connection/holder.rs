@@ -1,0 +1,86 @@
+//! Who holds messages on behalf of a client: its consumers, and what basic.get made.
+
+use bytes::Bytes;
+use warren_queue::Command;
+use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, QueueId};
+
+use super::consume::Terms;
+use super::state::Connection;
+use super::unacked::Nth;
+use crate::queue::effects::Delivery;
+use crate::queue::handle::ShardSlot;
+
+/// Deliveries that a consumer may be given beyond those written to its socket, where its
+/// prefetch does not bound them closer. Enough to keep the socket busy while the next grant
+/// travels, little enough that a client that does not read leaves the rest to others.
+pub(crate) const WINDOW_MESSAGES: u64 = 16_384;
+
+/// How a consumer's deliveries are bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// By its prefetch alone.
+    Prefetch,
+    /// By grants that follow what is written to the socket.
+    Window,
+    /// By grants that follow what the channel as a whole has settled.
+    Channel,
+}
+
+/// Where a holder is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Its shard has not answered; deliveries that come first wait.
+    Attaching,
+    /// Deliveries are written as they come.
+    Live,
+    /// Cancelled: what comes goes back, what the client holds stays with it.
+    Cancelled,
+}
+
+/// A consumer, or the holder of what basic.get took from one queue.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) channel: ChannelNumber,
+    pub(crate) slot: ShardSlot,
+    pub(crate) number: ConsumerNumber,
+    pub(crate) queue: QueueId,
+    /// The consumer tag; empty for basic.get.
+    pub(crate) tag: Bytes,
+    pub(crate) no_ack: bool,
+    pub(crate) is_getter: bool,
+    /// Whether a delivery says how often others have failed (`x-delivery-count`).
+    pub(crate) counts_deliveries: bool,
+    pub(crate) terms: Terms,
+    pub(crate) flow: Flow,
+    pub(crate) stage: Stage,
+    /// The last delivery that was written to the socket or given back.
+    pub(crate) seen: DeliverySequence,
+    /// Up to where the shard may deliver.
+    pub(crate) granted: DeliverySequence,
+    /// Deliveries that the client has not settled.
+    pub(crate) held: u64,
+    /// Deliveries that came before the shard's answer.
+    pub(crate) parked: Vec<Delivery>,
+}
+
+impl Connection {
+    /// A number for a holder.
+    pub(crate) fn holder_number(&mut self) -> (Nth, ConsumerNumber) {
+        self.last_holder = self.last_holder.wrapping_add(1).max(1);
+        (self.last_holder, self.id.consumer(self.last_holder))
+    }
+
+    /// Ends a holder: what it holds goes back.
+    pub(crate) fn detach(&mut self, nth: Nth) {
+        let Some(holder) = self.holders.remove(&nth) else { return };
+        self.staging.command(holder.slot, &Command::Detach { consumer: holder.number });
+        if !holder.is_getter {
+            self.broker.counters.consumers.sub(1);
+        }
+    }
+}
+
+/// The holder's number within its connection.
+pub(crate) fn nth(consumer: ConsumerNumber) -> Nth {
+    u32::try_from(consumer.0 & u64::from(u32::MAX)).expect("32 bits fit")
+}

@@ -1,0 +1,167 @@
+//! Who comes in: from connection.start-ok to connection.open.
+
+use warren_amqp::{ClientCapabilities, Config as Offer, ConnectionError, LoginRefusal, ReplyCode, sasl};
+use warren_catalog::{Catalog, Name};
+use warren_types::{Table, Value};
+
+use super::state::{Client, Connection, Phase};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::registry::Registered;
+
+/// The mechanisms on offer, by preference.
+const MECHANISMS: &str = "PLAIN AMQPLAIN";
+
+/// The smallest frame size that a client may ask for: AMQP's own minimum.
+const FRAME_MIN_BYTES: u32 = 4096;
+
+/// The largest frame before the client has logged in: a token may be long.
+const HANDSHAKE_FRAME_BYTES: u32 = 128 * 1024;
+
+/// What the broker can do, as clients ask for it.
+const CAPABILITIES: [&str; 9] = [
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+    "direct_reply_to",
+];
+
+/// What every client is offered.
+pub(crate) fn offer(config: &Config) -> Offer {
+    let mut capabilities = Table::new();
+    for name in CAPABILITIES {
+        capabilities.insert(name, Value::Bool(true));
+    }
+    let mut properties = Table::new();
+    properties.insert("capabilities", Value::Table(capabilities));
+    properties.insert("cluster_name", Value::text(&config.cluster_name));
+    properties.insert("copyright", Value::text("The warren authors"));
+    properties.insert("information", Value::text("Licensed under the Apache License 2.0"));
+    properties.insert("platform", Value::text("Rust"));
+    properties.insert("product", Value::text("warren"));
+    properties.insert("version", Value::text(env!("CARGO_PKG_VERSION")));
+    let limits = &config.limits;
+    Offer {
+        server_properties: properties,
+        mechanisms: MECHANISMS.to_owned(),
+        locales: "en_US".to_owned(),
+        frame_max: limits.frame_max_bytes,
+        min_frame_max: FRAME_MIN_BYTES,
+        channel_max: limits.channel_max,
+        heartbeat_s: limits.heartbeat_s,
+        max_message_bytes: limits.message_max_bytes,
+        handshake_frame_max: HANDSHAKE_FRAME_BYTES,
+        max_unfinished_bytes: limits.message_max_bytes.saturating_mul(4),
+    }
+}
+
+impl Connection {
+    /// connection.start-ok
+    pub(crate) fn start_ok(
+        &mut self,
+        mechanism: &str,
+        response: &[u8],
+        client_properties: &Table,
+    ) -> Result<(), Failure> {
+        self.capabilities = ClientCapabilities::of(client_properties);
+        let credentials = match mechanism {
+            "PLAIN" => sasl::plain(response)?,
+            "AMQPLAIN" => sasl::amqplain(response)?,
+            other => {
+                let text = format!("unknown authentication mechanism '{other}'");
+                return Err(Failure::new(ReplyCode::CommandInvalid, text));
+            }
+        };
+        let from_here = self.peer.ip().to_canonical().is_loopback();
+        let user = self.broker.directory.look(|catalog| {
+            let user = catalog.authenticate(&credentials.user, &credentials.password).ok()?;
+            (from_here || !user.loopback_only).then(|| user.name.clone())
+        });
+        match user {
+            Some(user) => {
+                self.user = Some(user);
+                self.wire.accept_login(&mut self.out);
+            }
+            None => self.refuse(mechanism, &credentials.user),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, mechanism: &str, user: &str) {
+        tracing::warn!(user, mechanism, "login refused");
+        let text = format!(
+            "Login was refused using authentication mechanism {mechanism}. \
+             For details see the broker logfile."
+        );
+        match self.wire.refuse_login(text, &mut self.out) {
+            LoginRefusal::Closing => {}
+            LoginRefusal::HoldThenDrop => self.phase = Phase::Held,
+        }
+    }
+
+    /// connection.open
+    pub(crate) fn open(&mut self, vhost: &str) -> Result<(), Failure> {
+        let user = self.user.clone().expect("a virtual host is opened after the login");
+        let vhost = self.broker.directory.look(|catalog| admit(catalog, &user, vhost))?;
+        let client = Client { user: user.clone(), vhost: vhost.clone() };
+        let registered = Registered { mailbox: self.mailbox.clone(), vhost, user };
+        self.check_limits(&client)?;
+        self.broker.registry.enter(self.id, registered);
+        self.client = Some(client);
+        self.phase = Phase::Open;
+        self.wire.accept_open(&mut self.out);
+        Ok(())
+    }
+
+    fn check_limits(&self, client: &Client) -> Result<(), Failure> {
+        let Client { user, vhost } = client;
+        let (of_vhost, of_user) = self.broker.directory.look(|catalog| {
+            let of_vhost = catalog.vhost(vhost).and_then(|vhost| vhost.limits.max_connections);
+            let of_user = catalog.user(user).and_then(|user| user.limits.max_connections);
+            (of_vhost, of_user)
+        });
+        let reached = |limit: Option<u64>, count: usize| {
+            limit.filter(|limit| u64::try_from(count).unwrap_or(u64::MAX) >= *limit)
+        };
+        let registry = &self.broker.registry;
+        if let Some(limit) = reached(of_vhost, registry.count(|other| other.vhost == *vhost)) {
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!(
+                    "access to vhost '{vhost}' refused for user '{user}': \
+                     connection limit ({limit}) is reached"
+                ),
+            ));
+        }
+        if let Some(limit) = reached(of_user, registry.count(|other| other.user == *user)) {
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!(
+                    "connection refused for user '{user}': user connection limit ({limit}) is reached"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn admit(catalog: &Catalog, user: &str, vhost: &str) -> Result<Name, ConnectionError> {
+    let Some(row) = catalog.vhost(vhost) else {
+        return Err(ConnectionError::new(
+            ReplyCode::NotAllowed,
+            format_args!("vhost {vhost} not found"),
+        ));
+    };
+    if catalog.permission(user, vhost).is_none() {
+        return Err(ConnectionError::new(
+            ReplyCode::NotAllowed,
+            format_args!("access to vhost '{vhost}' refused for user '{user}'"),
+        ));
+    }
+    Ok(row.name.clone())
+}

@@ -1,0 +1,123 @@
+//! What a message's properties ask of the broker.
+
+use bytes::Bytes;
+use warren_amqp::{ReplyCode, header};
+use warren_types::{Table, Value};
+
+use crate::failure::Failure;
+
+/// The longest time to live that RabbitMQ takes: ten years, in milliseconds.
+const EXPIRATION_MAX_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
+
+/// What a message's properties ask for, besides being carried along.
+#[derive(Debug)]
+pub(crate) struct Wishes {
+    /// The properties as consumers shall see them.
+    pub(crate) header: Bytes,
+    /// Routing keys besides the one of basic.publish (CC and BCC).
+    pub(crate) extra_keys: Vec<Vec<u8>>,
+    /// Headers, where there are any.
+    pub(crate) headers: Option<Table>,
+    /// Delivery mode 2.
+    pub(crate) persistent: bool,
+}
+
+/// Reads a message's properties, as far as they concern the broker.
+///
+/// `may_impersonate` users may write any user-id.
+pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result<Wishes, Failure> {
+    if let Some(claimed) = header::user_id(&header)
+        && claimed != user
+        && !may_impersonate
+    {
+        return Err(Failure::new(
+            ReplyCode::PreconditionFailed,
+            format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'"),
+        ));
+    }
+    if let Some(expiration) = header::expiration(&header) {
+        check_expiration(expiration)?;
+    }
+    let persistent = header::delivery_mode(&header) == Some(2);
+    if !header::has_headers(&header) {
+        return Ok(Wishes { header, extra_keys: Vec::new(), headers: None, persistent });
+    }
+    let mut headers = header::headers_table(&header)?;
+    let (mut header, mut extra_keys) = (header, Vec::new());
+    if let Some(table) = &mut headers {
+        extra_keys.extend(keys(table, "CC")?);
+        let hidden = keys(table, "BCC")?;
+        if table.remove("BCC").is_some() {
+            header = header::replace_headers(&header, Some(table));
+        }
+        extra_keys.extend(hidden);
+    }
+    Ok(Wishes { header, extra_keys, headers, persistent })
+}
+
+/// A per-message time to live: whole milliseconds, in digits. The texts are RabbitMQ's.
+fn check_expiration(text: &str) -> Result<(), Failure> {
+    let invalid = |why: &dyn std::fmt::Display| {
+        let text = format!("invalid expiration '{text}': {why}");
+        Err(Failure::new(ReplyCode::PreconditionFailed, text))
+    };
+    let end = text
+        .char_indices()
+        .find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && matches!(c, '-' | '+'))))
+        .map_or(text.len(), |(at, _)| at);
+    let (number, rest) = text.split_at(end);
+    let Ok(value) = number.parse::<i128>() else { return invalid(&"no_integer") };
+    if !rest.is_empty() {
+        invalid(&format_args!("{{leftover_string,\"{rest}\"}}"))
+    } else if value < 0 {
+        invalid(&format_args!("{{value_negative,{value}}}"))
+    } else if value > i128::from(EXPIRATION_MAX_MS) {
+        invalid(&format_args!("{{value_too_large,{value}}}"))
+    } else {
+        Ok(())
+    }
+}
+
+fn keys(headers: &Table, name: &str) -> Result<Vec<Vec<u8>>, Failure> {
+    let unacceptable = |kind: &str| {
+        let text = format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");
+        Failure::new(ReplyCode::PreconditionFailed, text)
+    };
+    let Some(value) = headers.value(name) else { return Ok(Vec::new()) };
+    let Value::Array(values) = value else { return Err(unacceptable(value.type_name())) };
+    let texts = values.iter().map(|value| match value {
+        Value::LongString(key) => Ok(key.clone()),
+        other => Err(unacceptable(other.type_name())),
+    });
+    texts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> Option<String> {
+        check_expiration(text).err().map(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn an_expiration_is_a_number_of_milliseconds() {
+        assert_eq!(refusal("0"), None);
+        assert_eq!(refusal("315360000000"), None);
+    }
+
+    #[test]
+    fn an_expiration_that_is_none_is_refused_with_the_reason() {
+        let texts = ["soon", "", "-1", "10s", "99999999999999"].map(refusal);
+
+        let reasons = [
+            "'soon': no_integer",
+            "'': no_integer",
+            "'-1': {value_negative,-1}",
+            "'10s': {leftover_string,\"s\"}",
+            "'99999999999999': {value_too_large,99999999999999}",
+        ];
+        let text = |reason| Some(format!("PRECONDITION_FAILED - invalid expiration {reason}"));
+        assert_eq!(texts, reasons.map(text));
+    }
+}

@@ -1,0 +1,299 @@
+//! basic.publish: may it, where does it go, who waits for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use warren_amqp::{Body, MethodId, ReplyCode};
+use warren_catalog::{Access, Catalog, Message, Routed, TopicAccess, TopicVariables};
+use warren_queue::entry::PublishParts;
+use warren_types::ChannelNumber;
+
+use super::channel::Mode;
+use super::message::{Wishes, wishes};
+use super::operation::Finish;
+use super::plan::Plan;
+use super::staging::Origin;
+use super::state::{Client, Connection};
+use crate::broker::Inner;
+use crate::failure::Failure;
+
+/// A message as its client sent it.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    pub(crate) exchange: Bytes,
+    pub(crate) routing_key: Bytes,
+    pub(crate) mandatory: bool,
+    pub(crate) immediate: bool,
+    pub(crate) header: Bytes,
+    pub(crate) body: Body,
+}
+
+/// What the local copy of the catalog says about a publish.
+enum Route {
+    /// It goes there, perhaps nowhere. `lasting` when messages with the same keys do so too.
+    Known { plan: Arc<Plan>, lasting: bool },
+    /// It may not be published.
+    Refused(Failure),
+}
+
+impl Connection {
+    /// Makes plans of an older catalog void. Once per burst: what one burst of frames sees is
+    /// the catalog at its beginning, or later.
+    pub(crate) fn begin_burst(&mut self) {
+        let revision = self.broker.directory.look(Catalog::revision);
+        self.plans.renew(revision);
+    }
+
+    /// basic.publish
+    pub(crate) fn publish(
+        &mut self,
+        number: ChannelNumber,
+        publish: Publish,
+    ) -> Result<(), Failure> {
+        if publish.immediate {
+            return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true"));
+        }
+        self.broker.counters.published.add(1);
+        self.publish_by(number, publish, Freshness::Local)
+    }
+
+    /// Publishes, or holds the publish back for the commit of a transaction.
+    fn publish_by(
+        &mut self,
+        number: ChannelNumber,
+        publish: Publish,
+        freshness: Freshness,
+    ) -> Result<(), Failure> {
+        let (publish, wishes) = self.examine(number, publish)?;
+        if let Some(address) = super::reply_to::address(&publish) {
+            return self.publish_reply(number, address, &publish, &wishes);
+        }
+        let plan = match self.plan(&publish, &wishes) {
+            Route::Known { plan, lasting } => {
+                if lasting {
+                    self.plans.keep(&publish.exchange, &publish.routing_key, plan.clone());
+                }
+                plan
+            }
+            Route::Refused(failure) if freshness == Freshness::CaughtUp => return Err(failure),
+            Route::Refused(_) => return self.ask_again(number, publish),
+        };
+        if plan.shards.is_empty() && freshness == Freshness::Local && !self.knows_all() {
+            return self.ask_again(number, publish);
+        }
+        if let Mode::Transaction(_) = self.channel(number).mode {
+            return self.hold_publish(number, publish, wishes, plan);
+        }
+        self.stage_publish(number, &publish, &wishes, &plan);
+        Ok(())
+    }
+
+    /// Looks at the properties, and fills in the address for direct replies.
+    pub(crate) fn examine(
+        &mut self,
+        number: ChannelNumber,
+        mut publish: Publish,
+    ) -> Result<(Publish, Wishes), Failure> {
+        if let Some(header) = self.with_reply_address(number, &publish.header)? {
+            publish.header = header;
+        }
+        let client = self.client();
+        let user = client.user.clone();
+        let impersonates = warren_amqp::header::user_id(&publish.header).is_some()
+            && self.broker.directory.look(|catalog| {
+                catalog.user(&user).is_some_and(|user| user.has_tag("impersonator"))
+            });
+        let wishes = wishes(publish.header.clone(), &user, impersonates)?;
+        Ok((publish, wishes))
+    }
+
+    fn plan(&self, publish: &Publish, wishes: &Wishes) -> Route {
+        let cacheable = wishes.extra_keys.is_empty();
+        if cacheable
+            && let Some(plan) = self.plans.find(&publish.exchange, &publish.routing_key)
+        {
+            return Route::Known { plan, lasting: false };
+        }
+        match route(&self.broker, self.client(), publish, wishes) {
+            Ok((plan, depends_on_headers)) => {
+                Route::Known { plan: Arc::new(plan), lasting: cacheable && !depends_on_headers }
+            }
+            Err(failure) => Route::Refused(failure),
+        }
+    }
+
+    /// Whether the local copy of the catalog cannot be behind what any client was told.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.broker.directory.is_alone()
+    }
+
+    /// What this node knows says no; another node may know better.
+    fn ask_again(&mut self, number: ChannelNumber, publish: Publish) -> Result<(), Failure> {
+        let directory = self.broker.directory.clone();
+        let work = async move {
+            directory.catch_up().await.map_err(Failure::unavailable)?;
+            let finish: Finish = Box::new(move |connection| {
+                connection.begin_burst();
+                connection.publish_by(number, publish, Freshness::CaughtUp)
+            });
+            Ok(finish)
+        };
+        self.begin(number, MethodId::BASIC_PUBLISH, "the catalog".to_owned(), work);
+        Ok(())
+    }
+
+    /// Adds a publish to what the burst asks of the shards.
+    pub(crate) fn stage_publish(
+        &mut self,
+        number: ChannelNumber,
+        publish: &Publish,
+        wishes: &Wishes,
+        plan: &Plan,
+    ) {
+        if plan.shards.is_empty() {
+            self.unroutable(number, publish, wishes);
+        }
+        let channel = self.channel(number);
+        let generation = channel.generation;
+        let tag = match &mut channel.mode {
+            Mode::Confirm(confirms) => Some(confirms.publish(plan.answers())),
+            Mode::Plain | Mode::Transaction(_) => None,
+        };
+        if tag.is_some() && plan.shards.is_empty() {
+            self.note_confirms(number);
+        }
+        let origin = Origin { channel: number, generation, tag };
+        for (slot, queues) in &plan.shards {
+            let parts = PublishParts {
+                queues,
+                persistent: wishes.persistent,
+                exchange: &publish.exchange,
+                routing_key: &publish.routing_key,
+                header: &wishes.header,
+                upload: None,
+            };
+            let broker = &self.broker;
+            self.staging.publish(*slot, &parts, &publish.body, origin, || broker.upload());
+        }
+    }
+
+    fn unroutable(&mut self, number: ChannelNumber, publish: &Publish, wishes: &Wishes) {
+        if !publish.mandatory {
+            self.broker.counters.unroutable_dropped.add(1);
+            return;
+        }
+        self.broker.counters.returned.add(1);
+        self.out.basic_return(
+            number,
+            ReplyCode::NoRoute,
+            &publish.exchange,
+            &publish.routing_key,
+            &wishes.header,
+            &publish.body,
+            self.frame_max,
+        );
+    }
+}
+
+/// How recent the catalog is by which a publish is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As this node has it.
+    Local,
+    /// As any node had it when the publish came.
+    CaughtUp,
+}
+
+/// Where a message goes by the local copy of the catalog, and whether that hangs on its headers.
+pub(crate) fn route(
+    broker: &Inner,
+    client: &Client,
+    publish: &Publish,
+    wishes: &Wishes,
+) -> Result<(Plan, bool), Failure> {
+    let exchange = std::str::from_utf8(&publish.exchange).expect("names were checked when read");
+    broker.directory.look(|catalog| {
+        permit(catalog, client, exchange, publish, wishes)?;
+        let extra_keys: Vec<&[u8]> = wishes.extra_keys.iter().map(Vec::as_slice).collect();
+        let nothing = ();
+        let message = Message {
+            routing_key: &publish.routing_key,
+            extra_keys: &extra_keys,
+            headers: match &wishes.headers {
+                Some(table) => table,
+                None => &nothing,
+            },
+        };
+        let mut routed = Routed::new();
+        catalog
+            .route(&client.vhost, exchange, message, &mut routed)
+            .map_err(|_| no_exchange(exchange, &client.vhost))?;
+        let mut plan = Plan::default();
+        for target in routed.targets() {
+            let row = catalog.queue_by_id(target.queue);
+            if let Some(slot) = row.and_then(|row| broker.ensure(row)) {
+                plan.add(slot, target.queue);
+            }
+        }
+        Ok((plan, routed.depends_on_headers()))
+    })
+}
+
+fn permit(
+    catalog: &Catalog,
+    client: &Client,
+    exchange: &str,
+    publish: &Publish,
+    wishes: &Wishes,
+) -> Result<(), Failure> {
+    let Client { user, vhost } = client;
+    if !catalog.check_permission(user, vhost, exchange, Access::Write) {
+        let shown = if exchange.is_empty() { "amq.default" } else { exchange };
+        return Err(refused("write", format_args!("exchange '{shown}'"), client));
+    }
+    let Some(row) = catalog.exchange(vhost, exchange) else {
+        return if exchange.is_empty() { Ok(()) } else { Err(no_exchange(exchange, vhost)) };
+    };
+    if row.internal {
+        return Err(Failure::new(
+            ReplyCode::AccessRefused,
+            format_args!("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'"),
+        ));
+    }
+    if row.kind == warren_catalog::ExchangeKind::Topic {
+        let variables = TopicVariables { username: user, vhost, client_id: None };
+        let check = catalog.topic_check(user, vhost, exchange, TopicAccess::Write, variables);
+        let keys = std::iter::once(&*publish.routing_key)
+            .chain(wishes.extra_keys.iter().map(Vec::as_slice));
+        for key in keys {
+            if !check.allows(key) {
+                let key = String::from_utf8_lossy(key);
+                return Err(Failure::new(
+                    ReplyCode::AccessRefused,
+                    format_args!(
+                        "write access to topic '{key}' in exchange '{exchange}' in vhost \
+                         '{vhost}' refused for user '{user}'"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `write access to exchange 'x' in vhost 'v' refused for user 'u'`
+pub(crate) fn refused(access: &str, what: impl std::fmt::Display, client: &Client) -> Failure {
+    let Client { user, vhost } = client;
+    Failure::new(
+        ReplyCode::AccessRefused,
+        format_args!("{access} access to {what} in vhost '{vhost}' refused for user '{user}'"),
+    )
+}
+
+/// `no exchange 'x' in vhost 'v'`
+pub(crate) fn no_exchange(exchange: &str, vhost: &str) -> Failure {
+    Failure::new(
+        ReplyCode::NotFound,
+        format_args!("no exchange '{exchange}' in vhost '{vhost}'"),
+    )
+}

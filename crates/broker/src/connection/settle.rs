@@ -1,0 +1,116 @@
+//! basic.ack, nack, reject and recover.
+
+use warren_amqp::{Reply, ReplyCode};
+use warren_queue::{Command, Outcome};
+use warren_types::{ChannelNumber, DeliveryTag};
+
+use super::channel::Mode;
+use super::holder::Stage;
+use super::state::Connection;
+use super::transaction::Settle;
+use super::unacked::Settled;
+use crate::failure::Failure;
+
+impl Connection {
+    /// basic.ack
+    pub(crate) fn ack(
+        &mut self,
+        number: ChannelNumber,
+        tag: DeliveryTag,
+        multiple: bool,
+    ) -> Result<(), Failure> {
+        self.settle(number, Settle { tag, multiple, outcome: Outcome::Ack })
+    }
+
+    /// basic.nack
+    pub(crate) fn nack(
+        &mut self,
+        number: ChannelNumber,
+        tag: DeliveryTag,
+        multiple: bool,
+        requeue: bool,
+    ) -> Result<(), Failure> {
+        let outcome = if requeue { Outcome::Requeue } else { Outcome::Reject };
+        self.settle(number, Settle { tag, multiple, outcome })
+    }
+
+    /// basic.reject
+    pub(crate) fn reject(
+        &mut self,
+        number: ChannelNumber,
+        tag: DeliveryTag,
+        requeue: bool,
+    ) -> Result<(), Failure> {
+        let outcome = if requeue { Outcome::RejectRequeue } else { Outcome::Reject };
+        self.settle(number, Settle { tag, multiple: false, outcome })
+    }
+
+    fn settle(&mut self, number: ChannelNumber, settle: Settle) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        if let Mode::Transaction(transaction) = &mut channel.mode {
+            return if transaction.settle(&channel.unacked, settle) {
+                Ok(())
+            } else {
+                Err(unknown(settle.tag))
+            };
+        }
+        self.settle_now(number, settle)
+    }
+
+    /// Settles outside of a transaction, or at its commit.
+    pub(crate) fn settle_now(
+        &mut self,
+        number: ChannelNumber,
+        settle: Settle,
+    ) -> Result<(), Failure> {
+        let Settle { tag, multiple, outcome } = settle;
+        let settled =
+            self.channel(number).unacked.settle(tag, multiple).map_err(|_| unknown(tag))?;
+        self.pass_on(number, settled, outcome);
+        Ok(())
+    }
+
+    fn pass_on(&mut self, number: ChannelNumber, settled: Vec<Settled>, outcome: Outcome) {
+        for settled in settled {
+            // What a consumer held whose queue has been deleted is gone with the queue.
+            let Some(holder) = self.holders.get_mut(&settled.holder) else { continue };
+            self.staging.settle(holder.slot, holder.number, outcome, &settled.ranges);
+            let count: u64 = settled
+                .ranges
+                .iter()
+                .map(|range| range.to.0.saturating_sub(range.from.0).saturating_add(1))
+                .sum();
+            if outcome == Outcome::Ack {
+                self.broker.counters.acknowledged.add(count);
+            }
+            holder.held = holder.held.saturating_sub(count);
+            if holder.held == 0 && holder.stage == Stage::Cancelled {
+                let consumer = holder.number;
+                self.staging.command(holder.slot, &Command::Detach { consumer });
+                self.holders.remove(&settled.holder);
+            }
+        }
+        if self.channel(number).channel_prefetch > 0 && self.relieved.last() != Some(&number) {
+            self.relieved.push(number);
+        }
+    }
+
+    /// basic.recover and basic.recover-async
+    pub(crate) fn recover(
+        &mut self,
+        number: ChannelNumber,
+        requeue: bool,
+        answer: bool,
+    ) -> Result<(), Failure> {
+        if !requeue {
+            return Err(Failure::new(ReplyCode::NotImplemented, "requeue=false"));
+        }
+        let settled = self.channel(number).unacked.settle_all();
+        self.pass_on(number, settled, Outcome::Requeue);
+        if answer { self.reply(number, &Reply::RecoverOk) } else { Ok(()) }
+    }
+}
+
+fn unknown(tag: DeliveryTag) -> Failure {
+    Failure::new(ReplyCode::PreconditionFailed, format_args!("unknown delivery tag {tag}"))
+}

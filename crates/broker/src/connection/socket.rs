@@ -1,0 +1,340 @@
+//! Between the socket and the connection: reading, writing, timers.
+
+use std::io::{ErrorKind, IoSlice};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use warren_amqp::{ConnectionError, Event};
+
+use super::ToConnection;
+use super::deliver::read_row;
+use super::state::{Connection, Phase};
+
+/// The first read of a connection; most clients are idle and must not cost more.
+const READ_MIN_BYTES: usize = 4 * 1024;
+
+/// The largest read, and so the largest burst: beyond it, batching gains nothing more.
+const READ_MAX_BYTES: usize = 128 * 1024;
+
+/// Pieces of output that one system call takes.
+const WRITE_SLICES: usize = 64;
+
+/// Messages from others that are taken between two writes.
+const TOLD_PER_TURN: usize = 256;
+
+/// How long a client may take to answer our connection.close.
+const CLOSE_OK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a refused client without `authentication_failure_close` is kept waiting: it slows
+/// down whoever tries passwords.
+const REFUSED_HOLD: Duration = Duration::from_secs(3);
+
+/// How often a connection without heartbeats is looked at: there is nothing to see.
+const NO_HEARTBEAT_CHECK: Duration = Duration::from_secs(24 * 3600);
+
+/// How long giving up exclusive queues may hold up the end of a connection.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a connection is no longer served.
+#[derive(Debug)]
+enum End {
+    /// The client is gone without a word, or the socket failed.
+    Gone,
+    /// The client said connection.close.
+    Closed,
+    /// The client is to be told why.
+    Failed(ConnectionError),
+    /// Both sides have said close already, or the protocol leaves nothing to be said.
+    Over,
+    /// The client was refused and is kept waiting.
+    Held,
+}
+
+struct Socket {
+    stream: TcpStream,
+    input: BytesMut,
+    read_bytes: usize,
+    events: Vec<Event>,
+    last_read: Instant,
+    last_write: Instant,
+}
+
+/// Serves the client on `stream` to its end.
+pub(crate) async fn run(
+    mut connection: Connection,
+    stream: TcpStream,
+    mut messages: mpsc::UnboundedReceiver<ToConnection>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small writes may be delayed");
+    }
+    connection.broker.counters.connections_opened.add(1);
+    let now = Instant::now();
+    let mut socket = Socket {
+        stream,
+        input: BytesMut::new(),
+        read_bytes: READ_MIN_BYTES,
+        events: Vec::new(),
+        last_read: now,
+        last_write: now,
+    };
+    let end = socket.serve(&mut connection, &mut messages).await;
+    tracing::debug!(?end, "connection ends");
+    socket.finish(connection, end).await;
+}
+
+impl Socket {
+    async fn serve(
+        &mut self,
+        connection: &mut Connection,
+        messages: &mut mpsc::UnboundedReceiver<ToConnection>,
+    ) -> End {
+        let draining = connection.broker.draining().clone();
+        let mut check = Instant::now() + connection.limits().handshake_timeout;
+        loop {
+            let reads = connection.may_read();
+            let writes = !connection.out.is_empty();
+            let handshake = connection.phase == Phase::Handshake;
+            let end = tokio::select! {
+                Some(message) = messages.recv() => told(connection, message, messages),
+                ready = self.stream.readable(), if reads => match ready {
+                    Ok(()) => self.read(connection),
+                    Err(_) => Some(End::Gone),
+                },
+                _ = self.stream.writable(), if writes => None,
+                Some(ended) = connection.operations.next(), if !connection.operations.is_empty() => {
+                    connection.ended(ended);
+                    None
+                }
+                row = read_row(&mut connection.reading), if connection.reading.is_some() => {
+                    connection.row_read(row);
+                    None
+                }
+                () = tokio::time::sleep_until(check) => self.check_time(connection, &mut check),
+                () = draining.cancelled(), if handshake => Some(End::Gone),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+            if handshake && connection.phase == Phase::Open {
+                check = Instant::now() + heartbeat_check(connection);
+            }
+            if let Some(end) = self.turn(connection) {
+                return end;
+            }
+        }
+    }
+
+    /// What is due after anything has happened: deliveries, confirms, requests, output.
+    fn turn(&mut self, connection: &mut Connection) -> Option<End> {
+        connection.end_turn();
+        if let Err(error) = self.write(connection) {
+            tracing::debug!(%error, "write failed");
+            return Some(End::Gone);
+        }
+        if let Some(error) = connection.failed.take() {
+            return Some(End::Failed(error));
+        }
+        if connection.phase == Phase::Held {
+            return Some(End::Held);
+        }
+        if connection.phase == Phase::Leaving {
+            return Some(End::Closed);
+        }
+        if connection.wire.is_closed() {
+            return Some(End::Over);
+        }
+        None
+    }
+
+    fn read(&mut self, connection: &mut Connection) -> Option<End> {
+        self.input.reserve(self.read_bytes);
+        match self.stream.try_read_buf(&mut self.input) {
+            Ok(0) => return Some(End::Gone),
+            Ok(count) => self.adapt(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(_) => return Some(End::Gone),
+        }
+        self.last_read = Instant::now();
+        self.take(connection);
+        None
+    }
+
+    /// Reads grow with what comes and shrink again when little does.
+    fn adapt(&mut self, count: usize) {
+        if count >= self.read_bytes {
+            self.read_bytes = self.read_bytes.saturating_mul(2).min(READ_MAX_BYTES);
+        } else if count.saturating_mul(8) < self.read_bytes {
+            self.read_bytes = (self.read_bytes / 2).max(READ_MIN_BYTES);
+        }
+    }
+
+    /// Does what the bytes that were read ask for. Frames behind one that needs a decision are
+    /// taken once that is made, so it goes on until nothing comes any more.
+    fn take(&mut self, connection: &mut Connection) {
+        loop {
+            let outcome =
+                connection.wire.receive(&mut self.input, &mut self.events, &mut connection.out);
+            let idle = self.events.is_empty();
+            connection.begin_burst();
+            for event in self.events.drain(..) {
+                connection.handle(event);
+                if connection.failed.is_some() || connection.phase == Phase::Leaving {
+                    break;
+                }
+            }
+            if let Err(error) = outcome {
+                connection.failed.get_or_insert(error);
+            }
+            let over = matches!(connection.phase, Phase::Held | Phase::Leaving);
+            if idle || over || connection.failed.is_some() {
+                break;
+            }
+        }
+        if self.input.is_empty() {
+            // The slices of the burst keep its memory alive as long as they are needed.
+            self.input = BytesMut::new();
+        }
+    }
+
+    fn write(&mut self, connection: &mut Connection) -> std::io::Result<()> {
+        while !connection.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+            let count = connection.out.slices(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            match self.stream.try_write_vectored(slices) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    connection.out.advance(count);
+                    self.last_write = Instant::now();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            connection.write_deliveries();
+        }
+        Ok(())
+    }
+
+    /// Heartbeats, theirs and ours, and the end of a handshake that takes too long.
+    fn check_time(&mut self, connection: &mut Connection, check: &mut Instant) -> Option<End> {
+        let now = Instant::now();
+        if connection.phase == Phase::Handshake {
+            tracing::debug!("handshake took too long");
+            return Some(End::Gone);
+        }
+        if connection.heartbeat_s == 0 {
+            *check = now + heartbeat_check(connection);
+            return None;
+        }
+        let heartbeat = Duration::from_secs(u64::from(connection.heartbeat_s));
+        // While the socket is not read for reasons of ours, silence is no sign of death.
+        if !connection.may_read() {
+            self.last_read = now;
+        }
+        if now.duration_since(self.last_read) >= heartbeat * 2 {
+            tracing::info!(heartbeat_s = connection.heartbeat_s, "missed heartbeats from client");
+            return Some(End::Gone);
+        }
+        if now.duration_since(self.last_write) >= heartbeat / 2 && connection.out.is_empty() {
+            connection.out.heartbeat();
+        }
+        *check = now + heartbeat_check(connection);
+        None
+    }
+
+    async fn finish(mut self, mut connection: Connection, end: End) {
+        if let End::Failed(error) = &end {
+            connection.wire.close_connection(error, &mut connection.out);
+            tracing::info!(code = error.code().number(), text = error.text(), "closing connection");
+            drop(self.write(&mut connection));
+        }
+        if tokio::time::timeout(LEAVE_TIMEOUT, connection.leave()).await.is_err() {
+            tracing::warn!("exclusive queues of a connection could not be removed in time");
+        }
+        match end {
+            End::Gone => {}
+            End::Held => tokio::time::sleep(REFUSED_HOLD).await,
+            End::Closed => {
+                connection.wire.connection_close_ok(&mut connection.out);
+                self.flush(&mut connection, CLOSE_OK_TIMEOUT).await;
+            }
+            End::Over => self.flush(&mut connection, CLOSE_OK_TIMEOUT).await,
+            End::Failed(_) => {
+                let answered = self.await_close_ok(&mut connection);
+                drop(tokio::time::timeout(CLOSE_OK_TIMEOUT, answered).await);
+            }
+        }
+        connection.broker.counters.connections_closed.add(1);
+    }
+
+    async fn flush(&mut self, connection: &mut Connection, limit: Duration) {
+        let flushing = async {
+            while self.write(connection).is_ok() && !connection.out.is_empty() {
+                if self.stream.writable().await.is_err() {
+                    return;
+                }
+            }
+        };
+        drop(tokio::time::timeout(limit, flushing).await);
+    }
+
+    async fn await_close_ok(&mut self, connection: &mut Connection) {
+        self.flush(connection, CLOSE_OK_TIMEOUT).await;
+        while !connection.wire.is_closed() {
+            if self.stream.readable().await.is_err() {
+                return;
+            }
+            self.input.reserve(READ_MIN_BYTES);
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(_) => return,
+            }
+            let outcome =
+                connection.wire.receive(&mut self.input, &mut self.events, &mut connection.out);
+            self.events.clear();
+            if outcome.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// How long until heartbeats are looked at again.
+fn heartbeat_check(connection: &Connection) -> Duration {
+    match connection.heartbeat_s {
+        0 => NO_HEARTBEAT_CHECK,
+        heartbeat_s => Duration::from_secs(u64::from(heartbeat_s)) / 4,
+    }
+}
+
+fn told(
+    connection: &mut Connection,
+    first: ToConnection,
+    messages: &mut mpsc::UnboundedReceiver<ToConnection>,
+) -> Option<End> {
+    connection.begin_burst();
+    let mut next = Some(first);
+    let mut count = 0_usize;
+    while let Some(message) = next {
+        match message {
+            ToConnection::Answered { token, reply } => connection.answered(token, reply),
+            ToConnection::Deliver(delivery) => connection.given(delivery),
+            ToConnection::Cancelled { consumer } => connection.cancelled(consumer),
+            ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
+            ToConnection::Close { code, text } => {
+                return Some(End::Failed(ConnectionError::new(code, text)));
+            }
+        }
+        count = count.saturating_add(1);
+        next = if count < TOLD_PER_TURN { messages.try_recv().ok() } else { None };
+    }
+    None
+}

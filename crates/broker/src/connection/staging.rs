@@ -1,0 +1,237 @@
+//! What one burst of a client's frames asks of each shard, gathered before it is sent.
+//!
+//! **Invariant:** commands for one shard keep the order in which the client asked for them.
+
+use bytes::{Bytes, BytesMut};
+use warren_amqp::Body;
+use warren_queue::entry::{FragmentWriter, PublishParts};
+use warren_queue::{Command, Outcome, SettleRange};
+use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, DeliveryTag};
+
+use crate::queue::handle::ShardSlot;
+
+/// A fragment is sent once it holds this many bytes, so that entries stay near their bound.
+const FRAGMENT_BYTES: usize = 256 * 1024;
+
+/// Bodies beyond this size are uploaded in parts of it, each in an entry of its own.
+const BODY_PART_BYTES: usize = 1024 * 1024;
+
+/// Publishes of one channel with consecutive tags and ordinals, whose confirms wait for a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) channel: ChannelNumber,
+    pub(crate) generation: u64,
+    pub(crate) first_tag: DeliveryTag,
+    pub(crate) first_ordinal: u32,
+    pub(crate) count: u32,
+}
+
+/// Who waits for a publish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) channel: ChannelNumber,
+    pub(crate) generation: u64,
+    /// The confirm that is due, if the channel has confirms.
+    pub(crate) tag: Option<DeliveryTag>,
+}
+
+/// A fragment ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) slot: ShardSlot,
+    pub(crate) fragment: Bytes,
+    /// Whether there is nothing in it but settles and grants.
+    pub(crate) settles_only: bool,
+    pub(crate) spans: Vec<Span>,
+    /// Channels whose tx.commit is in the fragment.
+    pub(crate) commits: Vec<(ChannelNumber, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Stage {
+    writer: FragmentWriter,
+    /// Whether something else than settles and grants is in it.
+    mixed: bool,
+    spans: Vec<Span>,
+    commits: Vec<(ChannelNumber, u64)>,
+}
+
+/// One writer for each shard.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    stages: Vec<Stage>,
+    /// Shards whose stage is not empty, in the order in which they were first touched.
+    touched: Vec<ShardSlot>,
+    /// Fragments that were full before the burst ended.
+    full: Vec<Staged>,
+}
+
+impl Staging {
+    /// Room for `shards` shards.
+    pub(crate) fn new(shards: usize) -> Self {
+        let mut stages = Vec::new();
+        stages.resize_with(shards, Stage::default);
+        Self { stages, touched: Vec::new(), full: Vec::new() }
+    }
+
+    fn settles(&mut self, slot: ShardSlot) -> &mut Stage {
+        let stage = self.stages.get_mut(slot.0).expect("a slot names one of the node's shards");
+        if stage.writer.is_empty() {
+            self.touched.push(slot);
+        }
+        stage
+    }
+
+    fn stage(&mut self, slot: ShardSlot) -> &mut Stage {
+        let stage = self.settles(slot);
+        stage.mixed = true;
+        stage
+    }
+
+    /// Adds a publish. `upload` draws the name of an upload, for a body that needs one.
+    pub(crate) fn publish(
+        &mut self,
+        slot: ShardSlot,
+        parts: &PublishParts<'_>,
+        body: &Body,
+        origin: Origin,
+        upload: impl FnOnce() -> u64,
+    ) {
+        if body.len() > BODY_PART_BYTES {
+            let upload = upload();
+            let last = self.upload(slot, upload, body);
+            let parts = PublishParts { upload: Some(upload), ..*parts };
+            self.add(slot, &parts, last.len(), [&*last], origin);
+        } else {
+            let pieces = body.pieces().iter().map(|piece| &**piece);
+            self.add(slot, parts, body.len(), pieces, origin);
+        }
+    }
+
+    /// Uploads all parts of `body` but the last, which it returns.
+    fn upload(&mut self, slot: ShardSlot, upload: u64, body: &Body) -> BytesMut {
+        let mut part = BytesMut::new();
+        for piece in body.pieces() {
+            let mut rest: &[u8] = piece;
+            while !rest.is_empty() {
+                if part.len() == BODY_PART_BYTES {
+                    self.stage(slot).writer.chunk(upload, &part);
+                    self.close(slot);
+                    part.clear();
+                }
+                let room = BODY_PART_BYTES.saturating_sub(part.len());
+                let (head, tail) = rest.split_at(room.min(rest.len()));
+                part.extend_from_slice(head);
+                rest = tail;
+            }
+        }
+        part
+    }
+
+    fn add<'b>(
+        &mut self,
+        slot: ShardSlot,
+        parts: &PublishParts<'_>,
+        body_bytes: usize,
+        body: impl IntoIterator<Item = &'b [u8]>,
+        origin: Origin,
+    ) {
+        let stage = self.stage(slot);
+        let ordinal = stage.writer.publish(parts, body_bytes, body);
+        if let Some(tag) = origin.tag {
+            extend(&mut stage.spans, origin, tag, ordinal);
+        }
+        if stage.writer.len() >= FRAGMENT_BYTES {
+            self.close(slot);
+        }
+    }
+
+    /// Adds a settle.
+    pub(crate) fn settle(
+        &mut self,
+        slot: ShardSlot,
+        consumer: ConsumerNumber,
+        outcome: Outcome,
+        ranges: &[SettleRange],
+    ) {
+        self.settles(slot).writer.settle(consumer, outcome, ranges);
+    }
+
+    /// Adds a grant to a consumer that has been given something.
+    pub(crate) fn grant(
+        &mut self,
+        slot: ShardSlot,
+        consumer: ConsumerNumber,
+        up_to: DeliverySequence,
+    ) {
+        self.settles(slot).writer.grant(consumer, up_to);
+    }
+
+    /// Adds any command that nobody waits for.
+    pub(crate) fn command(&mut self, slot: ShardSlot, command: &Command) {
+        self.stage(slot).writer.command(command);
+    }
+
+    /// Has the answers to all that is staged for `slots` count for a tx.commit. Returns how many
+    /// answers that will be.
+    pub(crate) fn commit(&mut self, channel: ChannelNumber, generation: u64) -> usize {
+        for slot in self.touched.clone() {
+            self.settles(slot).commits.push((channel, generation));
+        }
+        for staged in &mut self.full {
+            staged.commits.push((channel, generation));
+        }
+        self.touched.len().saturating_add(self.full.len())
+    }
+
+    fn close(&mut self, slot: ShardSlot) {
+        self.touched.retain(|touched| *touched != slot);
+        let stage = self.stages.get_mut(slot.0).expect("a slot names one of the node's shards");
+        self.full.push(finish(slot, stage));
+    }
+
+    /// Whether nothing is staged.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.full.is_empty()
+    }
+
+    /// Takes out all that is staged, in an order that keeps each shard's.
+    pub(crate) fn take(&mut self) -> Vec<Staged> {
+        let mut staged = std::mem::take(&mut self.full);
+        for slot in std::mem::take(&mut self.touched) {
+            let stage = self.stages.get_mut(slot.0).expect("a slot names one of the node's shards");
+            staged.push(finish(slot, stage));
+        }
+        staged
+    }
+}
+
+fn finish(slot: ShardSlot, stage: &mut Stage) -> Staged {
+    Staged {
+        slot,
+        fragment: stage.writer.finish(),
+        settles_only: !std::mem::take(&mut stage.mixed),
+        spans: std::mem::take(&mut stage.spans),
+        commits: std::mem::take(&mut stage.commits),
+    }
+}
+
+fn extend(spans: &mut Vec<Span>, origin: Origin, tag: DeliveryTag, ordinal: u32) {
+    if let Some(last) = spans.last_mut() {
+        let follows = last.channel == origin.channel
+            && last.generation == origin.generation
+            && last.first_tag.plus(u64::from(last.count)) == tag
+            && last.first_ordinal.saturating_add(last.count) == ordinal;
+        if follows {
+            last.count = last.count.saturating_add(1);
+            return;
+        }
+    }
+    spans.push(Span {
+        channel: origin.channel,
+        generation: origin.generation,
+        first_tag: tag,
+        first_ordinal: ordinal,
+        count: 1,
+    });
+}

@@ -1,0 +1,149 @@
+//! What a connection's task remembers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::stream::FuturesUnordered;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use warren_amqp::{ClientCapabilities, Connection as Wire, ConnectionError, Output};
+use warren_catalog::Name;
+use warren_types::ChannelNumber;
+
+use super::Mailbox;
+use super::channel::Channel;
+use super::deliver::Pending;
+use super::deliver::RowRead;
+use super::flow::InFlight;
+use super::holder::Holder;
+use super::operation::Operation;
+use super::plan::Plans;
+use super::staging::Staging;
+use super::unacked::Nth;
+use crate::broker::Inner;
+use crate::config::Limits;
+use crate::registry::ConnectionId;
+
+/// Who the client is, once it has opened its virtual host.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) user: Name,
+    pub(crate) vhost: Name,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The client has not opened its virtual host.
+    Handshake,
+    /// The client is served.
+    Open,
+    /// The client has been refused and is kept waiting before the socket is dropped.
+    Held,
+    /// Consumers and exclusive queues are given up; the client waits for its close-ok.
+    Leaving,
+}
+
+/// One client's connection.
+pub(crate) struct Connection {
+    pub(crate) broker: Arc<Inner>,
+    pub(crate) id: ConnectionId,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) peer: SocketAddr,
+    pub(crate) phase: Phase,
+    pub(crate) wire: Wire,
+    pub(crate) out: Output,
+    pub(crate) frame_max: u32,
+    pub(crate) heartbeat_s: u16,
+    pub(crate) capabilities: ClientCapabilities,
+    /// The user that has logged in.
+    pub(crate) user: Option<Name>,
+    pub(crate) client: Option<Client>,
+    pub(crate) channels: BTreeMap<ChannelNumber, Channel>,
+    /// Counts channels, so that a late answer is not taken for a later channel's.
+    pub(crate) generations: u64,
+    pub(crate) holders: FxHashMap<Nth, Holder>,
+    /// The number that the last holder got.
+    pub(crate) last_holder: Nth,
+    /// Whether an exclusive queue was ever asked for.
+    pub(crate) owns_queues: bool,
+    pub(crate) plans: Plans,
+    pub(crate) staging: Staging,
+    /// Fragments that have not been answered.
+    pub(crate) in_flight: Slab<InFlight>,
+    pub(crate) in_flight_bytes: usize,
+    /// Bytes of frames that wait behind operations.
+    pub(crate) backlog_bytes: usize,
+    /// Deliveries that have not been written, in order.
+    pub(crate) pending: VecDeque<Pending>,
+    /// Bytes of rows that pending deliveries keep in memory, counted once per delivery.
+    pub(crate) kept_row_bytes: usize,
+    /// The row that the first pending delivery waits for.
+    pub(crate) reading: Option<RowRead>,
+    pub(crate) operations: FuturesUnordered<Operation>,
+    /// Why the connection must be closed.
+    pub(crate) failed: Option<ConnectionError>,
+    /// Channels whose confirms may be due.
+    pub(crate) confirming: Vec<ChannelNumber>,
+    /// Channels that may have room again under their own prefetch.
+    pub(crate) relieved: Vec<ChannelNumber>,
+}
+
+impl Connection {
+    /// A connection whose client has not said anything.
+    pub(crate) fn new(broker: Arc<Inner>, mailbox: Mailbox, peer: SocketAddr) -> Self {
+        let wire = Wire::new(super::login::offer(&broker.config));
+        let shards = broker.shard_count();
+        Self {
+            id: broker.registry.number(),
+            mailbox,
+            peer,
+            phase: Phase::Handshake,
+            wire,
+            out: Output::new(),
+            frame_max: broker.config.limits.frame_max_bytes,
+            heartbeat_s: 0,
+            capabilities: ClientCapabilities::default(),
+            user: None,
+            client: None,
+            channels: BTreeMap::new(),
+            generations: 0,
+            holders: FxHashMap::default(),
+            last_holder: 0,
+            owns_queues: false,
+            plans: Plans::default(),
+            staging: Staging::new(shards),
+            in_flight: Slab::new(),
+            in_flight_bytes: 0,
+            backlog_bytes: 0,
+            pending: VecDeque::new(),
+            kept_row_bytes: 0,
+            reading: None,
+            operations: FuturesUnordered::new(),
+            failed: None,
+            confirming: Vec::new(),
+            relieved: Vec::new(),
+            broker,
+        }
+    }
+
+    /// The node's limits for clients.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.broker.config.limits
+    }
+
+    /// The client, on channels that exist only once it has opened its virtual host.
+    pub(crate) fn client(&self) -> &Client {
+        self.client.as_ref().expect("channels open after the virtual host")
+    }
+
+    /// Whether the socket may be read: nothing that the client causes is beyond its bound.
+    pub(crate) fn may_read(&self) -> bool {
+        let limits = self.limits();
+        self.in_flight_bytes < limits.connection_in_flight_bytes
+            && self.backlog_bytes < limits.connection_in_flight_bytes
+            && self.out.len() < limits.connection_output_bytes.saturating_mul(4)
+            && matches!(self.phase, Phase::Handshake | Phase::Open | Phase::Leaving)
+    }
+}

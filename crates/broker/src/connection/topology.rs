@@ -1,0 +1,419 @@
+//! Exchanges, queues and bindings: declare, delete, bind, unbind, purge.
+
+use warren_amqp::{MethodId, Reply, ReplyCode, Request};
+use warren_catalog::{
+    Access, BindingCommand, Command as Change, DeclareExchange, DeclareQueue, Destination,
+    ExchangeKind, Name, Outcome, Queue, RemovalReason, TopicAccess, TopicVariables,
+};
+use warren_queue::{Command, CommandReply, QueueStatus, Refusal};
+use warren_types::{ChannelNumber, Table};
+
+use super::context::{Context, Kind, no_queue, unexpected};
+use super::names::{clean, fresh};
+use super::operation::Finish;
+use super::publish::{no_exchange, refused};
+use super::reply_to::{Address, REPLY_TO};
+use super::state::Connection;
+use crate::directory::name;
+use crate::failure::Failure;
+
+/// A queue as a client declares it.
+struct Declared {
+    queue: String,
+    server_named: bool,
+    passive: bool,
+    durable: bool,
+    exclusive: bool,
+    auto_delete: bool,
+    nowait: bool,
+    arguments: Table,
+}
+
+/// Both ends of a binding, and whether it is made or undone.
+struct Tie {
+    source: String,
+    destination: Destination,
+    routing_key: String,
+    arguments: Table,
+    bind: bool,
+}
+
+impl Connection {
+    /// exchange.declare, delete, bind and unbind
+    pub(crate) fn exchange_request(
+        &mut self,
+        number: ChannelNumber,
+        request: Request,
+    ) -> Result<(), Failure> {
+        let method = request.method_id();
+        match request {
+            Request::ExchangeDeclare {
+                exchange,
+                kind,
+                passive,
+                durable,
+                auto_delete,
+                internal,
+                nowait,
+                arguments,
+            } => {
+                let declare = DeclareExchange {
+                    vhost: self.client().vhost.clone(),
+                    exchange: Name::from(clean(exchange)),
+                    kind: name(&kind),
+                    durable,
+                    auto_delete,
+                    internal,
+                    arguments,
+                    user: self.client().user.clone(),
+                };
+                let ok = (!nowait).then_some(Reply::ExchangeDeclareOk);
+                let waits_for = format!("exchange '{}'", declare.exchange);
+                let context = self.context();
+                let work = async move {
+                    context.declare_exchange(declare, passive).await?;
+                    Ok(answer(number, ok))
+                };
+                self.begin(number, method, waits_for, work);
+            }
+            Request::ExchangeDelete { exchange, if_unused, nowait } => {
+                let ok = (!nowait).then_some(Reply::ExchangeDeleteOk);
+                let context = self.context();
+                let waits_for = format!("exchange '{exchange}'");
+                let work = async move {
+                    context.delete_exchange(&exchange, if_unused).await?;
+                    Ok(answer(number, ok))
+                };
+                self.begin(number, method, waits_for, work);
+            }
+            Request::ExchangeBind { destination, source, routing_key, nowait, arguments } => {
+                let destination = Destination::Exchange(name(&destination));
+                let tie = Tie { source, destination, routing_key, arguments, bind: true };
+                self.tie(number, method, tie, (!nowait).then_some(Reply::ExchangeBindOk));
+            }
+            Request::ExchangeUnbind { destination, source, routing_key, nowait, arguments } => {
+                let destination = Destination::Exchange(name(&destination));
+                let tie = Tie { source, destination, routing_key, arguments, bind: false };
+                self.tie(number, method, tie, (!nowait).then_some(Reply::ExchangeUnbindOk));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// queue.declare, bind, unbind, purge and delete
+    pub(crate) fn queue_request(
+        &mut self,
+        number: ChannelNumber,
+        request: Request,
+    ) -> Result<(), Failure> {
+        let method = request.method_id();
+        match request {
+            Request::QueueDeclare {
+                queue,
+                passive,
+                durable,
+                exclusive,
+                auto_delete,
+                nowait,
+                arguments,
+            } => {
+                let server_named = queue.is_empty() && !passive;
+                let queue = match (queue.is_empty(), passive) {
+                    (false, _) => clean(queue),
+                    (true, true) => self.named_queue(number, queue)?,
+                    (true, false) => fresh("amq.gen-"),
+                };
+                let declared = Declared {
+                    queue,
+                    server_named,
+                    passive,
+                    durable,
+                    exclusive,
+                    auto_delete,
+                    nowait,
+                    arguments,
+                };
+                self.declare_queue(number, declared);
+            }
+            Request::QueueBind { queue, exchange, routing_key, nowait, arguments } => {
+                // queue.bind: with both empty, the key is the name of the last queue as well.
+                let shortcut = queue.is_empty() && routing_key.is_empty();
+                let queue = self.named_queue(number, queue)?;
+                let routing_key = if shortcut { queue.clone() } else { routing_key };
+                let destination = Destination::Queue(name(&queue));
+                let tie = Tie { source: exchange, destination, routing_key, arguments, bind: true };
+                self.tie(number, method, tie, (!nowait).then_some(Reply::QueueBindOk));
+            }
+            Request::QueueUnbind { queue, exchange, routing_key, arguments } => {
+                let shortcut = queue.is_empty() && routing_key.is_empty();
+                let queue = self.named_queue(number, queue)?;
+                let routing_key = if shortcut { queue.clone() } else { routing_key };
+                let destination = Destination::Queue(name(&queue));
+                let tie = Tie { source: exchange, destination, routing_key, arguments, bind: false };
+                self.tie(number, method, tie, Some(Reply::QueueUnbindOk));
+            }
+            Request::QueuePurge { queue, nowait } => {
+                let queue = self.named_queue(number, queue)?;
+                let context = self.context();
+                let waits_for = format!("queue '{queue}'");
+                let work = async move {
+                    let messages = context.purge(&queue).await?;
+                    Ok(answer(number, (!nowait).then_some(Reply::QueuePurgeOk { messages })))
+                };
+                self.begin(number, method, waits_for, work);
+            }
+            Request::QueueDelete { queue, if_unused, if_empty, nowait } => {
+                let queue = self.named_queue(number, queue)?;
+                let context = self.context();
+                let waits_for = format!("queue '{queue}'");
+                let work = async move {
+                    let messages = context.delete_queue(&queue, if_unused, if_empty).await?;
+                    Ok(answer(number, (!nowait).then_some(Reply::QueueDeleteOk { messages })))
+                };
+                self.begin(number, method, waits_for, work);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The queue that a client means: an empty name is the last one it declared on the channel.
+    pub(crate) fn named_queue(
+        &mut self,
+        number: ChannelNumber,
+        queue: String,
+    ) -> Result<String, Failure> {
+        if !queue.is_empty() {
+            return Ok(clean(queue));
+        }
+        let last = self.channel(number).last_queue.clone();
+        last.ok_or_else(|| Failure::new(ReplyCode::NotFound, "no previously declared queue"))
+    }
+
+    fn declare_queue(&mut self, number: ChannelNumber, declared: Declared) {
+        if declared.passive && declared.queue.starts_with(REPLY_TO) {
+            return self.declare_reply_queue(number, &declared);
+        }
+        self.owns_queues |= declared.exclusive;
+        let context = self.context();
+        let waits_for = format!("queue '{}'", declared.queue);
+        let nowait = declared.nowait;
+        let work = async move {
+            let queue = declared.queue.clone();
+            let status = context.declare_queue(declared).await?;
+            let finish: Finish = Box::new(move |connection| {
+                connection.channel(number).last_queue = Some(queue.clone());
+                if nowait {
+                    return Ok(());
+                }
+                let messages = u32::try_from(status.ready).unwrap_or(u32::MAX);
+                let consumers = status.consumers;
+                connection.reply(number, &Reply::QueueDeclareOk { queue, messages, consumers })
+            });
+            Ok(finish)
+        };
+        self.begin(number, MethodId::QUEUE_DECLARE, waits_for, work);
+    }
+
+    /// Passive declare of a reply address: is somebody there?
+    fn declare_reply_queue(&mut self, number: ChannelNumber, declared: &Declared) {
+        let queue = declared.queue.clone();
+        let listens = queue == REPLY_TO || self.reply_consumer_listens(Address::parse(&queue));
+        if !listens {
+            let failure = no_queue(&queue, &self.client().vhost);
+            return self.fail(number, failure.at(MethodId::QUEUE_DECLARE));
+        }
+        if !declared.nowait {
+            let reply = Reply::QueueDeclareOk { queue, messages: 0, consumers: 1 };
+            self.out.reply(number, &reply);
+        }
+    }
+
+    fn tie(&mut self, number: ChannelNumber, method: MethodId, tie: Tie, ok: Option<Reply>) {
+        let context = self.context();
+        let waits_for = format!("exchange '{}'", tie.source);
+        let work = async move {
+            context.tie(tie).await?;
+            Ok(answer(number, ok))
+        };
+        self.begin(number, method, waits_for, work);
+    }
+}
+
+fn answer(number: ChannelNumber, reply: Option<Reply>) -> Finish {
+    Box::new(move |connection| match &reply {
+        Some(reply) => connection.reply(number, reply),
+        None => Ok(()),
+    })
+}
+
+impl Context {
+    async fn declare_exchange(
+        &self,
+        declare: DeclareExchange,
+        passive: bool,
+    ) -> Result<(), Failure> {
+        let (vhost, exchange) = (declare.vhost.clone(), declare.exchange.clone());
+        if passive {
+            let found = self.find(|catalog| catalog.exchange(&vhost, &exchange).cloned()).await?;
+            // The default exchange has no row and is always there.
+            return match found {
+                Some(_) => Ok(()),
+                None if exchange.is_empty() => Ok(()),
+                None => Err(no_exchange(&exchange, &vhost)),
+            };
+        }
+        self.permit(Access::Configure, Kind::Exchange, &exchange)?;
+        if let Some(alternate) = declare.arguments.value("alternate-exchange") {
+            let alternate = alternate.as_text().unwrap_or_default();
+            self.permit(Access::Read, Kind::Exchange, &exchange)?;
+            self.permit(Access::Write, Kind::Exchange, alternate)?;
+        }
+        self.change(Change::DeclareExchange(declare)).await?;
+        Ok(())
+    }
+
+    async fn delete_exchange(&self, exchange: &str, if_unused: bool) -> Result<(), Failure> {
+        self.permit(Access::Configure, Kind::Exchange, exchange)?;
+        let vhost = self.client.vhost.clone();
+        self.change(Change::DeleteExchange { vhost, exchange: name(exchange), if_unused }).await?;
+        Ok(())
+    }
+
+    async fn tie(&self, tie: Tie) -> Result<(), Failure> {
+        let Tie { source, destination, routing_key, arguments, bind } = tie;
+        match &destination {
+            Destination::Queue(queue) => self.permit(Access::Write, Kind::Queue, queue)?,
+            Destination::Exchange(to) => self.permit(Access::Write, Kind::Exchange, to)?,
+        }
+        self.permit(Access::Read, Kind::Exchange, &source)?;
+        self.permit_topic(&source, &routing_key)?;
+        let binding = BindingCommand {
+            vhost: self.client.vhost.clone(),
+            source: name(&source),
+            destination,
+            routing_key: name(&routing_key),
+            arguments,
+            connection: Some(self.owner),
+        };
+        let change = if bind { Change::Bind(binding) } else { Change::Unbind(binding) };
+        self.change(change).await?;
+        Ok(())
+    }
+
+    fn permit_topic(&self, exchange: &str, routing_key: &str) -> Result<(), Failure> {
+        let (user, vhost) = (&self.client.user, &self.client.vhost);
+        let allowed = self.broker.directory.look(|catalog| {
+            let topic = catalog
+                .exchange(vhost, exchange)
+                .is_some_and(|row| row.kind == ExchangeKind::Topic);
+            let variables = TopicVariables { username: user, vhost, client_id: None };
+            let access = TopicAccess::Read;
+            !topic
+                || catalog.check_topic_permission(
+                    user,
+                    vhost,
+                    exchange,
+                    access,
+                    routing_key.as_bytes(),
+                    variables,
+                )
+        });
+        if allowed {
+            return Ok(());
+        }
+        let what = format!("topic '{routing_key}' in exchange '{exchange}'");
+        Err(refused("read", what, &self.client))
+    }
+
+    async fn declare_queue(&self, declared: Declared) -> Result<QueueStatus, Failure> {
+        if declared.passive {
+            let queue = self.queue(&declared.queue).await?;
+            return self.status(&queue).await;
+        }
+        self.permit(Access::Configure, Kind::Queue, &declared.queue)?;
+        if let Some(exchange) = declared.arguments.value("x-dead-letter-exchange") {
+            let exchange = exchange.as_text().unwrap_or_default();
+            self.permit(Access::Read, Kind::Queue, &declared.queue)?;
+            self.permit(Access::Write, Kind::Exchange, exchange)?;
+        }
+        let change = Change::DeclareQueue(DeclareQueue {
+            vhost: self.client.vhost.clone(),
+            queue: name(&declared.queue),
+            server_named: declared.server_named,
+            durable: declared.durable,
+            auto_delete: declared.auto_delete,
+            exclusive: declared.exclusive.then_some(self.owner),
+            arguments: declared.arguments,
+            placement: self.broker.place(declared.durable, declared.exclusive),
+            user: self.client.user.clone(),
+        });
+        match self.change(change).await? {
+            Outcome::QueueCreated(queue) | Outcome::QueueExists(queue) => self.status(&queue).await,
+            other => {
+                tracing::error!(?other, "the catalog gave an answer that does not belong");
+                Err(Failure::new(ReplyCode::InternalError, "unexpected answer from the catalog"))
+            }
+        }
+    }
+
+    async fn status(&self, queue: &Queue) -> Result<QueueStatus, Failure> {
+        match self.ask(queue, &Command::Status { queue: queue.id }).await? {
+            Some(CommandReply::Status(status)) => Ok(status),
+            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {
+                Err(no_queue(&queue.name, &queue.vhost))
+            }
+            other => Err(unexpected(other.as_ref())),
+        }
+    }
+
+    async fn purge(&self, queue: &str) -> Result<u32, Failure> {
+        self.permit(Access::Read, Kind::Queue, queue)?;
+        let queue = self.queue(queue).await?;
+        match self.ask(&queue, &Command::PurgeQueue { queue: queue.id }).await? {
+            Some(CommandReply::Purged { messages }) => {
+                Ok(u32::try_from(messages).unwrap_or(u32::MAX))
+            }
+            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {
+                Err(no_queue(&queue.name, &queue.vhost))
+            }
+            other => Err(unexpected(other.as_ref())),
+        }
+    }
+
+    async fn delete_queue(
+        &self,
+        queue: &str,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<u32, Failure> {
+        self.permit(Access::Configure, Kind::Queue, queue)?;
+        // queue.delete of what does not exist succeeds.
+        let Some(queue) = self.find_queue(queue).await? else { return Ok(0) };
+        self.unlocked(&queue)?;
+        let id = queue.id;
+        let command = Command::DeleteQueue { queue: id, if_unused, if_empty };
+        let (vhost, name) = (&queue.vhost, &queue.name);
+        let messages = match self.ask(&queue, &command).await? {
+            Some(CommandReply::Deleted { messages }) => messages,
+            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => 0,
+            Some(CommandReply::Refused(Refusal::InUse)) => {
+                return Err(Failure::new(
+                    ReplyCode::PreconditionFailed,
+                    format_args!("queue '{name}' in vhost '{vhost}' in use"),
+                ));
+            }
+            Some(CommandReply::Refused(Refusal::NotEmpty)) => {
+                return Err(Failure::new(
+                    ReplyCode::PreconditionFailed,
+                    format_args!("queue '{name}' in vhost '{vhost}' not empty"),
+                ));
+            }
+            other => return Err(unexpected(other.as_ref())),
+        };
+        // The janitor has the shard forget the queue once the row is gone.
+        self.change(Change::DeleteQueue { queue: id, reason: RemovalReason::Deleted }).await?;
+        Ok(u32::try_from(messages).unwrap_or(u32::MAX))
+    }
+}

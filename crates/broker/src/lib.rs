@@ -1,0 +1,25 @@
+//! Clients and queues brought together.
+//!
+//! A [`Broker`] accepts connections. Each has a task that reads frames, routes messages by the
+//! local copy of the catalog, and asks the shards in bursts; each shard has a task in front of it
+//! that makes log entries of what the connections ask, and carries out what the shard answers.
+//!
+//! **Always holds:** a publish is confirmed only after every shard that it went to has committed
+//! it; a delivery is settled with its shard by whoever got it, or given back when that one goes.
+//!
+//! **Not here:** how entries are replicated (`consensus`), what a queue does with them (`queue`).
+
+mod broker;
+mod config;
+mod connection;
+mod counters;
+mod directory;
+mod failure;
+mod janitor;
+mod queue;
+mod registry;
+
+pub use broker::{Broker, Overview, Parts, ShardPart, StartError};
+pub use config::{Config, InitialContent, Limits};
+pub use counters::Totals;
+pub use registry::ConnectionId;

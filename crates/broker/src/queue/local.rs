@@ -1,0 +1,147 @@
+//! A shard in this node's memory: exclusive and non-durable queues.
+//!
+//! The same machine as a replicated shard's, with entries applied at once and rows kept here.
+//! What it holds is gone when the process ends.
+//!
+//! **Invariant:** `rows` holds every row that the machine still refers to.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use warren_machine::{Entry, Machine};
+use warren_queue::entry::FragmentWriter;
+use warren_queue::{Command, FragmentReply, Reply, Shard};
+use warren_types::{LogIndex, RequestSequence, SessionId, Term};
+
+use super::batch::gather;
+use super::effects::Performer;
+use super::handle::{AnswerTo, Request, Requests};
+
+/// Bytes of rows taken in before rows that are not needed are looked for. Beyond it, the search
+/// waits until the rows have doubled, so that its cost stays in proportion to what was written.
+const SWEEP_BYTES: usize = 1024 * 1024;
+
+/// Rows that one sweep reduces to what is still needed of them.
+const SPARSE_ROWS: usize = 256;
+
+/// Entries applied between two chances for other tasks to run.
+const ENTRIES_PER_TURN: usize = 8;
+
+/// The owner of a shard in memory.
+pub(crate) struct LocalShard {
+    machine: Shard,
+    session: SessionId,
+    sequence: RequestSequence,
+    index: LogIndex,
+    rows: BTreeMap<LogIndex, Bytes>,
+    row_bytes: usize,
+    sweep_at_bytes: usize,
+    requests: Requests,
+    performer: Performer,
+}
+
+impl LocalShard {
+    /// An empty shard that `session` has open.
+    pub(crate) fn new(
+        session: SessionId,
+        requests: Requests,
+        performer: Performer,
+    ) -> Self {
+        Self {
+            machine: Shard::new(),
+            session,
+            sequence: RequestSequence::default(),
+            index: LogIndex::default(),
+            rows: BTreeMap::new(),
+            row_bytes: 0,
+            sweep_at_bytes: SWEEP_BYTES,
+            requests,
+            performer,
+        }
+    }
+
+    /// Serves until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut fragment = FragmentWriter::new();
+        fragment.command(&Command::OpenSession);
+        let fragment = fragment.finish();
+        self.take(Request::Fragment { fragment, answer_to: AnswerTo::Nobody });
+        let mut turn = 0_usize;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                request = self.requests.recv() => match request {
+                    Some(request) => self.take(request),
+                    None => return,
+                },
+            }
+            turn = turn.saturating_add(1);
+            if turn >= ENTRIES_PER_TURN {
+                turn = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn take(&mut self, first: Request) {
+        let mut reads = Vec::new();
+        let requests = &mut self.requests;
+        let batch =
+            gather(self.session, &mut self.sequence, first, requests, |read| reads.push(read));
+        if !batch.answers.is_empty() {
+            self.apply(batch.payload, batch.answers);
+        }
+        for read in reads {
+            if let Request::Row { index, answer_to } = read {
+                drop(answer_to.send(self.rows.get(&index).cloned()));
+            }
+        }
+    }
+
+    fn apply(&mut self, payload: Bytes, answers: Vec<AnswerTo>) {
+        self.index = self.index.next();
+        self.row_bytes = self.row_bytes.saturating_add(payload.len());
+        self.rows.insert(self.index, payload.clone());
+        let entry = Entry { index: self.index, term: Term::default(), payload };
+        let applied = self.machine.apply(&entry);
+        let rows = &self.rows;
+        self.performer.perform(applied.effects, |index| rows.get(&index).cloned());
+        match applied.reply {
+            Reply::Applied(replies) => {
+                for (answer_to, reply) in answers.into_iter().zip(replies) {
+                    answer_to.answer(reply);
+                }
+            }
+            Reply::Damaged(error) => {
+                // This node wrote the entry: that it cannot be read is a defect of the writer.
+                tracing::error!(%error, "a shard could not read an entry of this node");
+                for answer_to in answers {
+                    answer_to.answer(FragmentReply::UnknownSession);
+                }
+            }
+        }
+        if self.row_bytes >= self.sweep_at_bytes {
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        for sparse in self.machine.sparse_rows(self.index, SPARSE_ROWS) {
+            if let Some(row) = self.rows.get_mut(&sparse.index) {
+                *row = Shard::thin(row, &sparse.live_offsets);
+            }
+        }
+        let live = self.machine.live_rows(self.index);
+        let mut kept = BTreeMap::new();
+        for index in live {
+            if let Some(row) = self.rows.remove(&index) {
+                kept.insert(index, row);
+            }
+        }
+        self.rows = kept;
+        self.row_bytes = self.rows.values().map(Bytes::len).sum();
+        self.sweep_at_bytes = self.row_bytes.saturating_mul(2).max(SWEEP_BYTES);
+    }
+}

@@ -1,0 +1,166 @@
+//! As much HTTP as it takes to ask a node.
+//!
+//! Requests are HTTP/1.0, so that the end of an answer is the end of its connection and it never
+//! comes in chunks.
+
+use std::io::{self, Read, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+/// The longest answer that is read, bytes.
+const ANSWER_BYTES: u64 = 16 << 20;
+
+/// The port of a URL that names none.
+const DEFAULT_PORT: u16 = 15672;
+
+/// Where a node answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    host: String,
+    port: u16,
+    prefix: String,
+}
+
+/// A node's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Url {
+    /// Reads `http://host[:port][/prefix]`; host and port alone are understood as well.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let rest = match text.split_once("://") {
+            Some(("http", rest)) => rest,
+            Some((scheme, _)) => return Err(format!("'{scheme}' is not spoken, only http is")),
+            None => text,
+        };
+        let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = split_port(authority)?;
+        if host.is_empty() || authority.contains('@') || text.contains(char::is_whitespace) {
+            return Err(format!("'{text}' is no address such as http://localhost:15672"));
+        }
+        let prefix = prefix.trim_end_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+        Ok(Self { host: host.to_owned(), port, prefix })
+    }
+
+    /// Asks for `path`.
+    pub(crate) fn get(&self, path: &str, timeout: Duration) -> io::Result<Answer> {
+        let deadline = Instant::now() + timeout;
+        let mut stream = self.connect(deadline)?;
+        stream.set_write_timeout(Some(left(deadline)?))?;
+        let Self { host, port, prefix } = self;
+        let head = format!("GET {prefix}{path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
+        let mut text = Vec::new();
+        Timed { stream, deadline }.take(ANSWER_BYTES).read_to_end(&mut text)?;
+        let text = String::from_utf8(text).map_err(|_| senseless())?;
+        Answer::parse(&text).ok_or_else(senseless)
+    }
+
+    fn connect(&self, deadline: Instant) -> io::Result<TcpStream> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in (host, self.port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, left(deadline)?) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Splits `host:port`, where the host may be an IPv6 address in brackets.
+fn split_port(authority: &str) -> Result<(&str, u16), String> {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            let port = port.parse().map_err(|_| format!("'{port}' is not a port"))?;
+            Ok((host, port))
+        }
+        _ => Ok((authority, DEFAULT_PORT)),
+    }
+}
+
+impl Answer {
+    fn parse(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let mut words = head.lines().next()?.split(' ');
+        let spoken = words.next()?.starts_with("HTTP/1.");
+        let status = words.next()?.parse().ok()?;
+        spoken.then(|| Self { status, body: body.to_owned() })
+    }
+}
+
+/// A stream that is read until a deadline, however slowly it trickles.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
+        match self.stream.read(buffer) {
+            // What a socket says when its time is up.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(late()),
+            outcome => outcome,
+        }
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(late()) } else { Ok(left) }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}
+
+fn senseless() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_host_port_and_prefix_with_defaults() {
+        let cases = [
+            ("http://localhost:15672", ("localhost", 15672, "")),
+            ("http://a", ("a", 15672, "")),
+            ("a:1", ("a", 1, "")),
+            ("http://a:1/", ("a", 1, "")),
+            ("http://a:1/x/y/", ("a", 1, "/x/y")),
+            ("http://[::1]:1", ("[::1]", 1, "")),
+            ("http://[::1]", ("[::1]", 15672, "")),
+        ];
+
+        for (text, (host, port, prefix)) in cases {
+            let url = Url { host: host.to_owned(), port, prefix: prefix.to_owned() };
+            assert_eq!(Url::parse(text), Ok(url), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in
+            ["", "http://", "https://a", "http://a:b", "http://a:70000", "http://u@a", "a b"]
+        {
+            assert!(Url::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_a_status_and_what_follows_the_head() {
+        let answer = Answer::parse("HTTP/1.0 503 Service Unavailable\r\na: b\r\n\r\nx\r\n\r\ny");
+
+        assert_eq!(answer, Some(Answer { status: 503, body: "x\r\n\r\ny".to_owned() }));
+        assert_eq!(Answer::parse("SSH-2.0\r\n\r\n"), None);
+        assert_eq!(Answer::parse("HTTP/1.1 200 OK\r\n"), None);
+    }
+}

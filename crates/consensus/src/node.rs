@@ -1,0 +1,246 @@
+//! Consensus on this node: the groups that run here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::future::join_all;
+use openraft::Raft;
+use tokio::sync::mpsc;
+use warren_machine::Machine;
+use warren_rpc::{Identity, Peers};
+use warren_storage::{GroupStore, StorageError, Store};
+use warren_types::{GroupId, Term};
+
+use crate::apply::{Shared, StateMachine};
+use crate::codec;
+use crate::config::Config;
+use crate::driver::{Cell, Driver, Performed};
+use crate::error::StartError;
+use crate::fatal::{Alarm, Fatality, Life, Vigil};
+use crate::group::Group;
+use crate::handler::Handler;
+use crate::log::{FloorLock, LogStore, completion};
+use crate::member::Member;
+use crate::network::Network;
+use crate::{propose, sweep};
+
+/// Consensus on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    store: Store,
+    config: Arc<Config>,
+    alarm: Alarm,
+    groups: Arc<Groups>,
+}
+
+/// The groups that run on this node, by id.
+pub(crate) struct Groups {
+    peers: Peers,
+    members: RwLock<BTreeMap<GroupId, Place>>,
+}
+
+enum Place {
+    Starting,
+    Running(Arc<Member>),
+}
+
+impl Node {
+    /// No group runs yet. Who this node is, is what `peers` say of themselves.
+    #[must_use]
+    pub fn new(store: Store, peers: Peers, config: Config) -> Self {
+        let alarm = Alarm::new();
+        let ringing = alarm.clone();
+        store.on_failure(Box::new(move |error| {
+            let text = format!("the storage failed: {error}");
+            ringing.ring(Fatality { group: None, text });
+        }));
+        let groups = Groups { peers, members: RwLock::default() };
+        Self { store, config: Arc::new(config), alarm, groups: Arc::new(groups) }
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.groups.peers.identity()
+    }
+
+    /// Calls `hook` once, when a group or the storage cannot go on: the process must end then.
+    /// Without a hook it aborts.
+    pub fn on_fatal(&self, hook: impl FnOnce(Fatality) + Send + 'static) {
+        self.alarm.set(Box::new(hook));
+    }
+
+    /// Starts this node's replica of `group` with what is stored of it, or with nothing: it joins
+    /// when a leader speaks to it, or begins with [`Group::bootstrap`].
+    ///
+    /// `new` makes a machine as it is before the first entry. What it wants done once this node
+    /// leads goes to `effects`.
+    ///
+    /// # Errors
+    /// When it runs already, or what is stored cannot be used.
+    pub async fn start<M: Machine>(
+        &self,
+        group: GroupId,
+        new: impl FnOnce() -> M + Send,
+        effects: mpsc::UnboundedSender<Performed<M::Effect>>,
+    ) -> Result<Group<M>, StartError> {
+        self.groups.reserve(group)?;
+        let started = self.start_reserved(group, new(), effects).await;
+        if started.is_err() {
+            self.groups.remove(group);
+        }
+        started
+    }
+
+    async fn start_reserved<M: Machine>(
+        &self,
+        id: GroupId,
+        machine: M,
+        effects: mpsc::UnboundedSender<Performed<M::Effect>>,
+    ) -> Result<Group<M>, StartError> {
+        let node = self.identity().node;
+        let raft_config = self.config.raft(id).map_err(|text| StartError::Config { text })?;
+        let (store, born) = self.open(id).await?;
+
+        let (life, floor) = (Life::default(), FloorLock::default());
+        let cell = Arc::new(Cell::new(node, born, machine, effects));
+        let driver: Arc<dyn Driver> = Arc::<Cell<M>>::clone(&cell);
+        let shared = Shared::new(driver, store.clone(), floor.clone());
+        let vigil = |part| Some(Vigil::new(id, part, &life, &self.alarm));
+        let log = LogStore::new(store, self.config.max_append_bytes, floor, vigil("core"));
+        let machine = StateMachine::new(shared.clone(), vigil("machine"));
+        let network = Network::new(id, node, self.groups.peers.clone(), shared.clone());
+        let raft = Raft::build(node.0, raft_config, network, log, machine).await;
+        let raft =
+            raft.map_err(|error| StartError::Restore { group: id, text: error.to_string() })?;
+
+        let member = Arc::new(Member::new(id, node, raft, shared, life.clone()));
+        // Other nodes may speak to it as soon as it speaks to them.
+        self.groups.put(id, Arc::clone(&member));
+        life.begin();
+        member.raft.run();
+        #[expect(clippy::disallowed_methods, reason = "whoever submits bounds what is in flight")]
+        let (backlog, proposals) = mpsc::unbounded_channel();
+        member.keep(tokio::spawn(propose::run(Arc::clone(&member), proposals)));
+        let peers = self.groups.peers.clone();
+        let watching = Arc::clone(&member).watch(peers.clone(), self.alarm.clone());
+        member.keep(tokio::spawn(watching));
+        let config = Config::clone(&self.config);
+        member.keep(tokio::spawn(sweep::run(Arc::clone(&member), config)));
+        Ok(Group::new(member, cell, backlog, peers, self.config.max_entry_bytes))
+    }
+
+    /// The group's part of the storage, and the term that is known so far.
+    async fn open(&self, id: GroupId) -> Result<(GroupStore, Term), StartError> {
+        let store = self.store.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            let group = store.group(id)?;
+            let vote = group.vote()?;
+            Ok((group, vote))
+        });
+        let panicked = |_| StartError::Restore { group: id, text: "opening panicked".to_owned() };
+        let opened = opening.await.map_err(panicked)?;
+        let (store, vote) = opened.map_err(|source| StartError::Storage { group: id, source })?;
+        let vote = vote.map(codec::read_vote).transpose();
+        let damaged = |error: warren_types::DecodeError| StartError::Restore {
+            group: id,
+            text: format!("the vote: {error}"),
+        };
+        let vote = vote.map_err(damaged)?;
+        Ok((store, Term(vote.map_or(0, |vote| vote.leader_id.term))))
+    }
+
+    /// What answers other nodes, for [`warren_rpc::serve`].
+    #[must_use]
+    pub fn handler(&self) -> Arc<Handler> {
+        Arc::new(Handler::new(Arc::clone(&self.groups)))
+    }
+
+    /// Stops one group, which may be started again. Nothing of it is removed.
+    pub async fn stop(&self, group: GroupId) {
+        if let Some(member) = self.groups.member(group) {
+            member.shutdown().await;
+            self.groups.remove(group);
+        }
+    }
+
+    /// Stops one group and removes everything of it from this node's disk.
+    ///
+    /// Only for a replica that the group's membership no longer names: a voter that forgets its
+    /// vote may vote twice.
+    ///
+    /// # Errors
+    /// When the disk does not do it; the process ends then.
+    pub async fn remove(&self, group: GroupId) -> Result<(), StorageError> {
+        self.stop(group).await;
+        let store = self.store.clone();
+        let (done, outcome) = completion();
+        let erasing = tokio::task::spawn_blocking(move || {
+            store.group(group)?.erase(done);
+            Ok(())
+        });
+        erasing.await.unwrap_or(Err(StorageError::Closed))?;
+        outcome.await.unwrap_or(Err(StorageError::Closed))
+    }
+
+    /// Stops all groups in order.
+    pub async fn shutdown(&self) {
+        let members = self.groups.all();
+        join_all(members.iter().map(|member| member.shutdown())).await;
+        for member in members {
+            self.groups.remove(member.id);
+        }
+    }
+}
+
+impl Groups {
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    pub(crate) fn member(&self, group: GroupId) -> Option<Arc<Member>> {
+        match self.members.read().unwrap_or_else(PoisonError::into_inner).get(&group) {
+            Some(Place::Running(member)) => Some(Arc::clone(member)),
+            Some(Place::Starting) | None => None,
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Member>> {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        let running = members.values().filter_map(|place| match place {
+            Place::Running(member) => Some(Arc::clone(member)),
+            Place::Starting => None,
+        });
+        running.collect()
+    }
+
+    fn reserve(&self, group: GroupId) -> Result<(), StartError> {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        if members.contains_key(&group) {
+            return Err(StartError::Running { group });
+        }
+        members.insert(group, Place::Starting);
+        Ok(())
+    }
+
+    fn put(&self, group: GroupId, member: Arc<Member>) {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        members.insert(group, Place::Running(member));
+    }
+
+    fn remove(&self, group: GroupId) {
+        self.members.write().unwrap_or_else(PoisonError::into_inner).remove(&group);
+    }
+}
+
+impl std::fmt::Debug for Groups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Groups").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("identity", &self.identity()).finish_non_exhaustive()
+    }
+}

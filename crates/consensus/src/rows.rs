@@ -1,0 +1,46 @@
+//! The bodies behind a group's messages: rows of its log, whether purged or not.
+
+use bytes::Bytes;
+use warren_storage::{GroupStore, StorageError};
+use warren_types::LogIndex;
+
+/// Reads the entries of one group. Cheap to clone.
+#[derive(Clone)]
+pub struct Rows {
+    store: GroupStore,
+}
+
+impl Rows {
+    pub(crate) fn new(store: GroupStore) -> Self {
+        Self { store }
+    }
+
+    /// What the entry at `index` says, if it is still in memory.
+    #[must_use]
+    pub fn recent(&self, index: LogIndex) -> Option<Bytes> {
+        self.store.recent(index).map(|row| row.payload)
+    }
+
+    /// What the entry at `index` says, from wherever it is. `None` once nothing refers to it.
+    ///
+    /// # Errors
+    /// When the disk does not give it; the process ends then.
+    ///
+    /// # Panics
+    /// When reading panics.
+    pub async fn read(&self, index: LogIndex) -> Result<Option<Bytes>, StorageError> {
+        if let Some(payload) = self.recent(index) {
+            return Ok(Some(payload));
+        }
+        let store = self.store.clone();
+        let row = tokio::task::spawn_blocking(move || store.row(index)).await;
+        let row = row.expect("reading a row does not panic, and is not cancelled")?;
+        Ok(row.map(|row| row.payload))
+    }
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! openraft's own tests of a log and a state machine, on both engines.
+
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use warren_storage::{MemoryEngine, Store};
+use warren_types::{GroupId, NodeId, Term};
+
+use super::kit::{Ledger, effects_mailbox, memory_store, rocks_store};
+use crate::apply::{Shared, StateMachine};
+use crate::driver::Cell;
+use crate::log::{FloorLock, LogStore};
+use crate::types::Types;
+
+struct OnMemory;
+struct OnRocks;
+
+/// Keeps what must outlive one test.
+struct Guard {
+    store: Store,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.store.close();
+    }
+}
+
+fn parts(store: &Store) -> (LogStore, StateMachine) {
+    let group = store.group(GroupId(3)).expect("an empty group opens");
+    let (effects, _) = effects_mailbox();
+    let cell = Cell::new(NodeId(1), Term(0), Ledger::default(), effects);
+    let floor = FloorLock::default();
+    let shared = Shared::new(Arc::new(cell), group.clone(), floor.clone());
+    (LogStore::new(group, 1 << 20, floor, None), StateMachine::new(shared, None))
+}
+
+impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnMemory {
+    async fn build(&self) -> Result<(Guard, LogStore, StateMachine), StorageError<Types>> {
+        let store = memory_store(&MemoryEngine::new());
+        let (log, machine) = parts(&store);
+        Ok((Guard { store, _dir: None }, log, machine))
+    }
+}
+
+impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnRocks {
+    async fn build(&self) -> Result<(Guard, LogStore, StateMachine), StorageError<Types>> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = rocks_store(dir.path());
+        let (log, machine) = parts(&store);
+        Ok((Guard { store, _dir: Some(dir) }, log, machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openraft_is_content_with_log_and_machine_in_memory() {
+    Suite::test_all(OnMemory).await.expect("the suite passes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openraft_is_content_with_log_and_machine_on_rocksdb() {
+    Suite::test_all(OnRocks).await.expect("the suite passes");
+}

@@ -1,0 +1,164 @@
+//! What is asked of a node, and its answers as plain values.
+
+use warren_types::{GroupId, LogIndex, Term};
+
+/// A node, for those who report on it.
+pub trait Node: Send + Sync + 'static {
+    /// How the node is. Asked often; must neither wait nor touch a disk.
+    fn health(&self) -> Health;
+
+    /// What the node counts. May read from the system, and so wait a little.
+    fn observe(&self) -> Observation;
+}
+
+/// How far a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It has not served a client yet.
+    Starting,
+    /// It serves clients.
+    Serving,
+    /// It stops, in order.
+    Draining,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// How far it is.
+    pub phase: Phase,
+    /// What keeps it from doing its work, if something does: a clause such as
+    /// `group 3 has no leader`.
+    pub obstacle: Option<String>,
+}
+
+/// Which node it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub node_name: String,
+    /// Its cluster's name.
+    pub cluster_name: String,
+    /// Its cluster's id; empty as long as there is no cluster.
+    pub cluster_id: String,
+    /// The program's version.
+    pub version: String,
+    /// The commit that the program was built from.
+    pub commit: String,
+}
+
+/// What a node counts, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// Which node it is.
+    pub identity: Identity,
+    /// What clients do; nothing as long as none can be served.
+    pub clients: Option<ClientTotals>,
+    /// The Raft groups that have a replica here, in any order.
+    pub groups: Vec<GroupObservation>,
+    /// What the storage did; nothing as long as it is not open.
+    pub storage: Option<StorageTotals>,
+    /// What the system says about the process.
+    pub process: ProcessObservation,
+}
+
+/// What the clients of one node have and did. Totals are since the node's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientTotals {
+    /// Connections there are.
+    pub connections: u64,
+    /// Connections that were opened.
+    pub connections_opened: u64,
+    /// Connections that were closed.
+    pub connections_closed: u64,
+    /// Channels that were opened.
+    pub channels_opened: u64,
+    /// Channels that were closed.
+    pub channels_closed: u64,
+    /// Consumers there are.
+    pub consumers: u64,
+    /// Virtual hosts there are.
+    pub vhosts: u64,
+    /// Exchanges there are.
+    pub exchanges: u64,
+    /// Queues there are.
+    pub queues: u64,
+    /// Messages that wait in queues.
+    pub messages_ready: u64,
+    /// Messages that are with a consumer.
+    pub messages_unacked: u64,
+    /// Messages that clients published.
+    pub published: u64,
+    /// Messages that were confirmed to their publishers.
+    pub confirmed: u64,
+    /// Mandatory messages that went back because no queue took them.
+    pub returned: u64,
+    /// Messages that were dropped because no queue took them.
+    pub unroutable_dropped: u64,
+    /// Messages that were sent to consumers.
+    pub delivered: u64,
+    /// Of those, the ones that were sent before.
+    pub redelivered: u64,
+    /// Messages that were fetched with basic.get.
+    pub got: u64,
+    /// Messages that clients acknowledged.
+    pub acknowledged: u64,
+}
+
+/// One Raft group's replica on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupObservation {
+    /// Which group.
+    pub group: GroupId,
+    /// The replica's term.
+    pub term: Term,
+    /// Whether the replica leads the group.
+    pub leads: bool,
+    /// The last entry known to be committed.
+    pub committed: LogIndex,
+    /// The last entry that was applied.
+    pub applied: LogIndex,
+    /// The last entry in the log.
+    pub last: LogIndex,
+    /// The last entry that the newest snapshot covers.
+    pub snapshot: LogIndex,
+}
+
+/// What the storage did since it was opened, and what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageTotals {
+    /// Rows that were written.
+    pub rows_written: u64,
+    /// Bytes that were given to the engine.
+    pub bytes_written: u64,
+    /// Batches that were given to the engine.
+    pub batches: u64,
+    /// Batches that were synced.
+    pub syncs: u64,
+    /// How long all synced batches took together, microseconds.
+    pub sync_us_total: u64,
+    /// For each bound in microseconds, ascending: how many synced batches took longer than the
+    /// bound before it and not longer than this one.
+    pub sync_buckets: Vec<(u64, u64)>,
+    /// Bytes that wait for the writer.
+    pub backlog_bytes: u64,
+    /// Recent rows in memory, bytes.
+    pub recent_bytes: u64,
+    /// What is on the disk, about, bytes.
+    pub disk_bytes: u64,
+}
+
+/// What the system says about the process; what it does not say is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessObservation {
+    /// Memory in use, bytes.
+    pub resident_memory_bytes: Option<u64>,
+    /// Files and sockets that are open.
+    pub open_files: Option<u64>,
+    /// How many there may be.
+    pub open_files_limit: Option<u64>,
+    /// Space that is left where the data is, bytes.
+    pub disk_available_bytes: Option<u64>,
+    /// Time since the start, seconds.
+    pub uptime_s: f64,
+}

@@ -1,0 +1,244 @@
+//! What an operator may set, and from where.
+//!
+//! A [`Config`] is put together from four sources; the first that has a key wins: flags of the
+//! command line, environment variables, the TOML file, defaults. Every key can be given in the file
+//! and as a variable, whose name is `WARREN_` and the dotted key in capitals with `_` for each dot
+//! (`limits.heartbeat_s` is `WARREN_LIMITS_HEARTBEAT_S`). An empty variable counts as not set.
+//!
+//! **Always true:** a key that does not exist, a value that is none, and values that do not fit
+//! together are errors that say where they were given, by file and line, variable or flag; all of
+//! them are reported, not the first alone. The keys themselves are in `sections.rs`.
+//!
+//! **Not here:** what the settings do. `node.rs` hands them to the crates that know.
+
+mod check;
+mod environment;
+mod file;
+mod reference;
+mod section;
+mod sections;
+mod setting;
+mod similar;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+pub use environment::CONFIG_VARIABLE;
+pub use section::Key;
+pub use sections::{
+    LimitsSection, LogSection, NodeSection, RaftSection, RocksSection, StorageSection,
+};
+pub use setting::{LogFormat, Secret};
+
+use section::Section;
+use setting::Given;
+use similar::similar;
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nowhere.
+    Default,
+    /// In the configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line in it, from 1.
+        line: usize,
+    },
+    /// In an environment variable.
+    Variable(String),
+    /// In a flag of the command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it was given.
+    pub source: Source,
+    /// What is wrong with it, with the key's name.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.text)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Wrong {
+        /// Everything that is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+/// What a configuration is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The file, if one is named by a flag; a variable can name one as well.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Flags that were given: the flag, its key and its value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The node itself.
+    pub node: NodeSection,
+    /// What one client may ask for.
+    pub limits: LimitsSection,
+    /// How the groups agree.
+    pub raft: RaftSection,
+    /// What the node keeps in memory of its disk.
+    pub storage: StorageSection,
+    /// RocksDB's memory and files.
+    pub rocksdb: RocksSection,
+    /// What the node says about itself.
+    pub log: LogSection,
+}
+
+/// A configuration, with what should be said about it once there is a log.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Things that look like mistakes.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Puts the configuration together.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or with everything that is wrong in any source.
+    pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
+        let mut builder = Builder::default();
+        if let Some(path) = inputs.file.clone().or_else(|| environment::file_of(&inputs.variables))
+        {
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(source) => return Err(ConfigError::Unreadable { path, source }),
+            };
+            file::read(&mut builder, &path, &text);
+        }
+        let warnings = environment::read(&mut builder, &inputs.variables);
+        for (flag, key, value) in &inputs.flags {
+            builder.set(key, Given::Text(value), Source::Flag(flag));
+        }
+        builder.finish().map(|config| Loaded { config, warnings })
+    }
+
+    /// Every key with its present value, section by section.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.sections().into_iter().flat_map(|section| section.keys()).collect()
+    }
+
+    fn sections(&self) -> [&dyn Section; 6] {
+        [&self.node, &self.limits, &self.raft, &self.storage, &self.rocksdb, &self.log]
+    }
+
+    fn sections_mut(&mut self) -> [&mut dyn Section; 6] {
+        [
+            &mut self.node,
+            &mut self.limits,
+            &mut self.raft,
+            &mut self.storage,
+            &mut self.rocksdb,
+            &mut self.log,
+        ]
+    }
+}
+
+/// A configuration in the making: its values, where each came from, and what was wrong.
+#[derive(Debug, Default)]
+struct Builder {
+    config: Config,
+    sources: BTreeMap<String, Source>,
+    problems: Vec<Problem>,
+}
+
+impl Builder {
+    /// Sets the key with the dotted name `path`, or notes why not.
+    fn set(&mut self, path: &str, given: Given<'_>, source: Source) {
+        let (heading, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let section =
+            self.config.sections_mut().into_iter().find(|section| section.heading() == heading);
+        match section.and_then(|section| section.set(name, given)) {
+            Some(Ok(())) => {
+                self.sources.insert(path.to_owned(), source);
+            }
+            Some(Err(text)) => self.problem(source, format!("{path}: {text}")),
+            None => self.unknown(path, source),
+        }
+    }
+
+    /// Notes a key that does not exist.
+    fn unknown(&mut self, path: &str, source: Source) {
+        let hint = similar(path, &self.config.keys())
+            .map(|key| format!("; did you mean '{key}'?"))
+            .unwrap_or_default();
+        self.problem(source, format!("unknown key '{path}'{hint}"));
+    }
+
+    fn problem(&mut self, source: Source, text: String) {
+        self.problems.push(Problem { source, text });
+    }
+
+    /// Whether `path` is the heading of a section, or leads to one.
+    fn is_heading(&self, path: &str) -> bool {
+        self.config.sections().into_iter().any(|section| {
+            section.heading() == path || section.heading().starts_with(&format!("{path}."))
+        })
+    }
+
+    /// The configuration, if nothing is wrong with it. How values fit together is looked at only
+    /// when each is right by itself.
+    fn finish(mut self) -> Result<Config, ConfigError> {
+        if !self.problems.is_empty() {
+            return Err(ConfigError::Wrong { problems: self.problems });
+        }
+        for (path, text) in check::problems(&self.config) {
+            let source = self.sources.get(path).cloned().unwrap_or(Source::Default);
+            self.problem(source, format!("{path}: {text}"));
+        }
+        if self.problems.is_empty() {
+            Ok(self.config)
+        } else {
+            Err(ConfigError::Wrong { problems: self.problems })
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Every key there is, with its default and its meaning.
+//!
+//! A key is declared here and nowhere else: the file, the environment, the flags and the reference
+//! that `warren config` prints are all made from these declarations.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use warren_broker::Limits;
+use warren_consensus::Config as Raft;
+use warren_storage::{Config as Storage, RocksConfig};
+
+use super::section::section;
+use super::setting::{LogFormat, Secret};
+
+/// Port `port` of `host`.
+fn listen(host: Ipv4Addr, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(host), port)
+}
+
+section! {
+    /// The node itself.
+    pub struct NodeSection in "" {
+        /// The node's name, as clients and tools see it. Empty: warren@ and the host's name.
+        name: String = String::new(),
+        /// The cluster's name. Empty: the name of the node that makes the cluster.
+        cluster_name: String = String::new(),
+        /// Where the node keeps its data. Made if it is not there; one process uses it at a time.
+        data_dir: PathBuf = PathBuf::from("./warren-data"),
+        /// Where clients connect with AMQP.
+        amqp: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 5672),
+        /// Where health checks, the management API and the metrics are served.
+        http: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 15672),
+        /// Where the metrics and health checks alone are served.
+        metrics: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 15692),
+        /// Where other nodes connect.
+        peer: SocketAddr = listen(Ipv4Addr::LOCALHOST, 25672),
+        /// Nodes of the cluster to join, as host:port of their peer addresses.
+        seeds: Vec<String> = Vec::new(),
+        /// Groups over which the queues are spread. Counts when the cluster is made, never later.
+        shards: u32 = 16,
+        /// The user that exists in a fresh cluster.
+        default_user: String = "guest".to_owned(),
+        /// The password of that user.
+        default_pass: Secret = Secret::new("guest"),
+        /// The virtual host that exists in a fresh cluster.
+        default_vhost: String = "/".to_owned(),
+        /// If the default user is one of these, it may connect from this machine only.
+        loopback_users: Vec<String> = vec!["guest".to_owned()],
+        /// How long clients and the disk are waited for when the node stops, milliseconds.
+        drain_timeout_ms: u64 = 10_000,
+    }
+}
+
+/// `time` in whole milliseconds.
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+section! {
+    /// What clients may use up.
+    pub struct LimitsSection in "limits" {
+        /// The heartbeat that is suggested to clients, seconds; 0 suggests none.
+        heartbeat_s: u16 = Limits::default().heartbeat_s,
+        /// The largest frame that is suggested to clients, bytes.
+        frame_max: u32 = Limits::default().frame_max_bytes,
+        /// The highest channel number that is suggested to clients.
+        channel_max: u16 = Limits::default().channel_max,
+        /// The largest body of a message, bytes.
+        max_message_size: u64 = Limits::default().message_max_bytes,
+        /// How long a client may take to log in and open its virtual host, milliseconds.
+        handshake_timeout_ms: u64 = ms(Limits::default().handshake_timeout),
+        /// How long an operation waits for a leader or a majority, milliseconds.
+        operation_timeout_ms: u64 = ms(Limits::default().operation_timeout),
+        /// Connections that the node takes; further ones are closed at once.
+        connection_max: usize = Limits::default().connections,
+        /// Consumers on one channel.
+        consumer_max_per_channel: usize = Limits::default().consumers_per_channel,
+        /// Messages that a consumer without a prefetch of its own may hold; 0 sets no limit.
+        default_prefetch: u16 = Limits::default().default_prefetch,
+        /// Publishes of one connection that may be unanswered before its socket is not read, bytes.
+        connection_in_flight_bytes: usize = Limits::default().connection_in_flight_bytes,
+        /// What may wait for a client's socket before it is given no more deliveries, bytes.
+        connection_output_bytes: usize = Limits::default().connection_output_bytes,
+    }
+}
+
+section! {
+    /// How the groups agree. All nodes of a cluster should have the same times.
+    pub struct RaftSection in "raft" {
+        /// How often a leader says that it is there, milliseconds.
+        heartbeat_ms: u64 = Raft::default().heartbeat_ms,
+        /// The shortest silence after which a replica asks for votes, milliseconds.
+        election_min_ms: u64 = Raft::default().election_min_ms,
+        /// The longest such silence, milliseconds; also how long a leader's lease lasts.
+        election_max_ms: u64 = Raft::default().election_max_ms,
+        /// A snapshot is taken after so many bytes of applied commands.
+        snapshot_after_bytes: u64 = Raft::default().snapshot_after_bytes,
+        /// A snapshot is taken after so many applied entries.
+        snapshot_after_entries: u64 = Raft::default().snapshot_after_entries,
+        /// A group in which nothing happens for so long takes a snapshot, milliseconds.
+        snapshot_idle_ms: u64 = Raft::default().snapshot_idle_ms,
+        /// Entries kept behind a snapshot for replicas that lag.
+        keep_entries: u64 = Raft::default().keep_entries,
+        /// Bytes of entries kept behind a snapshot for replicas that lag; the smaller bound wins.
+        keep_bytes: u64 = Raft::default().keep_bytes,
+        /// How often a group looks whether a snapshot, a purge or a sweep is due, milliseconds.
+        sweep_ms: u64 = Raft::default().sweep_ms,
+        /// Rows of which little is needed that one sweep rewrites.
+        sweep_rows: usize = Raft::default().sweep_rows,
+    }
+}
+
+section! {
+    /// What the node keeps in memory of its disk.
+    pub struct StorageSection in "storage" {
+        /// Recent rows of all groups together that stay in memory once they are on the disk, bytes.
+        recent_bytes: usize = Storage::default().recent_bytes,
+        /// The most that one sync takes, bytes.
+        write_batch_bytes: usize = Storage::default().write_batch_bytes,
+    }
+}
+
+section! {
+    /// RocksDB's memory and files.
+    pub struct RocksSection in "storage.rocksdb" {
+        /// One write buffer of the log, bytes.
+        write_buffer_bytes: usize = RocksConfig::default().write_buffer_bytes,
+        /// How many of them there may be, full ones that wait for the disk included.
+        write_buffers: u16 = RocksConfig::default().write_buffers,
+        /// The cache for what is read back, bytes.
+        block_cache_bytes: usize = RocksConfig::default().block_cache_bytes,
+        /// Size of the write-ahead logs at which their oldest content is moved to tables, bytes.
+        wal_bytes: u64 = RocksConfig::default().wal_bytes,
+        /// Threads that move and merge tables.
+        background_jobs: u16 = RocksConfig::default().background_jobs,
+        /// Files kept open.
+        open_files: u16 = RocksConfig::default().open_files,
+    }
+}
+
+section! {
+    /// What the node says about itself, on stderr.
+    pub struct LogSection in "log" {
+        /// How lines look: human or json.
+        format: LogFormat = LogFormat::Human,
+        /// Which lines there are: error, warn, info, debug or trace, also per part of the program
+        /// as in "info,warren_broker=debug".
+        filter: String = "info".to_owned(),
+    }
+}

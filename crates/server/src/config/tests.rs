@@ -1,0 +1,321 @@
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::*;
+
+#[test]
+fn nothing_given_is_a_usable_node() {
+    let loaded = Config::load(&Inputs::default()).expect("the defaults are right");
+
+    let node = &loaded.config.node;
+    assert_eq!(node.amqp.to_string(), "0.0.0.0:5672");
+    assert_eq!(node.http.to_string(), "0.0.0.0:15672");
+    assert_eq!(node.metrics.to_string(), "0.0.0.0:15692");
+    assert_eq!(node.peer.to_string(), "127.0.0.1:25672");
+    assert_eq!(node.data_dir, Path::new("./warren-data"));
+    assert_eq!((node.default_user.as_str(), node.default_pass.expose()), ("guest", "guest"));
+    assert_eq!(node.default_vhost, "/");
+    assert_eq!(node.loopback_users, ["guest"]);
+    assert_eq!(node.shards, 16);
+    assert!(node.seeds.is_empty());
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn a_flag_beats_a_variable_which_beats_the_file_which_beats_the_default() {
+    let file = file("name = 'file'\ncluster_name = 'file'\ndata_dir = 'file'\n");
+    let mut inputs = inputs(&file, &[("WARREN_NAME", "variable"), ("WARREN_DATA_DIR", "variable")]);
+    inputs.flags.push(("--name", "name", "flag".to_owned()));
+
+    let node = Config::load(&inputs).expect("all of it is right").config.node;
+
+    assert_eq!(node.name, "flag");
+    assert_eq!(node.data_dir, Path::new("variable"));
+    assert_eq!(node.cluster_name, "file");
+    assert_eq!(node.default_user, "guest");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_file_line_and_key() {
+    let file = file("name = 'a'\n\n[limits]\nheartbeat_s = 5\nhartbeat_s = 5\n");
+
+    let text = error(&inputs(&file, &[]));
+
+    let path = file.path().display();
+    let meant = "did you mean 'limits.heartbeat_s'?";
+    assert_eq!(text, format!("{path}:5: unknown key 'limits.hartbeat_s'; {meant}"));
+}
+
+#[test]
+fn an_unknown_section_is_an_error_that_names_its_line() {
+    let file = file("name = 'a'\n[limit]\nheartbeat_s = 5\n");
+
+    let text = error(&inputs(&file, &[]));
+
+    assert!(text.ends_with(":2: unknown key 'limit'"), "{text}");
+}
+
+#[test]
+fn a_key_under_the_wrong_heading_is_told_where_it_belongs() {
+    let file = file("[raft]\nheartbeat_s = 5\n");
+
+    let text = error(&inputs(&file, &[]));
+
+    assert!(text.ends_with("; did you mean 'limits.heartbeat_s'?"), "{text}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_names_file_line_and_key() {
+    let cases = [
+        ("shards = 'many'", "shards: expected a whole number, found a string"),
+        ("shards = 1.5", "shards: expected a whole number, found a fraction"),
+        ("name = 7", "name: expected a string, found a whole number"),
+        ("seeds = 'a:1'", "seeds: expected a list of strings, found a string"),
+        ("seeds = [1]", "seeds: expected a string, found a whole number"),
+        ("limits = 1", "unknown key 'limits'"),
+        ("limits.heartbeat_s = 70000", "expected a number from 0 to 65535, found 70000"),
+        ("log.format = 'xml'", "log.format: expected \"human\" or \"json\", found 'xml'"),
+        ("amqp = '5672'", "amqp: expected an address and a port"),
+        ("data_dir = ''", "data_dir: expected a path, found nothing"),
+    ];
+
+    for (line, expected) in cases {
+        let file = file(&format!("\n{line}\n"));
+        let text = error(&inputs(&file, &[]));
+        assert!(text.contains(":2: ") && text.contains(expected), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_names_its_line() {
+    let file = file("name = 'a'\nshards = = 3\n");
+
+    let text = error(&inputs(&file, &[]));
+
+    assert!(text.contains(":2: this is not TOML: "), "{text}");
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let file = file("a = 1\nb = 2\n");
+
+    let text = error(&inputs(&file, &[("WARREN_SHARDS", "x")]));
+
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("environment variable WARREN_SHARDS: shards: expected a whole number"));
+}
+
+#[test]
+fn values_that_do_not_fit_together_name_where_the_later_one_was_given() {
+    let cases = [
+        ("raft.heartbeat_ms = 500\nraft.election_min_ms = 500", ":2: raft.election_min_ms: "),
+        ("raft.election_min_ms = 3000", "default: raft.election_max_ms: expected more than"),
+        ("shards = 0", ":1: shards: expected 1 to 256, found 0"),
+        ("limits.frame_max = 4095", ":1: limits.frame_max: expected at least 4096"),
+        ("limits.max_message_size = 600_000_000", ":1: limits.max_message_size: expected at most"),
+        ("default_pass = ''", ":1: default_pass: expected a password"),
+        ("default_user = ''", ":1: default_user: expected a name"),
+        ("http = '127.0.0.1:5672'", ":1: http: 127.0.0.1:5672 is taken by 'amqp'"),
+        ("log.filter = 'a=b=c'", ":1: log.filter: 'a=b=c' is no filter: "),
+        ("storage.rocksdb.write_buffers = 0", ":1: storage.rocksdb.write_buffers: expected at"),
+    ];
+
+    for (lines, expected) in cases {
+        let text = error(&inputs(&file(lines), &[]));
+        assert!(text.contains(expected), "{lines}: {text}");
+    }
+}
+
+#[test]
+fn doors_may_all_leave_their_port_to_the_system() {
+    let lines = "amqp = '127.0.0.1:0'\nhttp = '127.0.0.1:0'\nmetrics = '127.0.0.1:0'\n";
+
+    Config::load(&inputs(&file(lines), &[])).expect("port 0 is no conflict");
+}
+
+#[test]
+fn every_key_has_a_variable_that_sets_it() {
+    for key in Config::default().keys() {
+        // An address with a port of its own, so that no two doors meet.
+        let value = match key.path.as_str() {
+            "amqp" | "http" | "metrics" | "peer" => "127.0.0.1:0".to_owned(),
+            "log.format" => "json".to_owned(),
+            "seeds" | "loopback_users" => "a,b".to_owned(),
+            "raft.election_min_ms" => "1500".to_owned(),
+            "raft.election_max_ms" => "2500".to_owned(),
+            "limits.frame_max" => "8192".to_owned(),
+            _ if key.value.starts_with('"') => "other".to_owned(),
+            _ => "101".to_owned(),
+        };
+        let inputs = environment_alone(&[(&key.variable(), &value)]);
+
+        let loaded = Config::load(&inputs).expect("each value is right by itself");
+
+        let changed: Vec<Key> = loaded
+            .config
+            .keys()
+            .into_iter()
+            .zip(Config::default().keys())
+            .filter(|(now, before)| now.value != before.value)
+            .map(|(now, _)| now)
+            .collect();
+        assert_eq!(changed.len(), 1, "{}", key.path);
+        assert_eq!(changed[0].path, key.path);
+        assert!(loaded.warnings.is_empty());
+    }
+}
+
+#[test]
+fn variables_are_the_keys_in_capitals() {
+    let variables: Vec<String> = Config::default().keys().iter().map(Key::variable).collect();
+
+    for name in [
+        "WARREN_NAME",
+        "WARREN_DATA_DIR",
+        "WARREN_AMQP",
+        "WARREN_HTTP",
+        "WARREN_METRICS",
+        "WARREN_PEER",
+        "WARREN_SEEDS",
+        "WARREN_LIMITS_HEARTBEAT_S",
+        "WARREN_STORAGE_ROCKSDB_WAL_BYTES",
+        "WARREN_LOG_FORMAT",
+    ] {
+        assert!(variables.iter().any(|variable| variable == name), "{name}");
+    }
+}
+
+#[test]
+fn no_two_keys_share_a_variable() {
+    let mut variables: Vec<String> = Config::default().keys().iter().map(Key::variable).collect();
+    let all = variables.len();
+
+    variables.sort();
+    variables.dedup();
+
+    assert_eq!(variables.len(), all);
+}
+
+#[test]
+fn a_list_as_text_is_split_at_commas() {
+    let variables = [("WARREN_SEEDS", "a:1, b:2,,")];
+
+    let loaded = Config::load(&environment_alone(&variables)).expect("a list is right");
+
+    assert_eq!(loaded.config.node.seeds, ["a:1", "b:2"]);
+}
+
+#[test]
+fn rabbitmqs_variables_are_honoured_and_ours_beat_them() {
+    let rabbitmq = [
+        ("RABBITMQ_DEFAULT_USER", "ann"),
+        ("RABBITMQ_DEFAULT_PASS", "secret"),
+        ("RABBITMQ_DEFAULT_VHOST", "shop"),
+    ];
+    let mut both = vec![("WARREN_DEFAULT_USER", "bob")];
+    both.extend(rabbitmq);
+    let file = file("default_vhost = 'file'\n");
+
+    let theirs = Config::load(&inputs(&file, &rabbitmq)).expect("right").config.node;
+    let ours = Config::load(&environment_alone(&both)).expect("right").config.node;
+
+    assert_eq!(theirs.default_user, "ann");
+    assert_eq!(theirs.default_pass.expose(), "secret");
+    assert_eq!(theirs.default_vhost, "shop");
+    assert_eq!(ours.default_user, "bob");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let variables = [("WARREN_NAME", ""), ("WARREN_SHARDS", ""), ("RABBITMQ_DEFAULT_USER", "")];
+
+    let loaded = Config::load(&environment_alone(&variables)).expect("nothing is set");
+
+    assert_eq!(loaded.config, Config::default());
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_reported_unless_kubernetes_gave_it() {
+    let variables = [
+        ("WARREN_HARTBEAT", "5"),
+        ("WARREN_PORT", "tcp://10.0.0.1:5672"),
+        ("WARREN_PORT_5672_TCP_ADDR", "10.0.0.1"),
+        ("WARREN_SERVICE_HOST", "10.0.0.1"),
+        ("WARREN_SERVICE_PORT_AMQP", "5672"),
+    ];
+
+    let loaded = Config::load(&environment_alone(&variables)).expect("nothing is set");
+
+    assert_eq!(loaded.warnings, ["environment variable WARREN_HARTBEAT sets nothing"]);
+}
+
+#[test]
+fn a_variable_names_the_file_and_a_flag_names_another() {
+    let by_variable = file("name = 'variable'\n");
+    let by_flag = file("name = 'flag'\n");
+    let path = by_variable.path().to_str().expect("a temporary path is UTF-8");
+    let from_variable = environment_alone(&[(CONFIG_VARIABLE, path)]);
+    let from_flag = Inputs { file: Some(by_flag.path().to_owned()), ..from_variable.clone() };
+
+    let first = Config::load(&from_variable).expect("right").config.node.name;
+    let second = Config::load(&from_flag).expect("right").config.node.name;
+
+    assert_eq!((first.as_str(), second.as_str()), ("variable", "flag"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let inputs = Inputs { file: Some("/nowhere/warren.toml".into()), ..Inputs::default() };
+
+    assert_eq!(error(&inputs), "cannot read the configuration file /nowhere/warren.toml");
+}
+
+#[test]
+fn a_wrong_flag_names_the_flag() {
+    let inputs = Inputs { flags: vec![("--amqp", "amqp", "x".to_owned())], ..Inputs::default() };
+
+    assert!(error(&inputs).starts_with("--amqp: amqp: expected an address"), "{}", error(&inputs));
+}
+
+#[test]
+fn the_reference_reads_back_as_the_same_configuration() {
+    let mut config = Config::default();
+    config.node.seeds = vec!["a\"b".to_owned(), "c".to_owned()];
+    config.node.name = "new\nline".to_owned();
+    let file = file(&config.reference());
+
+    let loaded = Config::load(&inputs(&file, &[])).expect("what we write is right");
+
+    assert_eq!(loaded.config, config);
+}
+
+#[test]
+fn a_password_is_not_shown_in_debug_output() {
+    let mut config = Config::default();
+    config.node.default_pass = Secret::new("hunter2");
+
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a temporary file can be made");
+    file.write_all(text.as_bytes()).expect("it can be written");
+    file
+}
+
+fn inputs(file: &NamedTempFile, variables: &[(&str, &str)]) -> Inputs {
+    Inputs { file: Some(file.path().to_owned()), ..environment_alone(variables) }
+}
+
+fn environment_alone(variables: &[(&str, &str)]) -> Inputs {
+    let variables =
+        variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Inputs { variables: variables.collect(), ..Inputs::default() }
+}
+
+fn error(inputs: &Inputs) -> String {
+    Config::load(inputs).expect_err("something is wrong").to_string()
+}

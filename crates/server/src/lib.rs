@@ -1,0 +1,14 @@
+//! The node as a program: configuration, wiring, shutdown.
+
+pub mod config;
+pub mod death;
+pub mod doors;
+pub mod flags;
+pub mod identity;
+pub mod logging;
+pub mod node;
+pub mod observer;
+pub mod process;
+pub mod settings;
+pub mod signals;
+pub mod version;

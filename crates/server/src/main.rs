@@ -1,0 +1,66 @@
+//! `warren`: runs a node.
+//!
+//! The program says `ready` and its addresses on stdout, in one line, once it serves; everything
+//! else goes to stderr. SIGTERM and SIGINT end it in order and with 0, a second one at once.
+//! It ends with 1 when it cannot start, with 2 when its command line makes no sense, and is
+//! aborted when it cannot go on.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use mimalloc::MiMalloc;
+use warren_server::config::{Config, Inputs, Loaded};
+use warren_server::flags::{Flags, Task};
+use warren_server::{death, logging, node, process};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Flags::parse().task {
+        Task::Server(flags) => serve(&flags.inputs()),
+        Task::CheckConfig { file } => check(Inputs { file: Some(file), ..Inputs::default() }),
+        Task::DefaultConfig => {
+            print!("{}", Config::default().reference());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a node: configuration, preparations, the node itself.
+fn serve(inputs: &Inputs) -> Result<(), String> {
+    let Loaded { config, warnings } = Config::load(inputs).map_err(|error| chain(&error))?;
+    logging::start(&config.log);
+    death::end_on_panic();
+    process::raise_open_files_limit();
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    // One worker per core that the process may use.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no threads can be started: {error}"))?;
+    let outcome = runtime.block_on(node::run(&config)).map_err(|error| chain(&error));
+    if outcome.is_err() {
+        // What still runs is left alone: taken apart out of order, it would take itself for broken.
+        std::mem::forget(runtime);
+    }
+    outcome
+}
+
+/// Says whether a configuration file is right.
+fn check(inputs: Inputs) -> Result<(), String> {
+    Config::load(&inputs).map(drop).map_err(|error| chain(&error))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    logging::chain(error)
+}

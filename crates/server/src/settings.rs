@@ -1,0 +1,170 @@
+//! The configuration, as each crate wants to hear it.
+
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use warren_broker::InitialContent;
+use warren_storage::RocksConfig;
+
+use crate::config::Config;
+use crate::identity::Record;
+use crate::process;
+
+/// What the node and its cluster are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The node's name, in the shape `name@host`.
+    pub node: String,
+    /// The cluster's name.
+    pub cluster: String,
+}
+
+impl Names {
+    /// The configured names, or those that follow from the machine's.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let node = match config.node.name.as_str() {
+            "" => format!("warren@{}", process::host_name()),
+            name => name.to_owned(),
+        };
+        let cluster = match config.node.cluster_name.as_str() {
+            "" => node.clone(),
+            name => name.to_owned(),
+        };
+        Self { node, cluster }
+    }
+}
+
+/// For the storage.
+#[must_use]
+pub fn storage(config: &Config) -> warren_storage::Config {
+    let rocksdb = &config.rocksdb;
+    warren_storage::Config {
+        data_dir: config.node.data_dir.clone(),
+        recent_bytes: config.storage.recent_bytes,
+        write_batch_bytes: config.storage.write_batch_bytes,
+        rocksdb: RocksConfig {
+            write_buffer_bytes: rocksdb.write_buffer_bytes,
+            write_buffers: rocksdb.write_buffers,
+            block_cache_bytes: rocksdb.block_cache_bytes,
+            wal_bytes: rocksdb.wal_bytes,
+            background_jobs: rocksdb.background_jobs,
+            open_files: rocksdb.open_files,
+        },
+    }
+}
+
+/// For consensus.
+#[must_use]
+pub fn consensus(config: &Config) -> warren_consensus::Config {
+    let raft = &config.raft;
+    warren_consensus::Config {
+        heartbeat_ms: raft.heartbeat_ms,
+        election_min_ms: raft.election_min_ms,
+        election_max_ms: raft.election_max_ms,
+        snapshot_after_bytes: raft.snapshot_after_bytes,
+        snapshot_after_entries: raft.snapshot_after_entries,
+        snapshot_idle_ms: raft.snapshot_idle_ms,
+        keep_entries: raft.keep_entries,
+        keep_bytes: raft.keep_bytes,
+        sweep_ms: raft.sweep_ms,
+        sweep_rows: raft.sweep_rows,
+        // What entries may be is agreed between broker and consensus, not an operator's choice.
+        ..warren_consensus::Config::default()
+    }
+}
+
+/// For the broker.
+#[must_use]
+pub fn broker(
+    config: &Config,
+    record: &Record,
+    names: &Names,
+    peer: SocketAddr,
+) -> warren_broker::Config {
+    let node = &config.node;
+    warren_broker::Config {
+        node: record.identity.node,
+        boot: record.identity.boot,
+        node_name: names.node.clone(),
+        cluster: record.identity.cluster.0,
+        token: record.token,
+        peer_address: peer.to_string(),
+        cluster_name: names.cluster.clone(),
+        initial: InitialContent {
+            user: node.default_user.clone(),
+            password: node.default_pass.expose().to_owned(),
+            vhost: node.default_vhost.clone(),
+            loopback_only: node.loopback_users.contains(&node.default_user),
+        },
+        limits: limits(config),
+        local_shards: available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn limits(config: &Config) -> warren_broker::Limits {
+    let limits = &config.limits;
+    warren_broker::Limits {
+        frame_max_bytes: limits.frame_max,
+        channel_max: limits.channel_max,
+        heartbeat_s: limits.heartbeat_s,
+        message_max_bytes: limits.max_message_size,
+        handshake_timeout: Duration::from_millis(limits.handshake_timeout_ms),
+        operation_timeout: Duration::from_millis(limits.operation_timeout_ms),
+        connections: limits.connection_max,
+        consumers_per_channel: limits.consumer_max_per_channel,
+        default_prefetch: limits.default_prefetch,
+        connection_in_flight_bytes: limits.connection_in_flight_bytes,
+        connection_output_bytes: limits.connection_output_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_rpc::ClusterId;
+    use warren_types::{BootId, NodeId};
+
+    use super::*;
+
+    #[test]
+    fn names_follow_from_the_machine_and_the_node_unless_they_are_given() {
+        let mut config = Config::default();
+        let by_default = Names::new(&config);
+        config.node.name = "a@b".to_owned();
+        let by_name = Names::new(&config);
+        config.node.cluster_name = "c".to_owned();
+
+        assert!(by_default.node.starts_with("warren@") && by_default.node.len() > "warren@".len());
+        assert_eq!(by_default.cluster, by_default.node);
+        assert_eq!(by_name, Names { node: "a@b".to_owned(), cluster: "a@b".to_owned() });
+        assert_eq!(Names::new(&config).cluster, "c");
+    }
+
+    #[test]
+    fn what_is_not_configured_is_what_each_crate_has_by_default() {
+        let config = Config::default();
+
+        let storage = warren_storage::Config::new(config.node.data_dir.clone());
+        assert_eq!(super::storage(&config), storage);
+        assert_eq!(consensus(&config), warren_consensus::Config::default());
+        let expected = format!("{:?}", warren_broker::Limits::default());
+        assert_eq!(format!("{:?}", limits(&config)), expected);
+    }
+
+    #[test]
+    fn the_default_user_is_held_to_loopback_only_if_it_is_listed() {
+        let record = Record::founder(ClusterId(1), 2, 4).started();
+        let mut config = Config::default();
+        let names = Names::new(&config);
+        let guest = broker(&config, &record, &names, SocketAddr::from(([127, 0, 0, 1], 25672)));
+        config.node.default_user = "ann".to_owned();
+
+        let ann = broker(&config, &record, &names, SocketAddr::from(([127, 0, 0, 1], 25672)));
+
+        assert!(guest.initial.loopback_only);
+        assert!(!ann.initial.loopback_only);
+        assert_eq!((ann.node, ann.boot), (NodeId(1), BootId(1)));
+        assert_eq!(ann.initial.user, "ann");
+    }
+}

@@ -1,0 +1,127 @@
+//! What keeps the records: the narrow part below the [`crate::Store`].
+//!
+//! An engine keeps records under [`Key`]s and knows nothing of what they mean, nor of
+//! checksums: it is given sealed bytes. One thread writes; any thread reads.
+//!
+//! **What an engine promises:** a batch happens as a whole or not at all; batches survive in the
+//! order in which they were written, so that what survives a crash is all of them up to some
+//! point; a batch written with `sync`, and all before it, survive every crash. After a failed
+//! write it promises nothing, and it is not asked to write again.
+//!
+//! Rows of the log come under [`Key::Row`] alone, are written once, in order, and leave in
+//! stretches: an engine that keeps them in segment files of its own fits behind this trait.
+
+mod memory;
+mod rocks;
+
+pub use memory::MemoryEngine;
+pub use rocks::RocksEngine;
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::{Key, RowValue};
+
+/// One step of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Keeps a row, or an adopted row.
+    PutRow {
+        /// Where: a row's key or an adopted row's.
+        key: Key,
+        /// The row.
+        value: RowValue,
+    },
+    /// Keeps any other record.
+    Put {
+        /// Where.
+        key: Key,
+        /// The record.
+        value: Bytes,
+    },
+    /// Removes one record, if it is there.
+    Remove {
+        /// Which.
+        key: Key,
+    },
+    /// Removes all records from one key to another of the same kind, both included.
+    RemoveRange {
+        /// The first.
+        from: Key,
+        /// The last.
+        to: Key,
+        /// Whether nothing will ever be written there again and nobody cares which of it
+        /// survives a crash, so that whole files may go at once.
+        for_good: bool,
+    },
+}
+
+impl Change {
+    /// About how many bytes the change adds to a batch.
+    pub(crate) fn size(&self) -> usize {
+        let value = match self {
+            Self::PutRow { value, .. } => value.len(),
+            Self::Put { value, .. } => value.len(),
+            Self::Remove { .. } | Self::RemoveRange { .. } => 0,
+        };
+        value.saturating_add(CHANGE_BYTES)
+    }
+}
+
+/// What a change costs beside its value: key, lengths, its place in lists.
+const CHANGE_BYTES: usize = 48;
+
+/// Called by a scan with each record; may end it.
+pub type Visit<'a> = dyn FnMut(Key, Bytes) -> ControlFlow<()> + 'a;
+
+/// Keeps records.
+pub trait Engine: Send + Sync + 'static {
+    /// Writes one batch; with `sync`, returns after it and all before it are on the disk.
+    ///
+    /// # Errors
+    /// When it is unknown what of the batch is, or will stay, on the disk.
+    fn write(&self, changes: &[Change], sync: bool) -> Result<(), EngineError>;
+
+    /// The record under `key`, as the last written batch left it.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    fn read(&self, key: &Key) -> Result<Option<Bytes>, EngineError>;
+
+    /// Shows the records from one key to another of the same kind, both included, in order,
+    /// beginning with a seek to the first.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    fn scan(&self, from: &Key, to: &Key, visit: &mut Visit<'_>) -> Result<(), EngineError>;
+
+    /// About how much of the disk is in use.
+    fn disk_bytes(&self) -> u64;
+}
+
+/// An engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// RocksDB's own words.
+    #[error("rocksdb: {0}")]
+    Rocks(#[from] rocksdb::Error),
+    /// A column family is missing.
+    #[error("column family {name} is missing")]
+    Family {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A record stands under a key that nothing here writes.
+    #[error("a record stands under an unknown key")]
+    UnknownKey,
+    /// A test asked for this.
+    #[error("{0}, as the test asked for")]
+    Planted(&'static str),
+    /// A completion panicked, and the writer thread with it.
+    #[error("the writer thread panicked")]
+    WriterPanicked,
+    /// The in-memory disk has crashed: it belongs to somebody else.
+    #[error("this disk has crashed")]
+    Crashed,
+}

@@ -1,0 +1,188 @@
+//! One node's storage: the engine, its writer, and the groups.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use warren_types::GroupId;
+
+use crate::backlog::{BACKLOG_BYTES, Request};
+use crate::engine::{Change, Engine, EngineError, RocksEngine};
+use crate::format::opaque;
+use crate::group::Group;
+use crate::lock::{DirectoryLock, make_directory};
+use crate::writer::{Shared, Writer};
+use crate::{Config, GroupStore, Key, OpenError, Statistics, StorageError};
+
+/// The folder of the database in the data directory.
+const DATABASE: &str = "db";
+
+/// One node's storage. Cheap to clone; closed when the last clone, and the last
+/// [`GroupStore`], is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    groups: Mutex<BTreeMap<GroupId, Arc<Group>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens, or makes, the database in `config.data_dir`, once no other process uses it.
+    ///
+    /// # Errors
+    /// When the directory is in use or unusable, or the database does not open.
+    pub fn open(config: Config) -> Result<Self, OpenError> {
+        let lock = DirectoryLock::take(&config.data_dir)?;
+        let dir = config.data_dir.join(DATABASE);
+        make_directory(&dir).map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
+        let engine = RocksEngine::open(&dir, &config.rocksdb)
+            .map_err(|source| OpenError::Engine { dir: dir.clone(), source })?;
+        tracing::info!(dir = %dir.display(), "storage opened");
+        Self::start(Shared::new(Box::new(engine), &config, Some(lock)))
+    }
+
+    /// A store on any engine. Nothing of `config` that concerns files is looked at.
+    ///
+    /// # Errors
+    /// When the writer thread does not start.
+    pub fn with_engine(engine: Box<dyn Engine>, config: Config) -> Result<Self, OpenError> {
+        Self::start(Shared::new(engine, &config, None))
+    }
+
+    /// A store on any engine without a writer thread: whatever is asked for is written, synced
+    /// and completed before the call returns. For simulations that must not depend on threads.
+    #[must_use]
+    pub fn inline(engine: Box<dyn Engine>, config: Config) -> Self {
+        Self::around(Arc::new(Shared::inline(engine, &config)), None)
+    }
+
+    fn start(shared: Shared) -> Result<Self, OpenError> {
+        let shared = Arc::new(shared);
+        let theirs = Arc::clone(&shared);
+        let writer = thread::Builder::new()
+            .name(String::from("storage-writer"))
+            .spawn(move || {
+                theirs.backlog.set_writer(thread::current().id());
+                Writer::default().run(&theirs);
+            })
+            .map_err(OpenError::Thread)?;
+        Ok(Self::around(shared, Some(writer)))
+    }
+
+    fn around(shared: Arc<Shared>, writer: Option<JoinHandle<()>>) -> Self {
+        let groups = Mutex::default();
+        Self { inner: Arc::new(Inner { shared, groups, writer: Mutex::new(writer) }) }
+    }
+
+    /// Has `hook` called once when the store fails, on the thread that finds out; at once if it has
+    /// failed already. A server ends its process in it.
+    pub fn on_failure(&self, hook: Box<dyn FnOnce(Arc<StorageError>) + Send>) {
+        self.inner.shared.failure.on_failure(hook);
+    }
+
+    /// Keeps who this node is. Synced on return. Not for use in a completion.
+    ///
+    /// # Errors
+    /// When it is not, or perhaps not, kept.
+    pub fn save_identity(&self, identity: Bytes) -> Result<(), StorageError> {
+        let shared = &self.inner.shared;
+        shared.failure.check()?;
+        let key = Key::Identity;
+        let change = Change::Put { key, value: opaque::encode(&key, &identity) };
+        let (outcome, heard) = sync_channel(1);
+        let done = Box::new(move |result| {
+            // Nobody listens only when the caller's thread is gone.
+            let _gone = outcome.send(result);
+        });
+        shared.wait_for_room(BACKLOG_BYTES);
+        shared.pushed(shared.backlog.push(Request::new(vec![change], true, Some(done))));
+        heard.recv().unwrap_or(Err(StorageError::Closed))
+    }
+
+    /// Who this node is.
+    ///
+    /// # Errors
+    /// When the disk does not say, or its answer is damaged.
+    pub fn identity(&self) -> Result<Option<Bytes>, StorageError> {
+        let shared = &self.inner.shared;
+        shared.failure.check()?;
+        let key = Key::Identity;
+        let record = shared.answer(shared.engine.read(&key))?;
+        record.map(|record| shared.sound(opaque::decode(&key, record))).transpose()
+    }
+
+    /// One group's part. The first call reads its whole log above the floor and checks it, so it
+    /// takes a while; later ones hand out the same.
+    ///
+    /// # Errors
+    /// When the log has a hole, a record is damaged, or the disk cannot be read.
+    pub fn group(&self, id: GroupId) -> Result<GroupStore, StorageError> {
+        let shared = &self.inner.shared;
+        shared.failure.check()?;
+        let mut groups = self.inner.groups();
+        let group = match groups.get(&id) {
+            Some(group) => Arc::clone(group),
+            None => {
+                let group = Arc::new(shared.sound(Group::recover(id, shared))?);
+                groups.insert(id, Arc::clone(&group));
+                group
+            }
+        };
+        drop(groups);
+        Ok(GroupStore::new(Arc::clone(&self.inner), group))
+    }
+
+    /// What the store failed of, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<StorageError>> {
+        self.inner.shared.failure.get()
+    }
+
+    /// What it did so far, and what it holds.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let shared = &self.inner.shared;
+        shared.counters.statistics(shared.backlog.bytes(), shared.engine.disk_bytes())
+    }
+
+    /// Writes what waits and stops. Later writes are refused; reads go on. The directory is free
+    /// when the last handle is dropped. Not for use in a completion.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl Inner {
+    fn groups(&self) -> MutexGuard<'_, BTreeMap<GroupId, Arc<Group>>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.shared.backlog.close();
+        // Held to the end: who closes second finds everything written, too.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match writer.take() {
+            // The last handle may be dropped by a completion, and a thread cannot wait for itself.
+            Some(writer) if writer.thread().id() != thread::current().id() => {
+                if writer.join().is_err() {
+                    let source = Arc::new(EngineError::WriterPanicked);
+                    self.shared.failure.set(&StorageError::Write { source });
+                }
+            }
+            Some(_) => {}
+            None => self.shared.write_hints(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

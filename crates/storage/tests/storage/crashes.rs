@@ -1,0 +1,158 @@
+//! Power cuts at any point: what was acknowledged is there, and what is there is a prefix of
+//! what was asked for.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+use warren_storage::{MemoryEngine, Store};
+use warren_types::GroupId;
+
+use crate::histories::cases;
+use crate::kit::{Disk, Memory};
+use crate::model::{Model, Step, step};
+
+const GROUPS: [GroupId; 2] = [GroupId(1), GroupId(2)];
+
+#[derive(Clone, Debug)]
+struct History {
+    steps: Vec<(usize, Step)>,
+    /// From this step on, the disk does not move.
+    stuck_from: usize,
+    /// How many unsynced batches happen to survive.
+    keep: usize,
+    /// After how many acknowledgements the power is cut, unless steps end first.
+    patience: usize,
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let steps = proptest::collection::vec((0..2_usize, step()), 1..60);
+    (steps, 0..80_usize, 0..4_usize, 0..60_usize).prop_map(|(steps, stuck_from, keep, patience)| {
+        History { steps, stuck_from, keep, patience }
+    })
+}
+
+fn check(history: &History, lie: bool) -> Result<(), TestCaseError> {
+    let disk = Memory::fresh();
+    disk.engine.lie_about_syncs(lie);
+    let store = disk.open_with(|config| config.recent_bytes = 500);
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let states = write(history, &disk, &store, &acknowledged);
+
+    wait_for(&acknowledged, history.patience.min(history.stuck_from));
+    // Whoever was told before the cut may rely on it.
+    let told = acknowledged.lock().unwrap().clone();
+    let after = disk.engine.crash_keeping(history.keep);
+    drop(store);
+
+    prop_assert!(told.is_sorted(), "acknowledged out of order: {:?}", told);
+    let promised = told.last().map_or(0, |step| step + 1);
+    let store = Store::with_engine(Box::new(after), warren_storage::Config::default()).unwrap();
+    let found = GROUPS.map(|id| store.group(id).unwrap());
+    let same = |models: &[Model; 2]| {
+        models.iter().zip(&found).all(|(model, group)| model.differs(group).is_none())
+    };
+    prop_assert!(
+        states.iter().skip(promised).any(same),
+        "step {} was acknowledged and is gone, or steps are missing within",
+        promised
+    );
+    for group in &found {
+        let hint = group
+            .committed()
+            .unwrap()
+            .map_or(0, |hint| u64::from_be_bytes(hint.as_ref().try_into().unwrap()));
+        let last = group.bounds().last.map_or(0, |last| last.index.0);
+        prop_assert!(hint <= last, "committed {} of {}", hint, last);
+    }
+    Ok(())
+}
+
+/// Does all steps; returns the state after each, the empty one first.
+fn write(
+    history: &History,
+    disk: &Memory,
+    store: &Store,
+    acknowledged: &Arc<Mutex<Vec<usize>>>,
+) -> Vec<[Model; 2]> {
+    let groups = GROUPS.map(|id| store.group(id).unwrap());
+    let mut models = [Model::default(), Model::default()];
+    let mut states = vec![models.clone()];
+    for (number, (at, step)) in history.steps.iter().enumerate() {
+        if number == history.stuck_from {
+            disk.engine.hold();
+        }
+        let acknowledged = Arc::clone(acknowledged);
+        let done = move |outcome: crate::kit::Outcome| {
+            if outcome.is_ok() {
+                acknowledged.lock().unwrap().push(number);
+            }
+        };
+        models[*at].perform(step, &groups[*at], Box::new(done));
+        states.push(models.clone());
+    }
+    states
+}
+
+/// Gives the writer some turns, without any promise: the cut may come anywhere.
+fn wait_for(acknowledged: &Mutex<Vec<usize>>, count: usize) {
+    for _ in 0..200 {
+        if acknowledged.lock().unwrap().len() >= count {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn run(histories: u32, lie: bool) -> Result<(), TestError<History>> {
+    let config = Config { cases: cases(histories), failure_persistence: None, ..Config::default() };
+    TestRunner::new(config).run(&history(), |history| check(&history, lie))
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut_and_nothing_is_reordered() {
+    run(400, false).unwrap();
+}
+
+#[test]
+fn the_check_catches_a_disk_that_lies_about_syncs() {
+    assert!(run(400, true).is_err());
+}
+
+#[test]
+fn an_unfinished_snapshot_leaves_the_old_one_and_is_cleaned_up() {
+    let disk = Memory::fresh();
+    let store = disk.open();
+    let group = store.group(GROUPS[0]).unwrap();
+    let snapshot = |name: &'static str| warren_storage::Snapshot {
+        meta: bytes::Bytes::from_static(name.as_bytes()),
+        pages: vec![bytes::Bytes::from_static(b"page"); 5],
+    };
+    crate::kit::synced(|done| group.save_snapshot(snapshot("old"), done));
+    let pages = |engine: &MemoryEngine| {
+        let keys = engine.keys();
+        keys.iter().filter(|key| matches!(key, warren_storage::Key::Page(..))).count()
+    };
+    // All pages reach the disk, the head does not.
+    let torn = {
+        disk.engine.hold();
+        group.save_snapshot(snapshot("new"), crate::kit::nobody());
+        disk.engine.crash()
+    };
+    for page in 0..3 {
+        let key = warren_storage::Key::Page(GROUPS[0], 2, page);
+        let value = bytes::Bytes::from_static(b"leftover");
+        let change = warren_storage::Change::Put { key, value };
+        warren_storage::Engine::write(&torn, &[change], true).unwrap();
+    }
+
+    let store = Store::with_engine(Box::new(torn.clone()), warren_storage::Config::default());
+    let store = store.unwrap();
+    let group = store.group(GROUPS[0]).unwrap();
+
+    assert_eq!(group.snapshot().unwrap(), Some(snapshot("old")));
+    crate::kit::synced(|done| group.append(vec![], done));
+    assert_eq!(pages(&torn), 5);
+    crate::kit::synced(|done| group.save_snapshot(snapshot("newer"), done));
+    assert_eq!(group.snapshot().unwrap(), Some(snapshot("newer")));
+}

@@ -1,0 +1,195 @@
+//! Batches, memory and waiting.
+
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use warren_types::GroupId;
+
+use crate::kit::{DEADLINE, Disk, Memory, append, completion, index, nobody, row, rows, synced};
+
+#[test]
+fn nobody_hears_of_rows_before_their_sync_but_everybody_can_read_them() {
+    let disk = Memory::fresh();
+    let store = disk.open();
+    let group = store.group(GroupId(1)).unwrap();
+    disk.engine.hold();
+    let (done, outcome) = completion();
+
+    group.append(rows(1, 3, 1), done);
+    let early = outcome.recv_timeout(Duration::from_millis(20));
+    let read = crate::kit::all(&group);
+    disk.engine.release();
+
+    assert!(early.is_err());
+    assert_eq!(read, rows(1, 3, 1));
+    assert!(outcome.recv_timeout(DEADLINE).unwrap().is_ok());
+}
+
+#[test]
+fn what_waits_together_is_synced_together() {
+    let disk = Memory::fresh();
+    let store = disk.open();
+    let groups: Vec<_> = (0..8).map(|id| store.group(GroupId(id)).unwrap()).collect();
+    disk.engine.hold();
+
+    for number in 1..=50 {
+        for group in &groups {
+            group.append(rows(number, number, 1), nobody());
+        }
+    }
+    disk.engine.release();
+    append(&groups[0], vec![]);
+
+    // The first request alone, the rest, and perhaps the last one by itself.
+    assert!(disk.engine.syncs() <= 3, "{} syncs", disk.engine.syncs());
+    assert_eq!(store.statistics().rows_written, 400);
+}
+
+#[test]
+fn a_batch_has_a_bounded_size() {
+    let disk = Memory::fresh();
+    let store = disk.open_with(|config| config.write_batch_bytes = 1_000);
+    let group = store.group(GroupId(1)).unwrap();
+    disk.engine.hold();
+
+    for number in 1..=40 {
+        group.append(vec![row(number, 1, vec![0; 400])], nobody());
+    }
+    disk.engine.release();
+    append(&group, vec![]);
+
+    assert!(store.statistics().batches >= 20, "{:?}", store.statistics());
+}
+
+#[test]
+fn who_writes_faster_than_the_disk_waits() {
+    let disk = Memory::fresh();
+    let store = disk.open();
+    let group = store.group(GroupId(1)).unwrap();
+    disk.engine.hold();
+    let (progress, heard) = std::sync::mpsc::channel();
+
+    let writer = std::thread::spawn(move || {
+        let payload = Bytes::from(vec![0; 1 << 20]);
+        for number in 1..=150 {
+            group.append(vec![row(number, 1, payload.clone())], nobody());
+            progress.send(number).unwrap();
+        }
+        synced(|done| group.append(vec![], done));
+    });
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while store.statistics().backlog_bytes < 64 << 20 && std::time::Instant::now() < deadline {
+        heard.recv_timeout(DEADLINE).unwrap();
+    }
+    // Whoever does not wait would go on.
+    while heard.recv_timeout(Duration::from_millis(50)).is_ok() {}
+    let waiting = store.statistics().backlog_bytes;
+    disk.engine.release();
+    writer.join().unwrap();
+
+    assert!((64 << 20..70 << 20).contains(&waiting), "{waiting}");
+    assert_eq!(store.statistics().backlog_bytes, 0);
+}
+
+#[test]
+fn the_oldest_rows_leave_memory_first_whoever_they_belong_to() {
+    let store = Memory::fresh().open_with(|config| config.recent_bytes = 10_000);
+    let [old, middle, new] = [1, 2, 3].map(|id| store.group(GroupId(id)).unwrap());
+
+    for group in [&old, &middle, &new] {
+        append(group, vec![row(1, 1, vec![0; 4_500])]);
+    }
+    append(&new, vec![]);
+
+    assert_eq!(old.recent(index(1)), None);
+    assert!(middle.recent(index(1)).is_some());
+    assert!(new.recent(index(1)).is_some());
+    assert!(store.statistics().recent_bytes <= 10_000);
+}
+
+#[test]
+fn memory_is_given_back_by_truncations_replacements_and_erasures() {
+    let store = Memory::fresh().open();
+    let group = store.group(GroupId(1)).unwrap();
+    append(&group, (1..=10).map(|number| row(number, 1, vec![0; 1_000])).collect());
+    let full = store.statistics().recent_bytes;
+
+    synced(|done| group.truncate_after(index(8), done));
+    let truncated = store.statistics().recent_bytes;
+    synced(|done| group.purge(crate::kit::id(8, 1), done));
+    group.replace(row(3, 1, ""));
+    let replaced = store.statistics().recent_bytes;
+    synced(|done| group.erase(done));
+
+    assert_eq!(full - truncated, full / 5);
+    assert_eq!(truncated - replaced, 1_000);
+    assert_eq!(store.statistics().recent_bytes, 0);
+}
+
+#[test]
+fn completions_may_write() {
+    let store = Memory::fresh().open();
+    let group = store.group(GroupId(1)).unwrap();
+    let (done, outcome) = completion();
+    let again = group.clone();
+
+    group.append(rows(1, 1, 1), Box::new(move |_| again.append(rows(2, 2, 1), done)));
+
+    assert!(outcome.recv_timeout(DEADLINE).unwrap().is_ok());
+    assert_eq!(crate::kit::all(&group), rows(1, 2, 1));
+}
+
+#[test]
+fn a_store_may_be_dropped_by_its_own_completion() {
+    let disk = Memory::fresh();
+    let store = disk.open();
+    let group = store.group(GroupId(1)).unwrap();
+    let (dropped, heard) = std::sync::mpsc::channel();
+    disk.engine.hold();
+    let last = (store.clone(), group.clone());
+    let done = move |_| {
+        drop(last);
+        dropped.send(()).unwrap();
+    };
+
+    group.append(rows(1, 1, 1), Box::new(done));
+    drop((store, group));
+    disk.engine.release();
+
+    assert_eq!(heard.recv_timeout(DEADLINE), Ok(()));
+}
+
+#[test]
+fn readers_see_whole_logs_while_writers_truncate_and_sweep() {
+    let store = Memory::fresh().open_with(|config| config.recent_bytes = 400);
+    let group = store.group(GroupId(1)).unwrap();
+    let reader = group.clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+
+    let reading = std::thread::spawn(move || {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            let rows = reader.read(index(0)..=index(u64::MAX), 1_000).unwrap();
+            assert!(rows.windows(2).all(|pair| pair[0].index.next() == pair[1].index));
+            assert!(rows.windows(2).all(|pair| pair[0].term <= pair[1].term));
+            if let Some(first) = rows.first() {
+                reader.row(first.index).unwrap();
+            }
+        }
+    });
+    let mut next = 1;
+    for term in 1..=300 {
+        group.append(rows(next, next + 9, term), nobody());
+        group.truncate_after(index(next + 6), nobody());
+        next += 7;
+        if term % 5 == 0 {
+            let upto = group.row(index(next - 20)).unwrap().unwrap().id();
+            synced(|done| group.purge(upto, done));
+            group.retain(&[]);
+        }
+    }
+    drop(stop);
+    reading.join().unwrap();
+
+    assert!(store.failure().is_none());
+}

@@ -1,0 +1,20 @@
+"""Hello world, the receiver: receive.py QUEUE."""
+
+import sys
+
+from broker import connect, durable, say
+
+queue = sys.argv[1]
+
+connection = connect()
+channel = connection.channel()
+channel.queue_declare(queue=queue, durable=durable())
+
+
+def callback(ch, method, properties, body):
+    say("received " + body.decode())
+
+
+channel.basic_consume(callback, queue=queue, no_ack=True)
+say("waiting")
+channel.start_consuming()

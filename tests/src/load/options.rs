@@ -1,0 +1,252 @@
+//! What a run is asked to do.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::load::frames::STAMP_BYTES;
+
+/// How to call it.
+pub const USAGE: &str = "\
+warren-load MODE [OPTION VALUE]...
+
+MODE
+  durable     durable queues, persistent messages, confirms, manual acks
+  transient   queues in memory, no confirms, automatic acks
+  backlog     as durable, but all is published first, then drained; needs --count
+
+OPTIONS (with the values for durable)
+  --amqp HOST:PORT[,...]   brokers, taken in turn (127.0.0.1:5672)
+  --queues N               queues (1)
+  --publishers N           publishing connections (1)
+  --consumers N            consuming connections (1)
+  --size BYTES             bodies, at least 20 (100)
+  --window N               publishes that may wait for a confirm, 0: no confirms (1000)
+  --prefetch N             deliveries that may wait for an ack (1000)
+  --ack-every N            deliveries per ack, 0: automatic acks (100)
+  --rate N                 messages a second of all publishers, 0: as fast as it goes (0)
+  --seconds S              how long to measure (10)
+  --warmup S               how long to load before measuring (1)
+  --count N                messages of all publishers; ends the run before its time
+  --drain S                how long consumers may take for the rest (60)
+  --queue-type TYPE        x-queue-type: classic or quorum
+  --durable yes|no         whether the queues are durable
+  --persistent yes|no      whether the messages are persistent
+  --prefix NAME            the queues are NAME.0, NAME.1, ... (load)
+  --user NAME --password P (guest, guest)
+  --pids A,B,...           processes whose CPU and memory are told
+  --json yes|no            report as JSON (no)
+";
+
+/// The shape of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Durable queues, confirms, acks.
+    Durable,
+    /// Queues in memory, neither confirms nor acks.
+    Transient,
+    /// First in, then out.
+    Backlog,
+}
+
+impl Mode {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Transient => "transient",
+            Self::Backlog => "backlog",
+        }
+    }
+}
+
+/// Everything that can be asked for.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the usage tells")]
+pub struct Options {
+    pub mode: Mode,
+    pub amqp: Vec<SocketAddr>,
+    pub queues: usize,
+    pub publishers: usize,
+    pub consumers: usize,
+    pub size: usize,
+    pub window: usize,
+    pub prefetch: u16,
+    pub ack_every: u64,
+    pub rate: u64,
+    pub seconds: Duration,
+    pub warmup: Duration,
+    pub count: Option<u64>,
+    pub drain: Duration,
+    pub queue_type: Option<String>,
+    pub durable: bool,
+    pub persistent: bool,
+    pub prefix: String,
+    pub user: String,
+    pub password: String,
+    pub pids: Vec<u32>,
+    pub json: bool,
+}
+
+impl Options {
+    /// What a mode does unless told otherwise.
+    pub fn of(mode: Mode) -> Self {
+        let safe = mode != Mode::Transient;
+        Self {
+            mode,
+            amqp: vec![SocketAddr::from(([127, 0, 0, 1], 5672))],
+            queues: 1,
+            publishers: 1,
+            consumers: 1,
+            size: 100,
+            window: if safe { 1000 } else { 0 },
+            prefetch: 1000,
+            ack_every: if safe { 100 } else { 0 },
+            rate: 0,
+            seconds: Duration::from_secs(10),
+            warmup: Duration::from_secs(1),
+            count: None,
+            drain: Duration::from_secs(60),
+            queue_type: None,
+            durable: safe,
+            persistent: safe,
+            prefix: "load".to_owned(),
+            user: "guest".to_owned(),
+            password: "guest".to_owned(),
+            pids: Vec::new(),
+            json: false,
+        }
+    }
+
+    /// Reads a command line, without the program's name.
+    pub fn parse(arguments: &[String]) -> Result<Self> {
+        let (mode, rest) = arguments.split_first().context("which mode?")?;
+        let mut options = Self::of(match mode.as_str() {
+            "durable" => Mode::Durable,
+            "transient" => Mode::Transient,
+            "backlog" => Mode::Backlog,
+            other => bail!("no mode '{other}'"),
+        });
+        for pair in rest.chunks(2) {
+            let [name, value] = pair else { bail!("no value for {}", pair.concat()) };
+            options.set(name, value).with_context(|| format!("{name} {value}"))?;
+        }
+        options.check()?;
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "--amqp" => self.amqp = list(value, address)?,
+            "--queues" => self.queues = number(value)?,
+            "--publishers" => self.publishers = number(value)?,
+            "--consumers" => self.consumers = number(value)?,
+            "--size" => self.size = number(value)?,
+            "--window" => self.window = number(value)?,
+            "--prefetch" => self.prefetch = number(value)?,
+            "--ack-every" => self.ack_every = number(value)?,
+            "--rate" => self.rate = number(value)?,
+            "--seconds" => self.seconds = Duration::try_from_secs_f64(number(value)?)?,
+            "--warmup" => self.warmup = Duration::try_from_secs_f64(number(value)?)?,
+            "--count" => self.count = Some(number(value)?),
+            "--drain" => self.drain = Duration::try_from_secs_f64(number(value)?)?,
+            "--queue-type" => self.queue_type = Some(value.to_owned()),
+            "--durable" => self.durable = yes_no(value)?,
+            "--persistent" => self.persistent = yes_no(value)?,
+            "--prefix" => value.clone_into(&mut self.prefix),
+            "--user" => value.clone_into(&mut self.user),
+            "--password" => value.clone_into(&mut self.password),
+            "--pids" => self.pids = list(value, number)?,
+            "--json" => self.json = yes_no(value)?,
+            _ => bail!("no such option"),
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.queues > 0 && self.publishers > 0, "at least one queue and one publisher");
+        ensure!(self.size >= STAMP_BYTES, "a body has at least {STAMP_BYTES} bytes");
+        ensure!(self.mode != Mode::Backlog || self.count.is_some(), "a backlog needs --count");
+        ensure!(
+            self.prefetch == 0 || self.ack_every <= u64::from(self.prefetch),
+            "an ack per {} deliveries never comes with a prefetch of {}",
+            self.ack_every,
+            self.prefetch
+        );
+        Ok(())
+    }
+
+    /// The name of a queue.
+    pub fn queue(&self, index: usize) -> String {
+        format!("{}.{index}", self.prefix)
+    }
+
+    /// The broker for a client.
+    pub fn broker(&self, client: usize) -> SocketAddr {
+        self.amqp[client % self.amqp.len()]
+    }
+}
+
+fn number<T: FromStr>(value: &str) -> Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    value.parse().context("not such a number")
+}
+
+fn yes_no(value: &str) -> Result<bool> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => bail!("neither yes nor no"),
+    }
+}
+
+fn address(value: &str) -> Result<SocketAddr> {
+    value.to_socket_addrs()?.next().context("no address")
+}
+
+fn list<T>(value: &str, read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    value.split(',').map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options> {
+        Options::parse(&line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_line_of_options_is_read() {
+        let options =
+            parse("durable --queues 4 --amqp 127.0.0.1:1,127.0.0.1:2 --rate 500 --json yes")
+                .unwrap();
+
+        assert_eq!(
+            (options.mode, options.queues, options.rate, options.json),
+            (Mode::Durable, 4, 500, true)
+        );
+        assert_eq!(options.broker(3).port(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for line in [
+            "",
+            "fast",
+            "durable --queues",
+            "durable --queues many",
+            "durable --nonsense 1",
+            "durable --queues 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        assert!(parse("backlog").is_err());
+        assert!(parse("durable --size 4").is_err());
+        assert!(parse("durable --prefetch 10").is_err());
+    }
+}
