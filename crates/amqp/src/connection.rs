@@ -35,7 +35,7 @@ pub struct Config {
     pub frame_max: u32,
     /// The smallest `frame_max` that a client may ask for.
     pub min_frame_max: u32,
-    /// The highest channel number on offer; 0 offers all.
+    /// How many channels at a time are on offer; 0 offers all.
     pub channel_max: u16,
     /// The heartbeat on offer; 0 offers none.
     pub heartbeat_s: u16,
@@ -319,7 +319,7 @@ impl Connection {
         self.agreed.frame_max
     }
 
-    /// The highest channel number both sides agreed on.
+    /// How many channels at a time both sides agreed on, whatever their numbers.
     #[must_use]
     pub fn channel_max(&self) -> u16 {
         self.agreed.channel_max

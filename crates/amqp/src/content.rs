@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::frame;
 use crate::method::Arguments;
 use crate::{ChannelError, ConnectionError, MethodId, ReplyCode, header};
 
@@ -13,6 +14,10 @@ pub(crate) const BODY_MAX_BYTES: u64 = 512 * 1024 * 1024;
 /// Pieces of a body below this size are copied together: a body in frames of one byte would
 /// otherwise cost a handle, and keep alive a read buffer, for every byte.
 const SHARED_PIECE_BYTES: usize = 4096;
+
+/// What a client hears that sent something else in place of a content header.
+const NO_HEADER: &str =
+    "expected content header for class 60, got non content header frame instead";
 
 /// A message's body: one piece as a rule, several where it came in several frames.
 ///
@@ -157,7 +162,9 @@ impl Unfinished {
             Self::Nothing | Self::Body(_) => return Err(self.unexpected()),
         };
         if size > BODY_MAX_BYTES {
-            let detail = format_args!("content of {size} bytes is larger than {BODY_MAX_BYTES}");
+            let detail = format_args!(
+                "content body size {size} exceeds maximum allowed size {BODY_MAX_BYTES}"
+            );
             return Err(
                 ConnectionError::new(ReplyCode::FrameError, detail).at(MethodId::BASIC_PUBLISH)
             );
@@ -186,8 +193,10 @@ impl Unfinished {
         let size = length(payload);
         unfinished.left = unfinished.left.checked_sub(size).ok_or_else(|| {
             let left = unfinished.left;
-            let detail = format_args!("body frame of {size} bytes where {left} were to come");
-            ConnectionError::new(ReplyCode::FrameError, detail).at(MethodId::BASIC_PUBLISH)
+            let detail = "content body frame exceeds remaining content size";
+            ConnectionError::new(ReplyCode::FrameError, detail)
+                .at(MethodId::BASIC_PUBLISH)
+                .with_note(format_args!("{size} bytes where {left} were to come"))
         })?;
         if unfinished.left > 0 {
             unfinished.parts.push(payload, burst);
@@ -212,10 +221,7 @@ impl Unfinished {
             Self::Nothing => {
                 ("expected method frame, got non method frame instead", MethodId::NONE)
             }
-            Self::Header(_) => (
-                "expected content header for class 60, got non content header frame instead",
-                MethodId::BASIC_PUBLISH,
-            ),
+            Self::Header(_) => (NO_HEADER, MethodId::BASIC_PUBLISH),
             Self::Body(_) => (
                 "expected content body, got non content body frame instead",
                 MethodId::BASIC_PUBLISH,
@@ -230,20 +236,18 @@ fn content_header(payload: &[u8]) -> Result<(u64, &[u8]), ConnectionError> {
     let mut arguments = Arguments::new(payload);
     let fixed = (arguments.short(), arguments.short(), arguments.long_long());
     let (Ok(class), Ok(weight), Ok(size)) = fixed else {
-        let detail = "content header ends too early";
-        return Err(ConnectionError::new(ReplyCode::FrameError, detail));
+        return Err(frame::damaged(frame::HEADER, "content header ends too early"));
     };
+    if weight != 0 {
+        return Err(ConnectionError::new(ReplyCode::UnexpectedFrame, NO_HEADER)
+            .at(MethodId::BASIC_PUBLISH)
+            .with_note(format_args!("its weight is {weight}, which must be 0")));
+    }
     let expected = MethodId::BASIC_PUBLISH.class;
     if class != expected {
         let detail = format_args!(
             "expected content header for class {expected}, got one for class {class} instead"
         );
-        return Err(
-            ConnectionError::new(ReplyCode::UnexpectedFrame, detail).at(MethodId::BASIC_PUBLISH)
-        );
-    }
-    if weight != 0 {
-        let detail = format_args!("content header has weight {weight}, which must be 0");
         return Err(
             ConnectionError::new(ReplyCode::UnexpectedFrame, detail).at(MethodId::BASIC_PUBLISH)
         );

@@ -3,6 +3,10 @@
 //! The constructors take the tail of the text; the code's name is put in front, so that a
 //! client reads `NOT_FOUND - no queue 'q' in vhost '/'`. A text is cut to what AMQP's short
 //! string carries.
+//!
+//! Codes, texts and methods are RabbitMQ's, which clients match on. Where such a text is
+//! whole without saying what exactly was wrong, a note says it, to the log alone. Neither repeats
+//! what a client sent but for names: it may be a body or a password.
 
 use std::fmt;
 
@@ -63,9 +67,9 @@ reply_codes! {
     ResourceLocked = 405, "RESOURCE_LOCKED";
     /// A condition of the request does not hold.
     PreconditionFailed = 406, "PRECONDITION_FAILED";
-    /// The bytes are no frame, or content does not add up.
+    /// The bytes are no frame, arguments cannot be read, or content does not add up.
     FrameError = 501, "FRAME_ERROR";
-    /// A frame whose inside cannot be read.
+    /// A login's response that cannot be read.
     SyntaxError = 502, "SYNTAX_ERROR";
     /// A method that a server does not take.
     CommandInvalid = 503, "COMMAND_INVALID";
@@ -121,18 +125,29 @@ macro_rules! error_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-        #[error("{text}")]
+        #[error("{text}{note}")]
         pub struct $name {
             code: ReplyCode,
             text: String,
             method: MethodId,
+            /// In brackets, with a space in front; mostly nothing.
+            note: String,
         }
 
         impl $name {
             /// An error whose text is the code's name, a dash, and `detail`.
             #[must_use]
             pub fn new(code: ReplyCode, detail: impl fmt::Display) -> Self {
-                Self { code, text: text_of(code, &detail), method: MethodId::NONE }
+                let text = text_of(code, &detail);
+                Self { code, text, method: MethodId::NONE, note: String::new() }
+            }
+
+            /// The same error with a note for the log, which the client does not hear: it stands
+            /// behind the text where the error is displayed.
+            #[must_use]
+            pub fn with_note(mut self, note: impl fmt::Display) -> Self {
+                self.note = format!(" ({note})");
+                self
             }
 
             /// The same error, blamed on `method`.
@@ -193,6 +208,15 @@ mod tests {
 
         assert_eq!(error.text(), "NOT_FOUND - no queue 'q' in vhost '/'");
         assert_eq!(error.to_string(), error.text());
+    }
+
+    #[test]
+    fn a_note_is_displayed_and_not_told_to_the_client() {
+        let error = ConnectionError::new(ReplyCode::CommandInvalid, "unknown method")
+            .with_note("method 60.99");
+
+        assert_eq!(error.text(), "COMMAND_INVALID - unknown method");
+        assert_eq!(error.to_string(), "COMMAND_INVALID - unknown method (method 60.99)");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! **Invariant:** a frame's size is refused from its first seven bytes, before anyone waits
 //! for the rest of it.
 
+use std::fmt;
+
 use warren_types::ChannelNumber;
 
 use crate::{ConnectionError, ReplyCode};
@@ -48,7 +50,7 @@ impl<'a> Frame<'a> {
         let size = u32::from_be_bytes(size);
         if size > frame_max {
             let detail = format_args!("frame of {size} bytes is larger than {frame_max}");
-            return Err(ConnectionError::new(ReplyCode::FrameError, detail));
+            return Err(damaged(kind, detail));
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let Some((payload, rest)) = rest.split_at_checked(size) else { return Ok(None) };
@@ -60,10 +62,20 @@ impl<'a> Frame<'a> {
             }
             Some((octet, _)) => {
                 let detail = format_args!("frame ends with {octet:#04x} in place of 0xce");
-                Err(ConnectionError::new(ReplyCode::FrameError, detail))
+                Err(damaged(kind, detail))
             }
         }
     }
+}
+
+/// The error for bytes that are no frame, or none that AMQP knows.
+pub(crate) fn damaged(kind: u8, detail: impl fmt::Display) -> ConnectionError {
+    ConnectionError::new(ReplyCode::FrameError, format_args!("type {kind}, {detail}"))
+}
+
+/// The error for a frame on a channel where its type cannot come.
+pub(crate) fn misplaced(kind: u8, detail: impl fmt::Display) -> ConnectionError {
+    ConnectionError::new(ReplyCode::UnexpectedFrame, format_args!("type {kind}, {detail}"))
 }
 
 /// How many bytes at the start of `bytes` are whole frames, and the error behind them if the next

@@ -16,10 +16,10 @@ use warren_types::{Table, check_table};
 
 pub use properties::Properties;
 
+use crate::ConnectionError;
 use crate::method::{ArgumentError, Arguments};
 use crate::negotiation::put_table;
 use crate::output::put_text;
-use crate::{ConnectionError, MethodId};
 
 /// Flags without a property: the lowest says that more flags follow, which class basic has no use for.
 const UNKNOWN_FLAGS: u16 = 0b11;
@@ -114,10 +114,10 @@ impl Property {
 /// event.
 ///
 /// # Errors
-/// 502 where the bytes do not hold what the flags announce, or the headers are no table or nest
-/// too deep; 501 where a string that this server reads is not UTF-8.
+/// 501 where the bytes do not hold what the flags announce, the headers are no table or nest
+/// too deep, or a string that this server reads is not UTF-8.
 pub fn check(header: &[u8]) -> Result<(), ConnectionError> {
-    well_formed(header).map_err(|error| error.blame("content header", MethodId::BASIC_PUBLISH))
+    well_formed(header).map_err(ArgumentError::in_header)
 }
 
 fn well_formed(header: &[u8]) -> Result<(), ArgumentError> {
@@ -186,11 +186,12 @@ pub fn headers_bytes(header: &[u8]) -> Option<&[u8]> {
 /// The headers, decoded.
 ///
 /// # Errors
-/// 502 where they are no table or nest too deep, which [`check`] has ruled out.
+/// 501 where they are no table or nest too deep, which [`check`] has ruled out.
 pub fn headers_table(header: &[u8]) -> Result<Option<Table>, ConnectionError> {
-    headers_bytes(header).map(Table::decode).transpose().map_err(|error| {
-        ArgumentError::from(error).blame("content header", MethodId::BASIC_PUBLISH)
-    })
+    headers_bytes(header)
+        .map(Table::decode)
+        .transpose()
+        .map_err(|error| ArgumentError::from(error).in_header())
 }
 
 /// The same header with `headers` in place of its own, or without any.

@@ -11,7 +11,7 @@ mod request;
 
 pub(crate) use arguments::{ArgumentError, Arguments, Field};
 pub(crate) use hot::HotMethod;
-pub(crate) use parse::{Command, parse};
+pub(crate) use parse::{Command, parse, unimplemented_method};
 pub use request::Request;
 
 use std::fmt;

@@ -2,6 +2,7 @@
 
 mod channels;
 mod content;
+mod errors;
 mod fuzz;
 mod handshake;
 mod output;

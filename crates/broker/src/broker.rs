@@ -244,7 +244,7 @@ impl Broker {
         for part in parts.shards {
             let slot = ShardSlot(shards.len());
             let (sender, requests) = mailbox();
-            let performer = Performer::new(slot, config.node, registry.clone(), chores.clone());
+            let performer = Performer::new(slot, session, registry.clone(), chores.clone());
             shards.push(ShardHandle::replicated(sender, part.group.rows()));
             slots.insert(part.id, slot);
             groups.push(part.group.clone());
@@ -254,7 +254,7 @@ impl Broker {
         for _ in 0..config.local_shards.max(1) {
             let slot = ShardSlot(shards.len());
             let (sender, requests) = mailbox();
-            let performer = Performer::new(slot, config.node, registry.clone(), chores.clone());
+            let performer = Performer::new(slot, session, registry.clone(), chores.clone());
             shards.push(ShardHandle::local(sender));
             let local = LocalShard::new(session, requests, performer);
             tasks.spawn(local.run(stop.clone()));

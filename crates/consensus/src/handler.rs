@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use openraft::errors::RaftError;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult,
@@ -19,7 +19,7 @@ use crate::error::ReadError;
 use crate::member::Member;
 use crate::node::Groups;
 use crate::types::{Types, Vote};
-use crate::usurp;
+use crate::usurp::OnEnd;
 
 /// Hands what other nodes say to the group it is about.
 #[derive(Debug)]
@@ -46,18 +46,13 @@ impl RaftHandler for Handler {
     ) -> Result<Flow<Result<AppendReply, Refusal>>, Refusal> {
         let member = self.member(group)?;
         let peers = self.groups.peers().clone();
-        let last = {
-            let member = Arc::clone(&member);
-            stream::once(async move {
-                let watching = usurp::run(Arc::clone(&member), peers, caller.node);
-                member.keep(tokio::spawn(watching));
-                None
-            })
-        };
+        let on_end = OnEnd::new(Arc::clone(&member), peers, caller.node);
         // What cannot be read ends the stream; the leader starts another.
         let requests = requests
-            .map(|request| append_request(request).ok())
-            .chain(last)
+            .map(move |request| {
+                let _ends_with_the_stream = &on_end;
+                append_request(request).ok()
+            })
             .take_while(|request| std::future::ready(request.is_some()))
             .filter_map(std::future::ready);
         let replies = member.raft.stream_append(requests).map(|reply| match reply {

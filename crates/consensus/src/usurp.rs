@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::TransferLeaderRequest;
+use tokio::runtime::Handle;
 use warren_rpc::{PeerError, Peers, VoteRequest};
 use warren_types::NodeId;
 
@@ -38,22 +39,45 @@ const ROUND_PAUSE: Duration = Duration::from_millis(100);
 /// Rounds before it is left to the election timeout.
 const ROUNDS: u32 = 4;
 
+/// Looks after the leader when it is dropped: it goes with the stream of the leader's entries,
+/// which may end, or be dropped with entries in it.
+pub(crate) struct OnEnd {
+    member: Arc<Member>,
+    peers: Peers,
+    leader: NodeId,
+}
+
+impl OnEnd {
+    pub(crate) fn new(member: Arc<Member>, peers: Peers, leader: NodeId) -> Self {
+        Self { member, peers, leader }
+    }
+}
+
+impl Drop for OnEnd {
+    fn drop(&mut self) {
+        if !self.member.life.running() {
+            return;
+        }
+        let looking = run(Arc::clone(&self.member), self.peers.clone(), self.leader);
+        if let Ok(runtime) = Handle::try_current() {
+            self.member.keep(runtime.spawn(looking));
+        }
+    }
+}
+
 /// The entries of `leader` have stopped coming: finds out whether its process is gone, and if so
 /// stands for election.
-pub(crate) async fn run(member: Arc<Member>, peers: Peers, leader: NodeId) {
-    eprintln!("DBG {} stream of {leader} ended, leadership {:?}", member.node, *member.leadership.borrow());
+async fn run(member: Arc<Member>, peers: Peers, leader: NodeId) {
     if member.leadership.borrow().leader != Some(leader) || !is_gone(&member, &peers, leader).await
     {
         return;
     }
-    eprintln!("DBG {} gone {leader}", member.node);
     for round in 0..ROUNDS {
         let Some(better) = better(&member, &peers, leader).await else { return };
         if !pause(&member.stop, RANK_PAUSE.saturating_mul(better)).await {
             return;
         }
         let vote = member.raft.metrics().borrow_watched().vote;
-        eprintln!("DBG {} round {round} better {better} vote {vote}", member.node);
         if vote.committed && vote.leader_id.node_id != leader.0 {
             return;
         }
@@ -72,7 +96,6 @@ async fn stand(member: &Member, vote: Vote) {
     tracing::info!(group = %member.id, "the leader's process is gone, standing for election");
     let request = TransferLeaderRequest::new(vote, member.node.0, None);
     let handling = member.raft.handle_transfer_leader(request);
-    let handling = async { let r = handling.await; eprintln!("DBG {} stood {r:?}", member.node); r };
     match tokio::time::timeout(STAND_LIMIT, handling).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::debug!(group = %member.id, %error, "did not stand"),

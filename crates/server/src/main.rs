@@ -41,6 +41,7 @@ fn serve(inputs: &Inputs) -> Result<(), String> {
     let Loaded { config, warnings } = Config::load(inputs).map_err(|error| chain(&error))?;
     logging::start(&config.log);
     death::end_on_panic();
+    process::avoid_huge_pages();
     process::raise_open_files_limit();
     for warning in warnings {
         tracing::warn!("{warning}");

@@ -50,6 +50,20 @@ pub fn disk_available_bytes(path: &Path) -> Option<u64> {
     space.f_bavail.checked_mul(space.f_frsize)
 }
 
+/// Keeps the system from backing the heap with pages of 2 MiB. A node's heap is many small things
+/// of different ages, and a huge page stays whole for the sake of a single one: an idle node would
+/// take twice the memory.
+#[cfg(target_os = "linux")]
+pub fn avoid_huge_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages cannot be switched off");
+    }
+}
+
+/// Other systems do not decide about huge pages behind a program's back.
+#[cfg(not(target_os = "linux"))]
+pub fn avoid_huge_pages() {}
+
 /// Allows the process as many open files as it may allow itself. Every client is one, and the limit
 /// that a shell hands down is made for programs with a handful.
 pub fn raise_open_files_limit() {

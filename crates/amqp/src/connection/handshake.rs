@@ -66,20 +66,16 @@ impl Connection {
         let on_connection = frame.channel == ChannelNumber(0);
         match frame.kind {
             frame::METHOD if on_connection => {}
-            frame::HEARTBEAT_TYPE if on_connection && frame.payload.is_empty() => return Ok(()),
+            frame::HEARTBEAT_TYPE if on_connection => return heartbeat(frame),
             frame::METHOD | frame::HEADER | frame::BODY | frame::HEARTBEAT_TYPE => {
-                let detail = format_args!(
-                    "frame of type {} on channel {} in connection state {}",
-                    frame.kind,
-                    frame.channel,
-                    self.phase.name()
-                );
-                return Err(ConnectionError::new(ReplyCode::UnexpectedFrame, detail));
+                let (channel, state) = (frame.channel, self.phase.name());
+                let detail = format_args!("on channel {channel} in connection state {state}");
+                return Err(frame::misplaced(frame.kind, detail));
             }
             kind => return Err(unknown_frame(kind)),
         }
-        let (method, arguments) = MethodId::of(frame.payload).ok_or_else(short_method)?;
-        let event = match (self.phase, method::parse(method, arguments)?) {
+        let (method, command) = connection_command(self.phase, frame.payload)?;
+        let event = match (self.phase, command) {
             (
                 Phase::StartOk,
                 Command::StartOk { mechanism, response, locale, client_properties },
@@ -115,6 +111,33 @@ impl Connection {
     }
 }
 
+/// Reads a method of channel 0.
+pub(super) fn connection_command(
+    phase: Phase,
+    payload: &[u8],
+) -> Result<(MethodId, Command), ConnectionError> {
+    let (method, arguments) = MethodId::of(payload).ok_or_else(short_method)?;
+    let from_client = method.class == MethodId::CONNECTION_CLOSE.class && method.layout().is_some();
+    // Like RabbitMQ, which only on channels tells what a server does not take from what comes
+    // at the wrong moment.
+    if !from_client && method.name().is_some() {
+        return Err(unexpected_method(phase, method));
+    }
+    Ok((method, method::parse(method, arguments)?))
+}
+
+/// Checks a heartbeat.
+pub(super) fn heartbeat(frame: Frame<'_>) -> Result<(), ConnectionError> {
+    if !frame.payload.is_empty() {
+        return Err(frame::damaged(frame.kind, "heartbeat frame with a payload"));
+    }
+    if frame.channel != ChannelNumber(0) {
+        let detail = format_args!("heartbeat frame on channel {}", frame.channel);
+        return Err(frame::misplaced(frame.kind, detail));
+    }
+    Ok(())
+}
+
 /// The error for a method that is right elsewhere.
 pub(super) fn unexpected_method(phase: Phase, method: MethodId) -> ConnectionError {
     let detail = format_args!("unexpected method in connection state {}", phase.name());
@@ -123,10 +146,10 @@ pub(super) fn unexpected_method(phase: Phase, method: MethodId) -> ConnectionErr
 
 /// The error for a frame type that AMQP does not know.
 pub(super) fn unknown_frame(kind: u8) -> ConnectionError {
-    ConnectionError::new(ReplyCode::FrameError, format_args!("unknown frame type {kind}"))
+    frame::damaged(kind, "which is no frame type of AMQP")
 }
 
 /// The error for a method frame without a method.
 pub(super) fn short_method() -> ConnectionError {
-    ConnectionError::new(ReplyCode::FrameError, "method frame ends too early")
+    frame::damaged(frame::METHOD, "method frame ends too early")
 }

@@ -3,7 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use warren_types::{ChannelNumber, DeliveryTag};
 
-use super::handshake::{short_method, unexpected_method, unknown_frame};
+use super::handshake::{
+    connection_command, heartbeat, short_method, unexpected_method, unknown_frame,
+};
 use super::{Connection, Step};
 use crate::channel::Channel;
 use crate::content::{Content, Progress, Publish, Unfinished};
@@ -49,6 +51,9 @@ impl Connection {
                 self.connection_method(frame.payload, events)
             }
             frame::METHOD => self.channel_method(frame, burst, events, out),
+            frame::HEADER | frame::BODY if frame.channel == ChannelNumber(0) => {
+                Err(frame::misplaced(frame.kind, "content on channel 0"))
+            }
             frame::HEADER | frame::BODY => self.content(frame, burst, events),
             frame::HEARTBEAT_TYPE => heartbeat(frame),
             kind => Err(unknown_frame(kind)),
@@ -60,11 +65,8 @@ impl Connection {
         payload: &[u8],
         events: &mut Vec<Event>,
     ) -> Result<(), ConnectionError> {
-        let (method, arguments) = MethodId::of(payload).ok_or_else(short_method)?;
-        if method.class != MethodId::CONNECTION_CLOSE.class {
-            return Err(unexpected_method(self.phase, method));
-        }
-        match method::parse(method, arguments)? {
+        let (method, command) = connection_command(self.phase, payload)?;
+        match command {
             Command::ConnectionClose { code, text } => {
                 self.phase = Phase::ClosedByClient;
                 events.push(Event::ConnectionClose { code, text });
@@ -100,9 +102,7 @@ impl Connection {
                         hot_event(hot, frame.channel, burst, unfinished, events);
                         Ok(())
                     }
-                    Some(Err(error)) => {
-                        Err(error.blame(method.name().unwrap_or("arguments"), method))
-                    }
+                    Some(Err(error)) => Err(error.in_method(method)),
                     None => self.command(frame.channel, method, arguments, events),
                 }
             }
@@ -139,10 +139,7 @@ impl Connection {
             | Command::Open { .. }
             | Command::ConnectionClose { .. }
             | Command::ConnectionCloseOk
-            | Command::ChannelCloseOk => {
-                let detail = "unimplemented method";
-                return Err(ConnectionError::new(ReplyCode::CommandInvalid, detail).at(method));
-            }
+            | Command::ChannelCloseOk => return Err(method::unimplemented_method(method)),
             Command::Request(request) => events.push(Event::Request { channel, request }),
         }
         Ok(())
@@ -190,22 +187,24 @@ impl Connection {
         arguments: &[u8],
         events: &mut Vec<Event>,
     ) -> Result<(), ConnectionError> {
-        let channel_max = self.agreed.channel_max;
-        if channel.0 > channel_max {
-            let detail = format_args!(
-                "channel number {channel} is above the agreed channel_max {channel_max}"
-            );
-            return Err(ConnectionError::new(ReplyCode::ChannelError, detail).at(method));
-        }
+        let (opened, max) = (self.channels.len(), self.agreed.channel_max);
         match method {
+            // A late answer to a close that crossed the client's own.
+            MethodId::CHANNEL_CLOSE_OK => Ok(()),
+            // Like RabbitMQ, count the channels: a number may be above channel_max.
+            _ if opened >= usize::from(max) => {
+                let detail = format_args!(
+                    "number of channels opened ({opened}) has reached the negotiated channel_max ({max})"
+                );
+                Err(ConnectionError::new(ReplyCode::NotAllowed, detail)
+                    .with_note(format_args!("{method} on channel {channel}")))
+            }
             MethodId::CHANNEL_OPEN => {
                 method::parse(method, arguments)?;
                 self.channels.insert(channel, Channel::Open(Unfinished::Nothing));
                 events.push(Event::ChannelOpen { channel });
                 Ok(())
             }
-            // A late answer to a close that crossed the client's own.
-            MethodId::CHANNEL_CLOSE_OK => Ok(()),
             _ => {
                 let detail = "expected 'channel.open'";
                 Err(ConnectionError::new(ReplyCode::ChannelError, detail).at(method))
@@ -256,18 +255,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-fn heartbeat(frame: Frame<'_>) -> Result<(), ConnectionError> {
-    if !frame.payload.is_empty() {
-        let detail = "heartbeat frame with a payload";
-        return Err(ConnectionError::new(ReplyCode::FrameError, detail));
-    }
-    if frame.channel != ChannelNumber(0) {
-        let detail = format_args!("heartbeat frame on channel {}", frame.channel);
-        return Err(ConnectionError::new(ReplyCode::UnexpectedFrame, detail));
-    }
-    Ok(())
 }
 
 fn hot_event(

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use warren_types::Value;
 
 use super::*;
-use crate::ReplyCode;
+use crate::{MethodId, ReplyCode};
 
 fn text() -> impl Strategy<Value = Option<String>> {
     proptest::option::of("[a-zü/ ]{0,20}")
@@ -92,7 +92,7 @@ proptest! {
 
         let outcome = check(&header[..cut.index(header.len())]);
 
-        prop_assert_eq!(outcome.map_err(|error| error.code()), Err(ReplyCode::SyntaxError));
+        prop_assert_eq!(outcome.map_err(|error| error.code()), Err(ReplyCode::FrameError));
     }
 }
 
@@ -109,22 +109,24 @@ fn the_flags_stand_where_the_specification_has_them() {
 }
 
 #[test]
-fn malformed_headers_are_refused_with_their_code() {
-    let cases: [(&str, &[u8], ReplyCode); 8] = [
-        ("nothing", &[], ReplyCode::SyntaxError),
-        ("a continuation", &[0, 1, 0, 0], ReplyCode::SyntaxError),
-        ("an unknown flag", &[0, 2], ReplyCode::SyntaxError),
-        ("bytes behind the end", &[0, 0, 0], ReplyCode::SyntaxError),
-        ("headers that are no table", &[0x20, 0, 0, 0, 0, 1, 9], ReplyCode::SyntaxError),
-        ("an expiration that is no text", &[1, 0, 1, 0xFF], ReplyCode::FrameError),
-        ("a user that is no text", &[0, 0x10, 1, 0xFF], ReplyCode::FrameError),
-        ("a reply-to that is no text", &[2, 0, 1, 0xFF], ReplyCode::FrameError),
+fn malformed_headers_are_refused_as_broken_frames() {
+    let undecodable = "FRAME_ERROR - cannot decode content header: ";
+    let not_text = "FRAME_ERROR - Malformed UTF-8 in shortstr";
+    let cases: [(&str, &[u8], MethodId, &str); 8] = [
+        ("nothing", &[], MethodId::NONE, undecodable),
+        ("a continuation", &[0, 1, 0, 0], MethodId::NONE, undecodable),
+        ("an unknown flag", &[0, 2], MethodId::NONE, undecodable),
+        ("bytes behind the end", &[0, 0, 0], MethodId::NONE, undecodable),
+        ("headers that are no table", &[0x20, 0, 0, 0, 0, 1, 9], MethodId::NONE, undecodable),
+        ("an expiration that is no text", &[1, 0, 1, 0xFF], MethodId::BASIC_PUBLISH, not_text),
+        ("a user that is no text", &[0, 0x10, 1, 0xFF], MethodId::BASIC_PUBLISH, not_text),
+        ("a reply-to that is no text", &[2, 0, 1, 0xFF], MethodId::BASIC_PUBLISH, not_text),
     ];
 
-    for (case, header, code) in cases {
+    for (case, header, method, text) in cases {
         let error = check(header).expect_err(case);
-        assert_eq!(error.code(), code, "{case}");
-        assert_eq!(error.method(), MethodId::BASIC_PUBLISH);
+        assert_eq!((error.code(), error.method()), (ReplyCode::FrameError, method), "{case}");
+        assert!(error.text().starts_with(text), "{case}: {error}");
     }
 }
 
@@ -151,5 +153,5 @@ fn headers_that_nest_too_deep_are_refused() {
 
     let error = check(&header).expect_err("too deep");
 
-    assert_eq!(error.code(), ReplyCode::SyntaxError);
+    assert_eq!(error.code(), ReplyCode::FrameError);
 }

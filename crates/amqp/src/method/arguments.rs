@@ -1,5 +1,6 @@
 //! The bytes of a method's arguments, taken one by one.
 
+use std::fmt;
 use std::ops::Range;
 
 use warren_types::{Table, TableError};
@@ -41,16 +42,39 @@ pub(crate) enum ArgumentError {
 }
 
 impl ArgumentError {
-    /// What the client hears; `what` names the method or the header.
-    pub(crate) fn blame(self, what: &'static str, method: MethodId) -> ConnectionError {
-        let code = match self {
-            Self::NotText => ReplyCode::FrameError,
-            Self::Truncated | Self::Trailing { .. } | Self::UnknownProperty | Self::Table(_) => {
-                ReplyCode::SyntaxError
+    /// What the client hears of a method's arguments.
+    pub(crate) fn in_method(self, method: MethodId) -> ConnectionError {
+        match self {
+            // Like RabbitMQ, blame the method on channel 0 only.
+            Self::NotText if method.class == MethodId::CONNECTION_CLOSE.class => {
+                not_text(method).at(method)
             }
-        };
-        ConnectionError::new(code, format_args!("malformed {what}: {self}")).at(method)
+            Self::NotText => not_text(method),
+            Self::Truncated | Self::Trailing { .. } | Self::UnknownProperty | Self::Table(_) => {
+                undecodable(method, self).at(method)
+            }
+        }
     }
+
+    /// What the client hears of a content header's properties.
+    pub(crate) fn in_header(self) -> ConnectionError {
+        let what = "content header";
+        match self {
+            Self::NotText => not_text(what).at(MethodId::BASIC_PUBLISH),
+            Self::Truncated | Self::Trailing { .. } | Self::UnknownProperty | Self::Table(_) => {
+                undecodable(what, self)
+            }
+        }
+    }
+}
+
+/// The error for bytes that are not laid out as they should be.
+pub(crate) fn undecodable(what: impl fmt::Display, why: impl fmt::Display) -> ConnectionError {
+    ConnectionError::new(ReplyCode::FrameError, format_args!("cannot decode {what}: {why}"))
+}
+
+fn not_text(what: impl fmt::Display) -> ConnectionError {
+    ConnectionError::new(ReplyCode::FrameError, "Malformed UTF-8 in shortstr").with_note(what)
 }
 
 /// Takes arguments off the front of some bytes.

@@ -8,7 +8,7 @@ use amq_protocol::protocol::{
 };
 use warren_types::Table;
 
-use super::arguments::{Arguments, check_arguments};
+use super::arguments::{Arguments, check_arguments, undecodable};
 use super::request::Request;
 use crate::{ConnectionError, MethodId, ReplyCode};
 
@@ -29,13 +29,12 @@ pub(crate) enum Command {
 
 /// Reads a method.
 pub(crate) fn parse(method: MethodId, arguments: &[u8]) -> Result<Command, ConnectionError> {
-    let Some(layout) = method.layout() else {
-        let what = if method.name().is_some() { "unimplemented" } else { "unknown" };
-        let detail = format_args!("{what} method {}.{}", method.class, method.method);
-        return Err(ConnectionError::new(ReplyCode::CommandInvalid, detail).at(method));
-    };
-    let what = method.name().unwrap_or("arguments");
-    let found = check_arguments(layout, arguments).map_err(|error| error.blame(what, method))?;
+    if method.name().is_none() {
+        let error = ConnectionError::new(ReplyCode::CommandInvalid, "unknown method");
+        return Err(error.with_note(method));
+    }
+    let Some(layout) = method.layout() else { return Err(unimplemented_method(method)) };
+    let found = check_arguments(layout, arguments).map_err(|error| error.in_method(method))?;
     let (table, range) = match found {
         Some(found) => (found.table, found.range),
         None => (Table::new(), arguments.len()..arguments.len()),
@@ -43,14 +42,16 @@ pub(crate) fn parse(method: MethodId, arguments: &[u8]) -> Result<Command, Conne
     let flat = without_table(method, arguments, &range);
     let class = match protocol::parse_class(&*flat) {
         Ok((_, class)) => class,
-        Err(error) => {
-            let detail = format_args!("malformed {what}: {error}");
-            return Err(ConnectionError::new(ReplyCode::SyntaxError, detail).at(method));
-        }
+        Err(error) => return Err(undecodable(method, error).at(method)),
     };
-    command(class, table, arguments).ok_or_else(|| {
-        ConnectionError::new(ReplyCode::CommandInvalid, "unimplemented method").at(method)
-    })
+    command(class, table, arguments).ok_or_else(|| unimplemented_method(method))
+}
+
+/// The error for a method that a server does not take, at least not on a channel.
+pub(crate) fn unimplemented_method(method: MethodId) -> ConnectionError {
+    ConnectionError::new(ReplyCode::CommandInvalid, "unimplemented method")
+        .at(method)
+        .with_note(method)
 }
 
 /// The method with an empty table where it has one; `table` is empty where it has none.

@@ -61,13 +61,12 @@ fn the_hot_methods_come_out_as_they_were_sent() {
 
 #[test]
 fn what_must_not_come_on_a_channel_is_refused() {
-    let channel_max = Peer::running().connection.channel_max();
-    let cases: [Case; 26] = [
+    const NO_TEXT: &[u8] = &[0, 0, 1, 0xFF, 0];
+    let cases: [Case; 28] = [
         ("a second open", wire::channel_open(1), (504, 20, 10)),
         ("a method before open", wire::ack(2, 1, false), (504, 60, 80)),
         ("a publish before open", wire::publish(2, b"", b"", 0), (504, 60, 40)),
         ("a close before open", wire::close(2, 20), (504, 20, 40)),
-        ("a number above channel_max", wire::channel_open(channel_max + 1), (504, 20, 10)),
         ("a channel's method on channel 0", wire::ack(0, 1, false), (504, 60, 80)),
         ("channel.open on channel 0", wire::channel_open(0), (504, 20, 10)),
         ("a late tune-ok", wire::tune_ok(0, 0, 0), (504, 10, 31)),
@@ -77,26 +76,21 @@ fn what_must_not_come_on_a_channel_is_refused() {
         ("channel.close-ok without close", wire::close_ok(1, 20), (503, 20, 41)),
         ("a server's method", wire::method(1, 50, 11, &[]), (503, 50, 11)),
         ("a delivery", wire::method(1, 60, 60, &[]), (503, 60, 60)),
-        ("an unknown method", wire::method(1, 60, 77, &[]), (503, 60, 77)),
-        ("an unknown class", wire::method(1, 77, 10, &[]), (503, 77, 10)),
+        ("a server's method on channel 0", wire::method(0, 10, 41, &[]), (504, 10, 41)),
+        ("an unknown method", wire::method(1, 60, 77, &[]), (503, 0, 0)),
+        ("an unknown method on channel 0", wire::method(0, 10, 77, &[]), (503, 0, 0)),
+        ("an unknown class", wire::method(1, 77, 10, &[]), (503, 0, 0)),
+        ("an unknown class on channel 0", wire::method(0, 77, 10, &[]), (503, 0, 0)),
         ("an unknown frame type", wire::frame(4, 1, b""), (501, 0, 0)),
         ("a method frame without a method", wire::frame(1, 1, b"\0"), (501, 0, 0)),
         ("a heartbeat on a channel", wire::frame(8, 1, b""), (505, 0, 0)),
         ("a heartbeat with a payload", wire::frame(8, 0, b"x"), (501, 0, 0)),
-        ("an ack cut short", wire::method(1, 60, 80, &[&[0; 8]]), (502, 60, 80)),
-        ("an ack with more", wire::method(1, 60, 80, &[&[0; 10]]), (502, 60, 80)),
-        (
-            "a queue name that is no text",
-            wire::method(1, 60, 70, &[&[0, 0, 1, 0xFF, 0]]),
-            (501, 60, 70),
-        ),
-        ("a routing key that is no text", wire::publish(1, b"", b"\xFF", 0), (501, 60, 40)),
-        ("an exchange that is no text", wire::publish(1, b"\xC3", b"", 0), (501, 60, 40)),
-        (
-            "a purge of a queue that is no text",
-            wire::method(1, 50, 30, &[&[0, 0, 1, 0xFF, 0]]),
-            (501, 50, 30),
-        ),
+        ("an ack cut short", wire::method(1, 60, 80, &[&[0; 8]]), (501, 60, 80)),
+        ("an ack with more", wire::method(1, 60, 80, &[&[0; 10]]), (501, 60, 80)),
+        ("a queue name that is no text", wire::method(1, 60, 70, &[NO_TEXT]), (501, 0, 0)),
+        ("a routing key that is no text", wire::publish(1, b"", b"\xFF", 0), (501, 0, 0)),
+        ("an exchange that is no text", wire::publish(1, b"\xC3", b"", 0), (501, 0, 0)),
+        ("a purge of a queue that is no text", wire::method(1, 50, 30, &[NO_TEXT]), (501, 0, 0)),
     ];
 
     for (case, bytes, expected) in cases {
@@ -107,7 +101,7 @@ fn what_must_not_come_on_a_channel_is_refused() {
 }
 
 #[test]
-fn a_malformed_table_is_a_syntax_error_of_its_method() {
+fn a_malformed_table_is_a_frame_error_of_its_method() {
     let deep = wire::long(&wire::deep_table(64));
     let tables = [
         wire::table("k", b'?', b""),
@@ -121,7 +115,7 @@ fn a_malformed_table_is_a_syntax_error_of_its_method() {
         let arguments: [&[u8]; 4] = [&[0, 0], &wire::short(b"q"), &[0], &table];
         let error =
             Peer::running().send(&wire::method(1, 50, 10, &arguments)).expect_err("malformed");
-        assert_eq!(blame(&error), (502, 50, 10), "{error}");
+        assert_eq!(blame(&error), (501, 50, 10), "{error}");
     }
 }
 
@@ -330,6 +324,21 @@ fn a_secret_is_updated_on_the_connection_only() {
     let request = Request::UpdateSecret { secret: b"new".to_vec(), reason: "why".into() };
     assert_eq!(events, [Event::Request { channel: ChannelNumber(0), request }]);
     assert_eq!(blame(&error), (503, 10, 70));
+}
+
+#[test]
+fn channels_are_counted_whatever_their_numbers_until_both_sides_closed_them() {
+    let mut peer = Peer::running_with(config(), &wire::tune_ok(2, 4096, 0));
+    let opened = |number| Ok(vec![Event::ChannelOpen { channel: ChannelNumber(number) }]);
+
+    assert_eq!(peer.send(&wire::channel_open(900)), opened(900));
+    peer.send(&wire::close(900, 20)).unwrap();
+    peer.connection.channel_close_ok(ChannelNumber(900), &mut peer.output);
+    assert_eq!(peer.send(&wire::channel_open(3)), opened(3));
+    peer.connection.close_channel(ONE, &not_found(), &mut peer.output);
+    let error = peer.send(&wire::channel_open(2)).expect_err("channel 1 is not closed by both");
+
+    assert_eq!(blame(&error), (530, 0, 0), "{error}");
 }
 
 #[test]

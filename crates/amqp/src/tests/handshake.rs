@@ -177,19 +177,20 @@ fn what_must_not_come_in_a_handshake_is_refused() {
     let not_text = wire::start_ok(&wire::long(b""), "PLAIN", b"");
     let not_text: Vec<u8> =
         not_text.iter().map(|octet| if *octet == b'L' { 0xFF } else { *octet }).collect();
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         ("another mechanism", wire::start_ok(&wire::long(b""), "EXTERNAL", b""), (503, 10, 11)),
         ("tune-ok too early", wire::tune_ok(0, 0, 0), (504, 10, 31)),
         ("open too early", wire::open("/"), (504, 10, 40)),
         ("channel.open too early", wire::method(0, 20, 10, &[&[0]]), (504, 20, 10)),
         ("a frame of a channel", wire::channel_open(1), (505, 0, 0)),
         ("a body", wire::body(0, b"x"), (505, 0, 0)),
-        ("a server's method", wire::method(0, 10, 30, &[&[0; 8]]), (503, 10, 30)),
-        ("an unknown method", wire::method(0, 10, 99, &[]), (503, 10, 99)),
+        ("a server's method", wire::method(0, 10, 30, &[&[0; 8]]), (504, 10, 30)),
+        ("an unknown method", wire::method(0, 10, 99, &[]), (503, 0, 0)),
+        ("a heartbeat with a payload", wire::frame(8, 0, b"x"), (501, 0, 0)),
         ("an unknown frame", wire::frame(9, 0, b""), (501, 0, 0)),
         ("half a method", wire::frame(1, 0, &[0, 10, 0]), (501, 0, 0)),
         ("a mechanism that is no text", not_text, (501, 10, 11)),
-        ("arguments cut short", wire::method(0, 10, 11, &[&[0, 0, 0, 9]]), (502, 10, 11)),
+        ("arguments cut short", wire::method(0, 10, 11, &[&[0, 0, 0, 9]]), (501, 10, 11)),
     ];
 
     for (case, bytes, expected) in cases {
@@ -311,5 +312,5 @@ fn a_table_that_nests_without_end_is_refused_on_a_small_stack() {
     let outcome = thread.spawn(move || greeted().send(&deep)).unwrap().join().unwrap();
 
     let error = outcome.expect_err("too deep");
-    assert_eq!(blame(&error), (502, 10, 11), "{error}");
+    assert_eq!(blame(&error), (501, 10, 11), "{error}");
 }

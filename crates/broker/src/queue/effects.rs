@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use warren_queue::{Delivered, Effect};
-use warren_types::{LogIndex, NodeId};
+use warren_types::{LogIndex, SessionId};
 
 use super::handle::ShardSlot;
 use crate::connection::ToConnection;
@@ -22,20 +22,21 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 pub(crate) struct Performer {
     slot: ShardSlot,
-    node: NodeId,
+    session: SessionId,
     registry: Registry,
     janitor: mpsc::UnboundedSender<Chore>,
 }
 
 impl Performer {
-    /// Effects of the shard at `slot`; consumers of `node` are found in `registry`.
+    /// Effects of the shard at `slot`; consumers of `session` are found in `registry`. Those of
+    /// an earlier start of this node bear numbers that mean others by now.
     pub(crate) fn new(
         slot: ShardSlot,
-        node: NodeId,
+        session: SessionId,
         registry: Registry,
         janitor: mpsc::UnboundedSender<Chore>,
     ) -> Self {
-        Self { slot, node, registry, janitor }
+        Self { slot, session, registry, janitor }
     }
 
     /// Carries out `effects`; `row` gives rows that are in memory anyway.
@@ -47,11 +48,11 @@ impl Performer {
         for effect in effects {
             match effect {
                 Effect::Deliver(delivered) => self.deliver(delivered, &row),
-                Effect::Cancelled { consumer, .. } if consumer.session.node == self.node => {
+                Effect::Cancelled { consumer, .. } if consumer.session == self.session => {
                     let cancelled = ToConnection::Cancelled { consumer: consumer.number };
                     self.registry.send(consumer.number, cancelled);
                 }
-                // A consumer of another node, or of one that has gone: its own node knows.
+                // A consumer of another node, or of an earlier start of this one.
                 Effect::Cancelled { .. } => {}
                 Effect::QueueEnded { queue, reason } => {
                     drop(self.janitor.send(Chore::QueueEnded { slot: self.slot, queue, reason }));
@@ -61,7 +62,7 @@ impl Performer {
     }
 
     fn deliver(&self, delivered: Delivered, row: &impl Fn(LogIndex) -> Option<Bytes>) {
-        if delivered.consumer.session.node != self.node {
+        if delivered.consumer.session != self.session {
             return;
         }
         let number = delivered.consumer.number;
