@@ -33,11 +33,6 @@ def connect():
     return pika.BlockingConnection(parameters)
 
 
-def durable():
-    """Whether even the simplest queues must be durable: RabbitMQ 4.3 takes no others."""
-    return os.environ.get("BROKER_ONLY_DURABLE") == "1"
-
-
 def say(text):
     """Prints a line that is seen at once by whoever started us."""
     print(text, flush=True)

@@ -138,13 +138,18 @@ impl Node {
         }
     }
 
-    /// Freezes the process (SIGSTOP).
+    /// Freezes the process (SIGSTOP) and waits until none of its threads runs.
     ///
     /// # Panics
     ///
-    /// If it does not run.
+    /// If it does not run, or does not stop.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let until = Instant::now() + PATIENCE;
+        while !is_stopped(self.pid()) {
+            assert!(Instant::now() < until, "the node does not stop");
+            thread::sleep(GLANCE);
+        }
     }
 
     /// Lets a frozen process go on (SIGCONT).
@@ -359,6 +364,16 @@ fn ready_since(log: &Path, begin: u64) -> Result<bool> {
     let end = text.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
     let whole = text.get(..end).unwrap_or_default();
     Ok(whole.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"ready")))
+}
+
+/// Whether every thread of a process is stopped.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold anything.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 fn tail(log: &Path) -> String {

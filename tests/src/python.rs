@@ -106,9 +106,6 @@ impl Pika {
         if self.without_libev {
             command.env("PIKA_WITHOUT_LIBEV", "1");
         }
-        if crate::node::elsewhere().is_some() {
-            command.env("BROKER_ONLY_DURABLE", "1");
-        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("python3 can be started");
         let output = Arc::new(Output::default());

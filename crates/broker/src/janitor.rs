@@ -58,7 +58,9 @@ impl Janitor {
 
     async fn finish(&self, chore: Chore) {
         match chore {
-            Chore::QueueEnded { slot, queue, reason } => self.queue_ended(slot, queue, reason).await,
+            Chore::QueueEnded { slot, queue, reason } => {
+                self.queue_ended(slot, queue, reason).await
+            }
             Chore::Catalog(effect) => self.changed(effect),
         }
     }
@@ -81,7 +83,7 @@ impl Janitor {
         match effect {
             Effect::QueueCreated(queue) => {
                 self.broker.ensure(&queue);
-            },
+            }
             Effect::QueueChanged(queue) => {
                 if let Some(slot) = self.broker.slot_of(&queue.placement) {
                     let settings = crate::queue::settings(&queue);
@@ -115,11 +117,7 @@ impl Janitor {
         shard.tell(&Command::ForgetQueue { queue: queue.id });
     }
 
-    fn close_connections(
-        &self,
-        chosen: impl Fn(&crate::registry::Registered) -> bool,
-        text: &str,
-    ) {
+    fn close_connections(&self, chosen: impl Fn(&crate::registry::Registered) -> bool, text: &str) {
         let message =
             || ToConnection::Close { code: ReplyCode::ConnectionForced, text: text.to_owned() };
         self.broker.registry.send_where(chosen, message);

@@ -12,7 +12,8 @@
 //! - Whether effects leave is decided by the log alone: a leadership begins to perform with its
 //!   own first entry, after [`warren_machine::Machine::take_over`], and performs its own entries.
 //!   A node that was restarted does not perform what it proposed in its former life.
-//! - A group that failed or panicked ends the process ([`Node::on_fatal`]); none lives on half-dead.
+//! - A group that failed or panicked ends the process ([`Node::on_fatal`]); none lives on
+//!   half-dead.
 //!
 //! **Not here:** what entries mean. `openraft` does not leave this crate.
 

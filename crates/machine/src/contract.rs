@@ -41,6 +41,7 @@ pub enum RestoreError {
     Damaged {
         /// Which page, from 0.
         page: usize,
+        /// What is wrong with it.
         #[source]
         source: DecodeError,
     },

@@ -33,7 +33,7 @@ struct Context {
 impl Server {
     /// Reports on `node`.
     #[must_use]
-    pub fn new(node: Arc<dyn Node>) -> Self {
+    pub fn new(node: Arc<impl Node>) -> Self {
         Self { node }
     }
 

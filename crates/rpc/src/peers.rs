@@ -70,7 +70,8 @@ impl Peers {
         self.identity
     }
 
-    /// From here on, `node` is at `address` (host:port). An unchanged address keeps its connections.
+    /// From here on, `node` is at `address` (host:port). An unchanged address keeps its
+    /// connections.
     pub fn set_address(&self, node: NodeId, address: &str) {
         let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
         if links.get(&node).is_none_or(|link| link.address != address || !link.certain) {

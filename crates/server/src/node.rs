@@ -163,7 +163,7 @@ impl<'a> Node<'a> {
 
     /// Answers on HTTP from here on, also while the node starts.
     fn serve_http(&self, listener: TcpListener) {
-        let server = Server::new(Arc::clone(&self.observer) as Arc<dyn warren_management::Node>);
+        let server = Server::new(Arc::clone(&self.observer));
         let closing = self.closing.clone();
         self.tasks.spawn(async move { server.serve(listener, closing).await });
     }
@@ -189,7 +189,8 @@ impl<'a> Node<'a> {
             self.record.founded = true;
             open::save(&self.store, self.record).await?;
         }
-        let settings = settings::broker(self.config, &self.record, &self.names, self.addresses.peer);
+        let settings =
+            settings::broker(self.config, &self.record, &self.names, self.addresses.peer);
         let broker = Broker::start(settings, parts).await?;
         let serving = broker.clone();
         self.tasks.spawn(async move { serving.serve(amqp).await });

@@ -174,6 +174,10 @@ impl GroupStore {
                 first.is_none_or(|first| first <= upto.index.next()),
                 "group {id} was asked to purge up to {upto}, before its log begins",
             );
+            if first.is_none() {
+                // Nothing was swept from a log that was never purged.
+                state.sweep.reach_down(upto.index.next());
+            }
             let floor = Origin::Purged(upto);
             changes.push(put_origin(id, &floor));
             state.origin = Some(floor);

@@ -11,16 +11,34 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub enum DecodeError {
     /// The bytes end before the value does.
     #[error("{what} needs {needed} bytes and {left} are left")]
-    Truncated { what: &'static str, needed: usize, left: usize },
+    Truncated {
+        /// The value that was asked for.
+        what: &'static str,
+        /// Bytes that it takes.
+        needed: usize,
+        /// Bytes that there are.
+        left: usize,
+    },
     /// A value that the format has no meaning for.
     #[error("{what} has the value {value}, which means nothing")]
-    Unknown { what: &'static str, value: u64 },
+    Unknown {
+        /// The value that was asked for.
+        what: &'static str,
+        /// What was found.
+        value: u64,
+    },
     /// Text that is not UTF-8.
     #[error("{what} is not UTF-8")]
-    NotText { what: &'static str },
+    NotText {
+        /// The value that was asked for.
+        what: &'static str,
+    },
     /// Bytes behind the end of the value.
     #[error("{count} bytes too many")]
-    Trailing { count: usize },
+    Trailing {
+        /// How many.
+        count: usize,
+    },
     /// A table within, see [`crate::TableError`].
     #[error("field table")]
     Table(#[from] crate::TableError),
@@ -45,12 +63,18 @@ impl Reader {
     }
 
     /// One byte.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
         self.need(what, 1)?;
         Ok(self.bytes.get_u8())
     }
 
     /// A byte that must be 0 or 1.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn bool(&mut self, what: &'static str) -> Result<bool, DecodeError> {
         match self.u8(what)? {
             0 => Ok(false),
@@ -60,54 +84,81 @@ impl Reader {
     }
 
     /// Two bytes, big-endian.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn u16(&mut self, what: &'static str) -> Result<u16, DecodeError> {
         self.need(what, 2)?;
         Ok(self.bytes.get_u16())
     }
 
     /// Four bytes, big-endian.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
         self.need(what, 4)?;
         Ok(self.bytes.get_u32())
     }
 
     /// Eight bytes, big-endian.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         self.need(what, 8)?;
         Ok(self.bytes.get_u64())
     }
 
     /// Eight bytes, big-endian, two's complement.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn i64(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         self.need(what, 8)?;
         Ok(self.bytes.get_i64())
     }
 
     /// The next `count` bytes, sharing memory.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn take(&mut self, what: &'static str, count: usize) -> Result<Bytes, DecodeError> {
         self.need(what, count)?;
         Ok(self.bytes.split_to(count))
     }
 
     /// Bytes behind a u32 length.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn bytes(&mut self, what: &'static str) -> Result<Bytes, DecodeError> {
         let count = usize::try_from(self.u32(what)?).unwrap_or(usize::MAX);
         self.take(what, count)
     }
 
     /// Bytes behind a u8 length.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn short_bytes(&mut self, what: &'static str) -> Result<Bytes, DecodeError> {
         let count = usize::from(self.u8(what)?);
         self.take(what, count)
     }
 
     /// Text behind a u32 length.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn text(&mut self, what: &'static str) -> Result<String, DecodeError> {
         let bytes = self.bytes(what)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| DecodeError::NotText { what })
     }
 
     /// A value that may be missing: a byte 0, or a byte 1 and the value.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn option<T>(
         &mut self,
         what: &'static str,
@@ -117,6 +168,9 @@ impl Reader {
     }
 
     /// A u32 count, then that many values. Memory grows with what is there, not with the count.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn list<T>(
         &mut self,
         what: &'static str,
@@ -131,6 +185,9 @@ impl Reader {
     }
 
     /// A field table behind its u32 length, see [`crate::Table`].
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn table(&mut self, what: &'static str) -> Result<crate::Table, DecodeError> {
         let bytes = self.bytes(what)?;
         Ok(crate::Table::decode(&bytes)?)
@@ -149,6 +206,9 @@ impl Reader {
     }
 
     /// Accepts the end of the bytes and nothing else.
+    ///
+    /// # Errors
+    /// When the bytes are not such a value.
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.bytes.len() {
             0 => Ok(()),

@@ -61,8 +61,8 @@ number! {
     Term(u64)
 }
 number! {
-    /// A queue's incarnation: the catalog log index that declared it. A queue that is deleted
-    /// and declared again has another one.
+    /// A queue's incarnation: from the catalog log index that declared it, so that it ascends. A
+    /// queue that is deleted and declared again has another one.
     QueueId(u64)
 }
 number! {
@@ -112,7 +112,9 @@ impl Timestamp {
 /// One node's front end, from its start to its end. A shard knows its clients by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
+    /// The node.
     pub node: NodeId,
+    /// Its start.
     pub boot: BootId,
 }
 
@@ -125,7 +127,9 @@ impl fmt::Display for SessionId {
 /// A consumer, as a shard knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId {
+    /// Whose consumer it is.
     pub session: SessionId,
+    /// Its number there.
     pub number: ConsumerNumber,
 }
 
@@ -139,6 +143,8 @@ impl fmt::Display for ConsumerId {
 /// publish record within that entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
+    /// The entry.
     pub index: LogIndex,
+    /// Where the record begins in it, in bytes.
     pub offset: u32,
 }

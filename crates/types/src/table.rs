@@ -19,13 +19,22 @@ pub const MAX_TABLE_DEPTH: usize = 64;
 pub enum TableError {
     /// The bytes end within a key or value.
     #[error("field table ends within {what}")]
-    Truncated { what: &'static str },
+    Truncated {
+        /// Within what.
+        what: &'static str,
+    },
     /// A type octet that AMQP does not know.
     #[error("unknown field type {octet:#04x}")]
-    UnknownType { octet: u8 },
+    UnknownType {
+        /// The octet.
+        octet: u8,
+    },
     /// More than [`MAX_TABLE_DEPTH`] tables or arrays within each other.
     #[error("more than {limit} tables or arrays within each other")]
-    TooDeep { limit: usize },
+    TooDeep {
+        /// How many are accepted.
+        limit: usize,
+    },
     /// A key that is not UTF-8.
     #[error("field name is not UTF-8")]
     NameNotText,
@@ -55,7 +64,12 @@ pub enum Value {
     /// `d`
     F64(f64),
     /// `D`: `value` divided by ten to the power of `scale`
-    Decimal { scale: u8, value: u32 },
+    Decimal {
+        /// The power of ten to divide by.
+        scale: u8,
+        /// The digits.
+        value: u32,
+    },
     /// `S`: text by habit, bytes by the specification
     LongString(Vec<u8>),
     /// `A`
@@ -321,14 +335,53 @@ impl FromIterator<(String, Value)> for Table {
 /// # Errors
 /// When the bytes are no table or nest too deep.
 pub fn check_table(bytes: &[u8]) -> Result<(), TableError> {
-    Table::decode(bytes).map(|_| ())
+    let mut rest = bytes;
+    skip_table(&mut rest, 1)
 }
 
-fn take<'a>(
-    rest: &mut &'a [u8],
-    count: usize,
-    what: &'static str,
-) -> Result<&'a [u8], TableError> {
+fn skip_table(rest: &mut &[u8], depth: usize) -> Result<(), TableError> {
+    while !rest.is_empty() {
+        let [length] = fixed(rest, "field name")?;
+        let name = take(rest, usize::from(length), "field name")?;
+        std::str::from_utf8(name).map_err(|_| TableError::NameNotText)?;
+        skip_value(rest, depth)?;
+    }
+    Ok(())
+}
+
+fn skip_value(rest: &mut &[u8], depth: usize) -> Result<(), TableError> {
+    let [octet] = fixed(rest, "field type")?;
+    match octet {
+        b'V' => Ok(()),
+        b't' => take(rest, 1, "bool").map(drop),
+        b'b' | b'B' => take(rest, 1, "byte").map(drop),
+        b's' | b'u' => take(rest, 2, "short").map(drop),
+        b'I' | b'i' => take(rest, 4, "int").map(drop),
+        b'l' | b'L' => take(rest, 8, "long").map(drop),
+        b'f' => take(rest, 4, "float").map(drop),
+        b'd' => take(rest, 8, "double").map(drop),
+        b'D' => take(rest, 5, "decimal").map(drop),
+        b'T' => take(rest, 8, "timestamp").map(drop),
+        b'S' => long(rest, "long string").map(drop),
+        b'x' => long(rest, "byte array").map(drop),
+        b'A' => {
+            let depth = deeper(depth)?;
+            let mut inner = long(rest, "array")?;
+            while !inner.is_empty() {
+                skip_value(&mut inner, depth)?;
+            }
+            Ok(())
+        }
+        b'F' => {
+            let depth = deeper(depth)?;
+            let mut inner = long(rest, "table")?;
+            skip_table(&mut inner, depth)
+        }
+        octet => Err(TableError::UnknownType { octet }),
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], count: usize, what: &'static str) -> Result<&'a [u8], TableError> {
     let (head, tail) = rest.split_at_checked(count).ok_or(TableError::Truncated { what })?;
     *rest = tail;
     Ok(head)
@@ -467,9 +520,11 @@ mod tests {
         every_type().encode(&mut out);
 
         let accepted = (0..out.len()).filter(|end| check_table(&out[..*end]).is_ok()).count();
+        let decoded = (0..out.len()).filter(|end| Table::decode(&out[..*end]).is_ok()).count();
 
         // A prefix is a table exactly where an entry ends: before the first, and behind each but the last.
         assert_eq!(accepted, every_type().len());
+        assert_eq!(decoded, accepted);
     }
 
     #[test]

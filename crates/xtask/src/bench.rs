@@ -84,7 +84,7 @@ fn scenario(name: &str) -> Result<&'static Scenario, String> {
 fn measure(scenario: &Scenario, seconds: u32) -> Result<Json, String> {
     let node = Node::start(&workspace::program("warren")?)?;
     let mut command = Command::new(workspace::program("warren-load")?);
-    command.args(scenarios::load_arguments(scenario, node.amqp(), seconds));
+    command.args(scenarios::load_arguments(scenario, node.amqp(), node.pid(), seconds));
     let output = command
         .stderr(Stdio::inherit())
         .output()

@@ -3,14 +3,14 @@
 import sys
 
 import broker
-from broker import connect, durable, say
+from broker import connect, say
 
 pika = broker.pika
 queue = sys.argv[1]
 
 connection = connect()
 channel = connection.channel()
-channel.queue_declare(queue=queue, durable=durable())
+channel.queue_declare(queue=queue)
 
 
 def fib(n):

@@ -67,6 +67,35 @@ pub struct Consumed {
     pub flagged: u64,
     /// Came after a later message of its stream, without the flag.
     pub overtaken: u64,
+    /// Per stream, the latest message that came without the flag.
+    highest: Vec<Option<u64>>,
+}
+
+impl Consumed {
+    fn of(streams: usize) -> Self {
+        let (seen, highest) = (vec![Seen::default(); streams], vec![None; streams]);
+        Self { seen, highest, ..Self::default() }
+    }
+
+    fn note(&mut self, stream: u32, number: u64, redelivered: bool) {
+        let stream = stream as usize;
+        let (Some(seen), Some(highest)) = (self.seen.get_mut(stream), self.highest.get_mut(stream))
+        else {
+            // Left over from another run in the same queue.
+            return;
+        };
+        self.flagged += u64::from(redelivered);
+        let first = seen.mark(number);
+        if redelivered {
+            return;
+        }
+        if !first {
+            self.doubled += 1;
+        } else if highest.is_some_and(|highest| highest > number) {
+            self.overtaken += 1;
+        }
+        *highest = (*highest).max(Some(number));
+    }
 }
 
 /// A consumer at work.
@@ -74,7 +103,6 @@ pub struct Consumer<'a> {
     options: &'a Options,
     tally: &'a Tally,
     wire: Wire,
-    highest: Vec<Option<u64>>,
     unacked: u64,
     found: Consumed,
 }
@@ -99,8 +127,8 @@ impl<'a> Consumer<'a> {
         }
         wire.stream().set_read_timeout(None)?;
         let streams = options.publishers * options.queues;
-        let found = Consumed { seen: vec![Seen::default(); streams], ..Consumed::default() };
-        Ok(Self { options, tally, wire, highest: vec![None; streams], unacked: 0, found })
+        let found = Consumed::of(streams);
+        Ok(Self { options, tally, wire, unacked: 0, found })
     }
 
     /// A second handle to its socket, to end it with.
@@ -123,7 +151,7 @@ impl<'a> Consumer<'a> {
             let used = parser.parse(&input, |event| {
                 if let Event::Delivered { tag, redelivered, stream, number, time } = event {
                     count += 1;
-                    self.note(stream, number, redelivered);
+                    self.found.note(stream, number, redelivered);
                     if measuring {
                         self.found.latency.add(now.saturating_sub(time), 1);
                     }
@@ -141,27 +169,6 @@ impl<'a> Consumer<'a> {
             }
             Tally::add(&self.tally.delivered, count);
         }
-    }
-
-    fn note(&mut self, stream: u32, number: u64, redelivered: bool) {
-        let stream = stream as usize;
-        let (Some(seen), Some(highest)) =
-            (self.found.seen.get_mut(stream), self.highest.get_mut(stream))
-        else {
-            // Left over from another run in the same queue.
-            return;
-        };
-        self.found.flagged += u64::from(redelivered);
-        let first = seen.mark(number);
-        if redelivered {
-            return;
-        }
-        if !first {
-            self.found.doubled += 1;
-        } else if highest.is_some_and(|highest| highest > number) {
-            self.found.overtaken += 1;
-        }
-        *highest = (*highest).max(Some(number));
     }
 }
 
@@ -188,5 +195,20 @@ mod tests {
 
         assert_eq!(seen.merge(&other), 1);
         assert_eq!(seen.count(), 3);
+    }
+
+    #[test]
+    fn repeats_and_overtaken_messages_are_told_apart() {
+        let mut found = Consumed::of(2);
+
+        for (number, redelivered) in
+            [(0, false), (2, false), (1, false), (2, false), (2, true), (3, false)]
+        {
+            found.note(1, number, redelivered);
+        }
+        found.note(9, 0, false);
+
+        assert_eq!((found.overtaken, found.doubled, found.flagged), (1, 1, 1));
+        assert_eq!([found.seen[0].count(), found.seen[1].count()], [0, 4]);
     }
 }

@@ -10,34 +10,34 @@ use crate::load::frames::STAMP_BYTES;
 
 /// How to call it.
 pub const USAGE: &str = "\
-warren-load MODE [OPTION VALUE]...
+warren-load [MODE] [OPTION]...
 
 MODE
-  durable     durable queues, persistent messages, confirms, manual acks
+  durable     durable queues, persistent messages, confirms, manual acks (the default)
   transient   queues in memory, no confirms, automatic acks
   backlog     as durable, but all is published first, then drained; needs --count
 
 OPTIONS (with the values for durable)
-  --amqp HOST:PORT[,...]   brokers, taken in turn (127.0.0.1:5672)
+  --hosts HOST:PORT[,...]  brokers, taken in turn (127.0.0.1:5672)
   --queues N               queues (1)
   --publishers N           publishing connections (1)
   --consumers N            consuming connections (1)
   --size BYTES             bodies, at least 20 (100)
-  --window N               publishes that may wait for a confirm, 0: no confirms (1000)
+  --confirm N              publishes that may wait for a confirm, 0: no confirms (1000)
   --prefetch N             deliveries that may wait for an ack (1000)
   --ack-every N            deliveries per ack, 0: automatic acks (100)
-  --rate N                 messages a second of all publishers, 0: as fast as it goes (0)
+  --rate N                 messages a second of each publisher, 0: as fast as it goes (0)
   --seconds S              how long to measure (10)
   --warmup S               how long to load before measuring (1)
   --count N                messages of all publishers; ends the run before its time
   --drain S                how long consumers may take for the rest (60)
   --queue-type TYPE        x-queue-type: classic or quorum
-  --durable yes|no         whether the queues are durable
-  --persistent yes|no      whether the messages are persistent
+  --no-durable             queues in memory
+  --transient              messages that need not be kept
   --prefix NAME            the queues are NAME.0, NAME.1, ... (load)
   --user NAME --password P (guest, guest)
   --pids A,B,...           processes whose CPU and memory are told
-  --json yes|no            report as JSON (no)
+  --json                   report as one line of JSON
 ";
 
 /// The shape of a run.
@@ -122,16 +122,24 @@ impl Options {
 
     /// Reads a command line, without the program's name.
     pub fn parse(arguments: &[String]) -> Result<Self> {
-        let (mode, rest) = arguments.split_first().context("which mode?")?;
-        let mut options = Self::of(match mode.as_str() {
-            "durable" => Mode::Durable,
-            "transient" => Mode::Transient,
-            "backlog" => Mode::Backlog,
-            other => bail!("no mode '{other}'"),
-        });
-        for pair in rest.chunks(2) {
-            let [name, value] = pair else { bail!("no value for {}", pair.concat()) };
-            options.set(name, value).with_context(|| format!("{name} {value}"))?;
+        let mut words = arguments.iter().map(String::as_str).peekable();
+        let mode = match words.next_if(|word| !word.starts_with("--")) {
+            None | Some("durable") => Mode::Durable,
+            Some("transient") => Mode::Transient,
+            Some("backlog") => Mode::Backlog,
+            Some(other) => bail!("no mode '{other}'"),
+        };
+        let mut options = Self::of(mode);
+        while let Some(name) = words.next() {
+            match name {
+                "--no-durable" => options.durable = false,
+                "--transient" => options.persistent = false,
+                "--json" => options.json = true,
+                _ => {
+                    let value = words.next().with_context(|| format!("no value for {name}"))?;
+                    options.set(name, value).with_context(|| format!("{name} {value}"))?;
+                }
+            }
         }
         options.check()?;
         Ok(options)
@@ -139,12 +147,12 @@ impl Options {
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
-            "--amqp" => self.amqp = list(value, address)?,
+            "--hosts" => self.amqp = list(value, address)?,
             "--queues" => self.queues = number(value)?,
             "--publishers" => self.publishers = number(value)?,
             "--consumers" => self.consumers = number(value)?,
             "--size" => self.size = number(value)?,
-            "--window" => self.window = number(value)?,
+            "--confirm" => self.window = number(value)?,
             "--prefetch" => self.prefetch = number(value)?,
             "--ack-every" => self.ack_every = number(value)?,
             "--rate" => self.rate = number(value)?,
@@ -153,13 +161,10 @@ impl Options {
             "--count" => self.count = Some(number(value)?),
             "--drain" => self.drain = Duration::try_from_secs_f64(number(value)?)?,
             "--queue-type" => self.queue_type = Some(value.to_owned()),
-            "--durable" => self.durable = yes_no(value)?,
-            "--persistent" => self.persistent = yes_no(value)?,
             "--prefix" => value.clone_into(&mut self.prefix),
             "--user" => value.clone_into(&mut self.user),
             "--password" => value.clone_into(&mut self.password),
             "--pids" => self.pids = list(value, number)?,
-            "--json" => self.json = yes_no(value)?,
             _ => bail!("no such option"),
         }
         Ok(())
@@ -196,14 +201,6 @@ where
     value.parse().context("not such a number")
 }
 
-fn yes_no(value: &str) -> Result<bool> {
-    match value {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => bail!("neither yes nor no"),
-    }
-}
-
 fn address(value: &str) -> Result<SocketAddr> {
     value.to_socket_addrs()?.next().context("no address")
 }
@@ -222,31 +219,30 @@ mod tests {
 
     #[test]
     fn a_line_of_options_is_read() {
-        let options =
-            parse("durable --queues 4 --amqp 127.0.0.1:1,127.0.0.1:2 --rate 500 --json yes")
-                .unwrap();
+        let line = "--hosts 127.0.0.1:1,127.0.0.1:2 --json --queues 4 --no-durable --rate 500";
 
-        assert_eq!(
-            (options.mode, options.queues, options.rate, options.json),
-            (Mode::Durable, 4, 500, true)
-        );
+        let options = parse(line).unwrap();
+
+        assert_eq!((options.mode, options.queues, options.rate), (Mode::Durable, 4, 500));
+        assert!(options.json && !options.durable && options.persistent);
         assert_eq!(options.broker(3).port(), 2);
+        assert_eq!(parse("transient --confirm 7").unwrap().window, 7);
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        for line in [
-            "",
+        let lines = [
             "fast",
-            "durable --queues",
-            "durable --queues many",
-            "durable --nonsense 1",
-            "durable --queues 0",
-        ] {
+            "--queues",
+            "--queues many",
+            "--nonsense 1",
+            "--queues 0",
+            "backlog",
+            "--size 4",
+            "--prefetch 10",
+        ];
+        for line in lines {
             assert!(parse(line).is_err(), "{line}");
         }
-        assert!(parse("backlog").is_err());
-        assert!(parse("durable --size 4").is_err());
-        assert!(parse("durable --prefetch 10").is_err());
     }
 }

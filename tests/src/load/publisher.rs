@@ -128,8 +128,7 @@ impl<'a> Publisher<'a> {
         let due = match self.options.rate {
             0 => left,
             rate => {
-                let share = rate as f64 / self.options.publishers as f64;
-                let due = (self.tally.now() - begin) as f64 / 1e9 * share;
+                let due = (self.tally.now() - begin) as f64 / 1e9 * rate as f64;
                 (due as u64 + 1).saturating_sub(self.sent)
             }
         };
@@ -138,7 +137,7 @@ impl<'a> Publisher<'a> {
 
     /// Nanoseconds until the next message is due.
     fn due_in(&self, begin: u64) -> u64 {
-        let apart = 1e9 * self.options.publishers as f64 / self.options.rate as f64;
+        let apart = 1e9 / self.options.rate as f64;
         let next = begin + (apart * self.sent as f64) as u64;
         next.saturating_sub(self.tally.now()).clamp(1000, LONGEST_WAIT_NS)
     }

@@ -7,33 +7,33 @@ use serde::Serialize;
 
 use crate::load::{Histogram, Options};
 
-/// Percentiles of a duration, in microseconds.
+/// Percentiles of a duration, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latency {
     /// Durations counted.
     pub count: u64,
     /// Half are not longer.
-    pub p50_us: f64,
+    pub p50: f64,
     /// Nine of ten are not longer.
-    pub p90_us: f64,
+    pub p90: f64,
     /// 99 of a hundred are not longer.
-    pub p99_us: f64,
+    pub p99: f64,
     /// 999 of a thousand are not longer.
-    pub p999_us: f64,
+    pub p999: f64,
     /// None is longer.
-    pub max_us: f64,
+    pub max: f64,
 }
 
 impl From<&Histogram> for Latency {
     fn from(histogram: &Histogram) -> Self {
-        let us = |duration: Duration| duration.as_secs_f64() * 1e6;
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
         Self {
             count: histogram.total(),
-            p50_us: us(histogram.permille(500)),
-            p90_us: us(histogram.permille(900)),
-            p99_us: us(histogram.permille(990)),
-            p999_us: us(histogram.permille(999)),
-            max_us: us(histogram.longest()),
+            p50: ms(histogram.permille(500)),
+            p90: ms(histogram.permille(900)),
+            p99: ms(histogram.permille(990)),
+            p999: ms(histogram.permille(999)),
+            max: ms(histogram.longest()),
         }
     }
 }
@@ -63,15 +63,15 @@ pub struct Report {
     /// How long was measured.
     pub seconds: f64,
     /// Publishes per second.
-    pub published_per_second: f64,
+    pub publish_rate: f64,
     /// Confirms per second.
-    pub confirmed_per_second: f64,
+    pub confirm_rate: f64,
     /// Deliveries per second, while it was measured; of a backlog, while it was drained.
-    pub delivered_per_second: f64,
+    pub consume_rate: f64,
     /// From write to confirm.
-    pub confirm: Latency,
+    pub confirm_ms: Latency,
     /// From write to delivery.
-    pub end_to_end: Latency,
+    pub e2e_ms: Latency,
     /// Messages sent in all.
     pub sent: u64,
     /// Messages confirmed in all.
@@ -119,17 +119,17 @@ impl Report {
         ));
         line(format!(
             "rates      published {:.0}/s  confirmed {:.0}/s  delivered {:.0}/s",
-            self.published_per_second, self.confirmed_per_second, self.delivered_per_second
+            self.publish_rate, self.confirm_rate, self.consume_rate
         ));
-        for (name, latency) in [("confirm", &self.confirm), ("end to end", &self.end_to_end)] {
+        for (name, latency) in [("confirm", &self.confirm_ms), ("end to end", &self.e2e_ms)] {
             if latency.count > 0 {
                 line(format!(
                     "{name:<10} p50 {}  p90 {}  p99 {}  p99.9 {}  max {}",
-                    milliseconds(latency.p50_us),
-                    milliseconds(latency.p90_us),
-                    milliseconds(latency.p99_us),
-                    milliseconds(latency.p999_us),
-                    milliseconds(latency.max_us)
+                    milliseconds(latency.p50),
+                    milliseconds(latency.p90),
+                    milliseconds(latency.p99),
+                    milliseconds(latency.p999),
+                    milliseconds(latency.max)
                 ));
             }
         }
@@ -163,6 +163,6 @@ impl Report {
     }
 }
 
-fn milliseconds(us: f64) -> String {
-    format!("{:.2} ms", us / 1000.0)
+fn milliseconds(value: f64) -> String {
+    format!("{value:.2} ms")
 }

@@ -96,7 +96,7 @@ fn stream<'scope, 'env: 'scope>(
     Tally::set(&tally.publishing, false);
     loaded(report);
     rates(report, &begin, &end);
-    report.delivered_per_second = per_second(end.delivered - begin.delivered, &begin, &end);
+    report.consume_rate = per_second(end.delivered - begin.delivered, &begin, &end);
     cpu(report, &begin, &end, end.delivered - begin.delivered);
 
     let published = join(publishers);
@@ -123,7 +123,7 @@ fn backlog<'scope, 'env: 'scope>(
     let consumers = consumers(scope, options, tally)?;
     drain(options, tally, &consumers);
     let end = Moment::take(options, tally);
-    report.delivered_per_second = per_second(end.delivered, &full, &end);
+    report.consume_rate = per_second(end.delivered, &full, &end);
     cpu(report, &begin, &end, end.delivered);
     finish(report, tally, published, stop(tally, consumers)?);
     Ok(())
@@ -205,8 +205,8 @@ fn loaded(report: &mut Report) {
 
 fn rates(report: &mut Report, begin: &Moment, end: &Moment) {
     report.seconds = (end.time - begin.time).as_secs_f64();
-    report.published_per_second = per_second(end.sent - begin.sent, begin, end);
-    report.confirmed_per_second = per_second(end.confirmed - begin.confirmed, begin, end);
+    report.publish_rate = per_second(end.sent - begin.sent, begin, end);
+    report.confirm_rate = per_second(end.confirmed - begin.confirmed, begin, end);
 }
 
 fn per_second(count: u64, begin: &Moment, end: &Moment) -> f64 {
@@ -237,8 +237,8 @@ fn finish(report: &mut Report, tally: &Tally, published: Vec<Published>, consume
         let both: u64 = seen.iter_mut().zip(&consumer.seen).map(|(all, one)| all.merge(one)).sum();
         report.doubled += both.saturating_sub(consumer.flagged);
     }
-    report.confirm = Latency::from(&confirm);
-    report.end_to_end = Latency::from(&end_to_end);
+    report.confirm_ms = Latency::from(&confirm);
+    report.e2e_ms = Latency::from(&end_to_end);
     report.sent = Tally::read(&tally.sent);
     report.confirmed = Tally::read(&tally.confirmed);
     report.refused = Tally::read(&tally.refused);

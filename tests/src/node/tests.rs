@@ -85,13 +85,13 @@ fn a_node_that_never_is_ready_shows_its_log() {
 #[test]
 fn a_frozen_node_is_stopped_and_goes_on() {
     let (_dir, node) = node_of(BROKER);
-    let state = || fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap();
-    let stopped = || state().rsplit_once(')').unwrap().1.starts_with(" T");
 
     node.pause();
-    while !stopped() {}
+    let stopped = is_stopped(node.pid());
     node.resume();
-    while stopped() {}
+
+    assert!(stopped);
+    while is_stopped(node.pid()) {}
 }
 
 #[test]

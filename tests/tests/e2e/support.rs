@@ -234,9 +234,10 @@ impl Client {
         bound.await.unwrap();
     }
 
-    /// Publishes to a queue and waits for the confirm.
+    /// Publishes a persistent message to a queue and waits for the confirm.
     pub async fn put(&self, queue: &str, body: &str) {
-        let confirmation = self.publish("", queue, body, BasicProperties::default()).await;
+        let confirmation =
+            self.publish("", queue, body, BasicProperties::default().with_delivery_mode(2)).await;
         assert_eq!(confirmation, Confirmation::Ack(None), "publishing to {queue}");
     }
 

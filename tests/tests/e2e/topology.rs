@@ -570,6 +570,25 @@ fn the_default_queue_type_and_classic_are_equal() {
 }
 
 #[test]
+fn a_queue_in_memory_that_is_not_exclusive_serves_every_connection() {
+    run(async {
+        let client = Client::connect().await;
+        let other = Client::connect().await;
+        let queue = warren_tests::node::unique("transient");
+        let options = QueueDeclareOptions::default();
+        let declared =
+            client.channel.queue_declare(queue.as_str().into(), options, FieldTable::default());
+        declared.await.unwrap();
+
+        client.put_all(&queue, &["1", "2"]).await;
+        client.close().await;
+
+        assert_eq!(other.drain(&queue).await, ["1", "2"]);
+        other.delete(&queue).await;
+    });
+}
+
+#[test]
 fn an_unused_queue_expires() {
     run(async {
         let client = Client::connect().await;

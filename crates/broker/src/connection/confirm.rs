@@ -36,7 +36,13 @@ pub(crate) struct Confirms {
 
 impl Default for Confirms {
     fn default() -> Self {
-        Self { base: 1, next: 1, waiting: VecDeque::new(), touched: Vec::new(), refused: Vec::new() }
+        Self {
+            base: 1,
+            next: 1,
+            waiting: VecDeque::new(),
+            touched: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 }
 

@@ -412,8 +412,8 @@ impl Connection {
         no_ack: bool,
     ) {
         let range = SettleRange { from: got.sequence, to: got.sequence };
-        let found = bytes
-            .and_then(|(row, parts)| Some((message(&row, got.location.offset).ok()?, parts)));
+        let found =
+            bytes.and_then(|(row, parts)| Some((message(&row, got.location.offset).ok()?, parts)));
         let Some(holder) = self.holders.get_mut(&nth) else { return };
         let (slot, consumer) = (holder.slot, holder.number);
         let Some((found, parts)) = found else {
@@ -433,7 +433,8 @@ impl Connection {
         } else {
             channel.unacked.give(nth, got.sequence)
         };
-        let counted = if counts { with_delivery_count(got.delivery_count, &found.header) } else { None };
+        let counted =
+            if counts { with_delivery_count(got.delivery_count, &found.header) } else { None };
         let body = whole_body(&parts, found.body);
         let sent = Sent {
             tag,
@@ -499,8 +500,6 @@ fn refused(refusal: Refusal, queue: &Queue) -> Failure {
         | Refusal::NotEmpty
         | Refusal::ConsumerExists
         | Refusal::UnknownUpload
-        | Refusal::SessionClosed => {
-            unexpected(Some(&CommandReply::Refused(refusal)))
-        }
+        | Refusal::SessionClosed => unexpected(Some(&CommandReply::Refused(refusal))),
     }
 }

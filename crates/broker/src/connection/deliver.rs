@@ -107,7 +107,8 @@ impl Connection {
         let mut rows = delivery.rows.into_iter();
         for run in delivery.delivered.runs {
             let row = rows.next().flatten().filter(|_| self.kept_row_bytes < KEPT_ROW_BYTES);
-            self.kept_row_bytes = self.kept_row_bytes.saturating_add(row.as_ref().map_or(0, Bytes::len));
+            self.kept_row_bytes =
+                self.kept_row_bytes.saturating_add(row.as_ref().map_or(0, Bytes::len));
             let next = first.plus(u64::from(run.count));
             let pending = Pending { nth, first, run, done: 0, row, parts: Vec::new() };
             self.pending.push_back(pending);
@@ -178,7 +179,8 @@ impl Connection {
             pending.done = pending.done.saturating_add(1);
             room = room.saturating_sub(1);
         }
-        let written = u64::from(pending.done).saturating_sub(from.0.saturating_sub(pending.first.0));
+        let written =
+            u64::from(pending.done).saturating_sub(from.0.saturating_sub(pending.first.0));
         self.broker.counters.delivered.add(written);
         if pending.run.redelivered {
             self.broker.counters.redelivered.add(written);

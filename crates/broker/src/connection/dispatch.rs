@@ -40,7 +40,15 @@ impl Connection {
     fn dispatch(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Publish { channel, .. } if !self.is_open(channel) => Ok(()),
-            Event::Publish { channel, exchange, routing_key, mandatory, immediate, header, body } => {
+            Event::Publish {
+                channel,
+                exchange,
+                routing_key,
+                mandatory,
+                immediate,
+                header,
+                body,
+            } => {
                 let publish = super::publish::Publish {
                     exchange,
                     routing_key,
@@ -109,9 +117,7 @@ impl Connection {
                 self.qos(channel, prefetch_size, prefetch_count, global)
             }
             request @ Request::Consume { .. } => self.consume(channel, request),
-            Request::Cancel { consumer_tag, nowait } => {
-                self.cancel(channel, &consumer_tag, nowait)
-            }
+            Request::Cancel { consumer_tag, nowait } => self.cancel(channel, &consumer_tag, nowait),
             Request::Recover { requeue } => self.recover(channel, requeue, true),
             Request::RecoverAsync { requeue } => self.recover(channel, requeue, false),
             Request::ConfirmSelect { nowait } => self.confirm_select(channel, nowait),
@@ -140,15 +146,18 @@ impl Connection {
 
     fn open_channel(&mut self, number: ChannelNumber) -> Result<(), Failure> {
         let client = self.client();
-        let limit = self.broker.directory.look(|catalog| {
-            catalog.user(&client.user).and_then(|user| user.limits.max_channels)
-        });
+        let limit = self
+            .broker
+            .directory
+            .look(|catalog| catalog.user(&client.user).and_then(|user| user.limits.max_channels));
         let count = u64::try_from(self.channels.len()).unwrap_or(u64::MAX);
         if let Some(limit) = limit.filter(|limit| count >= *limit) {
             let user = &client.user;
             return Err(Failure::new(
                 ReplyCode::NotAllowed,
-                format_args!("number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"),
+                format_args!(
+                    "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
+                ),
             ));
         }
         self.generations = self.generations.saturating_add(1);

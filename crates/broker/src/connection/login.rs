@@ -1,6 +1,8 @@
 //! Who comes in: from connection.start-ok to connection.open.
 
-use warren_amqp::{ClientCapabilities, Config as Offer, ConnectionError, LoginRefusal, ReplyCode, sasl};
+use warren_amqp::{
+    ClientCapabilities, Config as Offer, ConnectionError, LoginRefusal, ReplyCode, sasl,
+};
 use warren_catalog::{Catalog, Name};
 use warren_types::{Table, Value};
 

@@ -109,9 +109,7 @@ impl Connection {
 
     fn plan(&self, publish: &Publish, wishes: &Wishes) -> Route {
         let cacheable = wishes.extra_keys.is_empty();
-        if cacheable
-            && let Some(plan) = self.plans.find(&publish.exchange, &publish.routing_key)
-        {
+        if cacheable && let Some(plan) = self.plans.find(&publish.exchange, &publish.routing_key) {
             return Route::Known { plan, lasting: false };
         }
         match route(&self.broker, self.client(), publish, wishes) {
@@ -292,8 +290,5 @@ pub(crate) fn refused(access: &str, what: impl std::fmt::Display, client: &Clien
 
 /// `no exchange 'x' in vhost 'v'`
 pub(crate) fn no_exchange(exchange: &str, vhost: &str) -> Failure {
-    Failure::new(
-        ReplyCode::NotFound,
-        format_args!("no exchange '{exchange}' in vhost '{vhost}'"),
-    )
+    Failure::new(ReplyCode::NotFound, format_args!("no exchange '{exchange}' in vhost '{vhost}'"))
 }

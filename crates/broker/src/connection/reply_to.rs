@@ -156,7 +156,9 @@ impl Connection {
     pub(crate) fn direct_reply(&mut self, reply: &DirectReply) {
         let Some(channel) = self.channels.get_mut(&reply.channel) else { return };
         let Some(consumer) = &channel.reply_consumer else { return };
-        if consumer.nonce != reply.nonce || self.out.len() > self.broker.config.limits.connection_output_bytes.saturating_mul(4) {
+        if consumer.nonce != reply.nonce
+            || self.out.len() > self.broker.config.limits.connection_output_bytes.saturating_mul(4)
+        {
             // Nobody keeps replies: who is not there, or does not read, does not get them.
             return;
         }
@@ -176,8 +178,7 @@ impl Connection {
     /// Whether somebody listens at an address on this node (passive declare of it).
     pub(crate) fn reply_consumer_listens(&self, address: Option<Address>) -> bool {
         address.is_some_and(|address| {
-            address.node == self.broker.session.node
-                && self.broker.registry.listens(address.nonce)
+            address.node == self.broker.session.node && self.broker.registry.listens(address.nonce)
         })
     }
 }

@@ -251,7 +251,7 @@ impl Socket {
     async fn finish(mut self, mut connection: Connection, end: End) {
         if let End::Failed(error) = &end {
             connection.wire.close_connection(error, &mut connection.out);
-            tracing::info!(code = error.code().number(), text = error.text(), "closing connection");
+            tracing::info!(code = error.code().number(), %error, "closing connection");
             drop(self.write(&mut connection));
         }
         if tokio::time::timeout(LEAVE_TIMEOUT, connection.leave()).await.is_err() {

@@ -150,7 +150,8 @@ impl Connection {
                 let queue = self.named_queue(number, queue)?;
                 let routing_key = if shortcut { queue.clone() } else { routing_key };
                 let destination = Destination::Queue(name(&queue));
-                let tie = Tie { source: exchange, destination, routing_key, arguments, bind: false };
+                let tie =
+                    Tie { source: exchange, destination, routing_key, arguments, bind: false };
                 self.tie(number, method, tie, Some(Reply::QueueUnbindOk));
             }
             Request::QueuePurge { queue, nowait } => {

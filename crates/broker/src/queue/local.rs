@@ -6,8 +6,10 @@
 //! **Invariant:** `rows` holds every row that the machine still refers to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_machine::{Entry, Machine};
 use warren_queue::entry::FragmentWriter;
@@ -18,9 +20,14 @@ use super::batch::gather;
 use super::effects::Performer;
 use super::handle::{AnswerTo, Request, Requests};
 
-/// Bytes of rows taken in before rows that are not needed are looked for. Beyond it, the search
-/// waits until the rows have doubled, so that its cost stays in proportion to what was written.
+/// Bytes of rows that are kept without looking which of them are needed.
 const SWEEP_BYTES: usize = 1024 * 1024;
+
+/// How long to wait at least between two looks.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Of the time that passes, looking may take one part in this many.
+const SWEEP_SHARE: u32 = 50;
 
 /// Rows that one sweep reduces to what is still needed of them.
 const SPARSE_ROWS: usize = 256;
@@ -36,18 +43,16 @@ pub(crate) struct LocalShard {
     index: LogIndex,
     rows: BTreeMap<LogIndex, Bytes>,
     row_bytes: usize,
-    sweep_at_bytes: usize,
+    /// Whether anything was applied since the last look for rows that are not needed.
+    dirty: bool,
+    sweep_at: Instant,
     requests: Requests,
     performer: Performer,
 }
 
 impl LocalShard {
     /// An empty shard that `session` has open.
-    pub(crate) fn new(
-        session: SessionId,
-        requests: Requests,
-        performer: Performer,
-    ) -> Self {
+    pub(crate) fn new(session: SessionId, requests: Requests, performer: Performer) -> Self {
         Self {
             machine: Shard::new(),
             session,
@@ -55,7 +60,8 @@ impl LocalShard {
             index: LogIndex::default(),
             rows: BTreeMap::new(),
             row_bytes: 0,
-            sweep_at_bytes: SWEEP_BYTES,
+            dirty: false,
+            sweep_at: Instant::now(),
             requests,
             performer,
         }
@@ -76,6 +82,10 @@ impl LocalShard {
                     Some(request) => self.take(request),
                     None => return,
                 },
+                () = tokio::time::sleep_until(self.sweep_at), if self.wants_sweep() => {}
+            }
+            if self.wants_sweep() && Instant::now() >= self.sweep_at {
+                self.sweep();
             }
             turn = turn.saturating_add(1);
             if turn >= ENTRIES_PER_TURN {
@@ -122,12 +132,16 @@ impl LocalShard {
                 }
             }
         }
-        if self.row_bytes >= self.sweep_at_bytes {
-            self.sweep();
-        }
+        self.dirty = true;
     }
 
+    fn wants_sweep(&self) -> bool {
+        self.dirty && self.row_bytes > SWEEP_BYTES
+    }
+
+    /// Lets go of rows, and parts of rows, that the machine does not refer to.
     fn sweep(&mut self) {
+        let begin = Instant::now();
         for sparse in self.machine.sparse_rows(self.index, SPARSE_ROWS) {
             if let Some(row) = self.rows.get_mut(&sparse.index) {
                 *row = Shard::thin(row, &sparse.live_offsets);
@@ -142,6 +156,8 @@ impl LocalShard {
         }
         self.rows = kept;
         self.row_bytes = self.rows.values().map(Bytes::len).sum();
-        self.sweep_at_bytes = self.row_bytes.saturating_mul(2).max(SWEEP_BYTES);
+        self.dirty = false;
+        let took = begin.elapsed();
+        self.sweep_at = Instant::now() + SWEEP_INTERVAL.max(took.saturating_mul(SWEEP_SHARE));
     }
 }

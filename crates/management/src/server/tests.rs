@@ -160,7 +160,7 @@ impl Http {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let stop = CancellationToken::new();
-        let server = Server::new(Arc::clone(node) as Arc<dyn Node>);
+        let server = Server::new(Arc::clone(node));
         let until = stop.clone();
         let serving = tokio::spawn(async move { server.serve(listener, until).await });
         Self { address, stop, serving }

@@ -146,7 +146,7 @@ section! {
         /// How lines look: human or json.
         format: LogFormat = LogFormat::Human,
         /// Which lines there are: error, warn, info, debug or trace, also per part of the program
-        /// as in "info,warren_broker=debug".
-        filter: String = "info".to_owned(),
+        /// as in "info,warren_broker=debug". openraft has much to say at info.
+        filter: String = "info,openraft=warn".to_owned(),
     }
 }

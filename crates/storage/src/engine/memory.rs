@@ -37,7 +37,10 @@ struct State {
     durable: Records,
     unsynced: Vec<Vec<Change>>,
     crashed: bool,
-    held: bool,
+    /// How many more batches may be written; any number, if none.
+    writes_left: Option<usize>,
+    reads_held: bool,
+    reads_waiting: usize,
     lie: bool,
     fail_write: bool,
     fail_sync: bool,
@@ -61,6 +64,22 @@ impl MemoryEngine {
         self.disk.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The disk, once reads are let through.
+    fn readable(&self) -> Result<MutexGuard<'_, State>, EngineError> {
+        let mut state = self.state();
+        state.reads_waiting = state.reads_waiting.saturating_add(1);
+        let mut state = self
+            .disk
+            .released
+            .wait_while(state, |state| state.reads_held)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.reads_waiting = state.reads_waiting.saturating_sub(1);
+        if std::mem::take(&mut state.fail_read) {
+            return Err(EngineError::Planted("read failed"));
+        }
+        Ok(state)
+    }
+
     /// Cuts the power: returns the disk as it is found afterwards, without anything unsynced.
     #[must_use]
     pub fn crash(&self) -> Self {
@@ -72,7 +91,8 @@ impl MemoryEngine {
     pub fn crash_keeping(&self, batches: usize) -> Self {
         let mut state = self.state();
         state.crashed = true;
-        state.held = false;
+        state.writes_left = None;
+        state.reads_held = false;
         let mut records = std::mem::take(&mut state.durable);
         for batch in state.unsynced.iter().take(batches) {
             perform(&mut records, batch);
@@ -115,12 +135,41 @@ impl MemoryEngine {
 
     /// Makes writes wait until [`MemoryEngine::release`].
     pub fn hold(&self) {
-        self.state().held = true;
+        self.pass(0);
+    }
+
+    /// Lets this many more batches be written, and makes all after them wait.
+    pub fn pass(&self, batches: usize) {
+        self.state().writes_left = Some(batches);
+        self.disk.released.notify_all();
+    }
+
+    /// How many more batches may be written, if that is limited.
+    #[must_use]
+    pub fn writes_left(&self) -> Option<usize> {
+        self.state().writes_left
     }
 
     /// Lets writes go on.
     pub fn release(&self) {
-        self.state().held = false;
+        self.state().writes_left = None;
+        self.disk.released.notify_all();
+    }
+
+    /// Makes reads wait until [`MemoryEngine::release_reads`].
+    pub fn hold_reads(&self) {
+        self.state().reads_held = true;
+    }
+
+    /// How many reads wait.
+    #[must_use]
+    pub fn reads_waiting(&self) -> usize {
+        self.state().reads_waiting
+    }
+
+    /// Lets reads go on.
+    pub fn release_reads(&self) {
+        self.state().reads_held = false;
         self.disk.released.notify_all();
     }
 
@@ -158,11 +207,12 @@ impl Engine for MemoryEngine {
         let mut state = self
             .disk
             .released
-            .wait_while(state, |state| state.held)
+            .wait_while(state, |state| state.writes_left == Some(0))
             .unwrap_or_else(PoisonError::into_inner);
         if state.crashed {
             return Err(EngineError::Crashed);
         }
+        state.writes_left = state.writes_left.and_then(|left| left.checked_sub(1));
         if std::mem::take(&mut state.fail_write) {
             return Err(EngineError::Planted("write failed"));
         }
@@ -172,19 +222,12 @@ impl Engine for MemoryEngine {
     }
 
     fn read(&self, key: &Key) -> Result<Option<Bytes>, EngineError> {
-        let mut state = self.state();
-        if std::mem::take(&mut state.fail_read) {
-            return Err(EngineError::Planted("read failed"));
-        }
-        Ok(state.seen.get(key).cloned())
+        Ok(self.readable()?.seen.get(key).cloned())
     }
 
     fn scan(&self, from: &Key, to: &Key, visit: &mut Visit<'_>) -> Result<(), EngineError> {
         let records: Vec<(Key, Bytes)> = {
-            let mut state = self.state();
-            if std::mem::take(&mut state.fail_read) {
-                return Err(EngineError::Planted("read failed"));
-            }
+            let state = self.readable()?;
             state.seen.range(*from..=*to).map(|(key, record)| (*key, record.clone())).collect()
         };
         for (key, record) in records {

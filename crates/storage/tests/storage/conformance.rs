@@ -37,6 +37,7 @@ on_every_engine! {
     adopted_rows_are_found_beside_the_log_and_swept_like_others
     an_adopted_row_goes_before_a_row_of_another_term
     a_log_that_begins_again_below_its_adopted_rows_is_whole
+    a_log_that_is_emptied_and_then_purged_lower_is_whole
     the_last_vote_is_kept
     the_committed_hint_goes_with_what_is_written_next
     the_committed_hint_is_written_on_closing
@@ -324,6 +325,22 @@ fn a_log_that_begins_again_below_its_adopted_rows_is_whole(disk: &impl Disk) {
     group.retain(&[]);
     drop((store, group));
     assert_eq!(existing(&disk.open().group(GROUP).unwrap(), 10), Vec::<u64>::new());
+}
+
+fn a_log_that_is_emptied_and_then_purged_lower_is_whole(disk: &impl Disk) {
+    let store = disk.open();
+    let group = store.group(GROUP).unwrap();
+    append(&group, rows(5, 6, 1));
+    synced(|done| group.truncate_after(None, done));
+    synced(|done| group.purge(id(1, 1), done));
+
+    append(&group, rows(2, 3, 2));
+    synced(|done| group.purge(id(3, 2), done));
+
+    assert_eq!(existing(&group, 10), [2, 3]);
+    group.retain(&[index(3)]);
+    drop((store, group));
+    assert_eq!(existing(&disk.open().group(GROUP).unwrap(), 10), [3]);
 }
 
 fn the_last_vote_is_kept(disk: &impl Disk) {

@@ -9,7 +9,7 @@ use warren_storage::{MemoryEngine, Store};
 use warren_types::GroupId;
 
 use crate::histories::cases;
-use crate::kit::{Disk, Memory};
+use crate::kit::{Disk, Memory, eventually};
 use crate::model::{Model, Step, step};
 
 const GROUPS: [GroupId; 2] = [GroupId(1), GroupId(2)];
@@ -17,29 +17,36 @@ const GROUPS: [GroupId; 2] = [GroupId(1), GroupId(2)];
 #[derive(Clone, Debug)]
 struct History {
     steps: Vec<(usize, Step)>,
-    /// From this step on, the disk does not move.
-    stuck_from: usize,
+    /// How large a batch may be.
+    batch_bytes: usize,
+    /// How many batches are written before the power is cut.
+    batches: usize,
     /// How many unsynced batches happen to survive.
     keep: usize,
-    /// After how many acknowledgements the power is cut, unless steps end first.
-    patience: usize,
 }
 
 fn history() -> impl Strategy<Value = History> {
     let steps = proptest::collection::vec((0..2_usize, step()), 1..60);
-    (steps, 0..80_usize, 0..4_usize, 0..60_usize).prop_map(|(steps, stuck_from, keep, patience)| {
-        History { steps, stuck_from, keep, patience }
+    // One request each, a few, all that waits.
+    let batch_bytes = prop_oneof![Just(1), Just(1_000), Just(1 << 20)];
+    (steps, batch_bytes, 0..40_usize, 0..4_usize).prop_map(|(steps, batch_bytes, batches, keep)| {
+        History { steps, batch_bytes, batches, keep }
     })
 }
 
 fn check(history: &History, lie: bool) -> Result<(), TestCaseError> {
     let disk = Memory::fresh();
     disk.engine.lie_about_syncs(lie);
-    let store = disk.open_with(|config| config.recent_bytes = 500);
+    let store = disk.open_with(|config| {
+        config.recent_bytes = 500;
+        config.write_batch_bytes = history.batch_bytes;
+    });
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let states = write(history, &disk, &store, &acknowledged);
 
-    wait_for(&acknowledged, history.patience.min(history.stuck_from));
+    eventually("the disk stops or has written all", || {
+        disk.engine.writes_left() == Some(0) || store.statistics().backlog_bytes == 0
+    });
     // Whoever was told before the cut may rely on it.
     let told = acknowledged.lock().unwrap().clone();
     let after = disk.engine.crash_keeping(history.keep);
@@ -78,9 +85,11 @@ fn write(
     let groups = GROUPS.map(|id| store.group(id).unwrap());
     let mut models = [Model::default(), Model::default()];
     let mut states = vec![models.clone()];
+    // The first half waits together, the second comes while the disk is at work.
+    disk.engine.hold();
     for (number, (at, step)) in history.steps.iter().enumerate() {
-        if number == history.stuck_from {
-            disk.engine.hold();
+        if number == history.steps.len() / 2 {
+            disk.engine.pass(history.batches);
         }
         let acknowledged = Arc::clone(acknowledged);
         let done = move |outcome: crate::kit::Outcome| {
@@ -92,16 +101,6 @@ fn write(
         states.push(models.clone());
     }
     states
-}
-
-/// Gives the writer some turns, without any promise: the cut may come anywhere.
-fn wait_for(acknowledged: &Mutex<Vec<usize>>, count: usize) {
-    for _ in 0..200 {
-        if acknowledged.lock().unwrap().len() >= count {
-            return;
-        }
-        std::thread::yield_now();
-    }
 }
 
 fn run(histories: u32, lie: bool) -> Result<(), TestError<History>> {
@@ -117,6 +116,27 @@ fn what_was_acknowledged_survives_a_power_cut_and_nothing_is_reordered() {
 #[test]
 fn the_check_catches_a_disk_that_lies_about_syncs() {
     assert!(run(400, true).is_err());
+}
+
+#[test]
+fn a_committed_hint_never_overtakes_its_rows() {
+    let disk = Memory::fresh();
+    let store = disk.open_with(|config| config.write_batch_bytes = 1);
+    let group = store.group(GROUPS[0]).unwrap();
+    disk.engine.hold();
+    for number in 1..=5 {
+        group.append(crate::kit::rows(number, number, 1), crate::kit::nobody());
+    }
+    group.save_committed(bytes::Bytes::from_static(b"5"));
+
+    disk.engine.pass(3);
+    eventually("three batches are written", || disk.engine.writes_left() == Some(0));
+    let after = disk.engine.crash();
+
+    let config = warren_storage::Config::default();
+    let group = Store::with_engine(Box::new(after), config).unwrap().group(GROUPS[0]).unwrap();
+    assert_eq!(group.bounds().last, Some(crate::kit::id(3, 1)));
+    assert_eq!(group.committed().unwrap(), None);
 }
 
 #[test]

@@ -104,6 +104,34 @@ fn a_failed_write_fails_all_that_waited_with_it() {
 }
 
 #[test]
+fn what_waited_behind_a_failed_sync_is_never_written() {
+    let disk = Memory::fresh();
+    // One request per batch.
+    let store = disk.open_with(|config| config.write_batch_bytes = 1);
+    let group = store.group(GROUP).unwrap();
+    disk.engine.hold();
+    let outcomes: Vec<_> = (1..=3)
+        .map(|number| {
+            let (done, outcome) = completion();
+            group.append(rows(number, number, 1), done);
+            outcome
+        })
+        .collect();
+    disk.engine.fail_next_sync();
+
+    disk.engine.release();
+
+    let ends = outcomes.iter().map(|outcome| outcome.recv_timeout(crate::kit::DEADLINE).unwrap());
+    let ends: Vec<_> = ends.collect();
+    assert!(matches!(ends[0], Err(StorageError::Write { .. })), "{ends:?}");
+    assert!(matches!(ends[1], Err(StorageError::Failed { .. })), "{ends:?}");
+    assert!(matches!(ends[2], Err(StorageError::Failed { .. })), "{ends:?}");
+    let written = disk.engine.keys();
+    assert!(!written.contains(&Key::Row(GROUP, index(2))), "{written:?}");
+    assert_eq!(disk.engine.syncs(), 0);
+}
+
+#[test]
 fn a_hook_that_comes_late_is_called_at_once() {
     let disk = Memory::fresh();
     let store = disk.open();

@@ -93,6 +93,15 @@ pub(crate) fn synced(ask: impl FnOnce(Completion)) {
     outcome_of(ask).unwrap();
 }
 
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !so() {
+        assert!(began.elapsed() < DEADLINE, "{what}");
+        std::thread::yield_now();
+    }
+}
+
 pub(crate) fn nobody() -> Completion {
     Box::new(|_| {})
 }

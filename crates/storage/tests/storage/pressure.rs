@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use warren_types::GroupId;
 
-use crate::kit::{DEADLINE, Disk, Memory, append, completion, index, nobody, row, rows, synced};
+use crate::kit::{
+    DEADLINE, Disk, Memory, append, completion, eventually, index, nobody, row, rows, synced,
+};
 
 #[test]
 fn nobody_hears_of_rows_before_their_sync_but_everybody_can_read_them() {
@@ -106,6 +108,61 @@ fn the_oldest_rows_leave_memory_first_whoever_they_belong_to() {
     assert!(middle.recent(index(1)).is_some());
     assert!(new.recent(index(1)).is_some());
     assert!(store.statistics().recent_bytes <= 10_000);
+}
+
+#[test]
+fn rows_that_are_not_on_the_disk_yet_stay_when_their_predecessors_leave_memory() {
+    let disk = Memory::fresh();
+    let store = disk.open_with(|config| {
+        config.recent_bytes = 0;
+        config.write_batch_bytes = 1;
+    });
+    let group = store.group(GroupId(1)).unwrap();
+    disk.engine.hold();
+    let large = row(1, 1, vec![0; 100_000]);
+
+    group.append([vec![large.clone()], rows(2, 3, 1)].concat(), nobody());
+    group.truncate_after(index(1), nobody());
+    group.append(rows(2, 3, 2), nobody());
+    disk.engine.pass(1);
+    eventually("the first rows leave memory", || group.recent(index(1)).is_none());
+
+    let all = crate::kit::all(&group);
+    let one = group.row(index(2)).unwrap();
+    disk.engine.release();
+
+    assert_eq!(all, [vec![large], rows(2, 3, 2)].concat());
+    assert_eq!(one, rows(2, 2, 2).pop());
+}
+
+#[test]
+fn a_read_that_rows_were_taken_from_begins_again() {
+    let disk = Memory::fresh();
+    let store = disk.open_with(|config| {
+        config.recent_bytes = 0;
+        config.write_batch_bytes = 1;
+    });
+    let group = store.group(GroupId(1)).unwrap();
+    append(&group, rows(1, 5, 1));
+    append(&group, vec![]);
+    disk.engine.hold_reads();
+    let reading = [group.clone(), group.clone()];
+    let [all, one] = reading;
+    let all = std::thread::spawn(move || crate::kit::all(&all));
+    let one = std::thread::spawn(move || one.row(index(2)).unwrap());
+    eventually("both read", || disk.engine.reads_waiting() == 2);
+
+    // The disk has neither the old rows nor the others when the reads get to it.
+    disk.engine.pass(1);
+    synced(|done| group.truncate_after(None, done));
+    group.append(rows(1, 2, 2), nobody());
+    disk.engine.release_reads();
+    let (all, one) = (all.join(), one.join());
+    disk.engine.release();
+
+    assert_eq!(all.unwrap(), rows(1, 2, 2));
+    assert_eq!(one.unwrap(), rows(2, 2, 2).pop());
+    assert!(store.failure().is_none());
 }
 
 #[test]

@@ -33,7 +33,8 @@ impl Json {
     pub(super) fn at(&self, path: &str) -> Option<&Self> {
         path.split('.').try_fold(self, |value, name| match value {
             Self::Object(fields) => fields.iter().find(|(key, _)| key == name).map(|(_, at)| at),
-            Self::Bare(_) | Self::Text(_) | Self::List(_) => None,
+            Self::List(values) => name.parse().ok().and_then(|at: usize| values.get(at)),
+            Self::Bare(_) | Self::Text(_) => None,
         })
     }
 }

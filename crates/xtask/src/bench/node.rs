@@ -60,6 +60,11 @@ impl Node {
         self.amqp
     }
 
+    /// The node's process.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The end of its log.
     pub(super) fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();

@@ -12,7 +12,7 @@ pub(super) struct Scenario {
 }
 
 /// Fixed, so that one result can be held against another.
-pub(super) const SCENARIOS: [Scenario; 6] = [
+pub(super) const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "one-queue",
         summary: "durable, 100 B, confirms and acks, one queue",
@@ -44,18 +44,36 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
             --confirm 1 --prefetch 1000 --ack-every 1",
     },
     Scenario {
+        name: "work-queue",
+        summary: "four consumers that take one message at a time",
+        arguments: "--queues 1 --publishers 1 --consumers 4 --size 100 \
+            --confirm 100 --prefetch 1 --ack-every 1 --rate 4000",
+    },
+    Scenario {
         name: "transient",
-        summary: "queues in memory, 100 B, no confirms, automatic acks",
-        arguments: "--queues 4 --publishers 4 --consumers 4 --size 100 \
-            --no-durable --transient --confirm 0 --ack-every 0",
+        summary: "one queue in memory, 100 B, no confirms, automatic acks",
+        arguments: "transient --queues 1 --publishers 1 --consumers 1 --size 100",
+    },
+    Scenario {
+        name: "backlog",
+        summary: "1,000,000 messages of 100 B wait, then are drained",
+        arguments: "backlog --queues 1 --publishers 1 --consumers 1 --size 100 --count 1000000",
     },
 ];
 
 /// The whole command line of `warren-load`.
-pub(super) fn load_arguments(scenario: &Scenario, amqp: SocketAddr, seconds: u32) -> Vec<String> {
-    let mut words = vec!["--hosts".to_owned(), amqp.to_string()];
+pub(super) fn load_arguments(
+    scenario: &Scenario,
+    amqp: SocketAddr,
+    pid: u32,
+    seconds: u32,
+) -> Vec<String> {
+    // A mode comes first, so the scenario's own words do.
+    let mut words: Vec<String> =
+        scenario.arguments.split_whitespace().map(str::to_owned).collect();
+    words.extend(["--hosts".to_owned(), amqp.to_string()]);
+    words.extend(["--pids".to_owned(), pid.to_string()]);
     words.extend(["--seconds".to_owned(), seconds.to_string(), "--json".to_owned()]);
-    words.extend(scenario.arguments.split_whitespace().map(str::to_owned));
     words
 }
 
