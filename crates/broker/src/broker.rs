@@ -81,6 +81,7 @@ pub(crate) struct Inner {
     next_upload: AtomicU64,
     /// Queues whose shard has been asked to make them.
     ensured: RwLock<FxHashSet<QueueId>>,
+    chores: mpsc::UnboundedSender<Chore>,
     ready: AtomicBool,
     /// Cancelled when clients are to be sent away.
     draining: CancellationToken,
@@ -182,6 +183,11 @@ impl Inner {
         }
     }
 
+    /// Leaves something to the janitor.
+    pub(crate) fn chore(&self, chore: Chore) {
+        drop(self.chores.send(chore));
+    }
+
     /// Tells when clients are to be sent away.
     pub(crate) fn draining(&self) -> &CancellationToken {
         &self.draining
@@ -271,6 +277,7 @@ impl Broker {
             next_local: AtomicUsize::new(0),
             next_upload: AtomicU64::new(1),
             ensured: RwLock::new(FxHashSet::default()),
+            chores: chores.clone(),
             ready: AtomicBool::new(true),
             draining: CancellationToken::new(),
             connections: TaskTracker::new(),

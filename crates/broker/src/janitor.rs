@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use warren_amqp::ReplyCode;
-use warren_catalog::{Command as Change, Effect, Queue, RemovalReason};
+use warren_catalog::{Command as Change, Effect, Owner, Queue, RemovalReason};
 use warren_queue::{Command, EndReason};
 use warren_types::QueueId;
 
@@ -25,6 +25,8 @@ pub(crate) enum Chore {
     QueueEnded { slot: ShardSlot, queue: QueueId, reason: EndReason },
     /// The catalog has carried out a change.
     Catalog(Effect),
+    /// A connection has ended without giving up its exclusive queues.
+    ConnectionGone(Owner),
 }
 
 /// The task that does the chores, one after another.
@@ -62,6 +64,12 @@ impl Janitor {
                 self.queue_ended(slot, queue, reason).await
             }
             Chore::Catalog(effect) => self.changed(effect),
+            Chore::ConnectionGone(owner) => {
+                let outcome = self.broker.directory.change(Change::CloseConnection { owner }).await;
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, "exclusive queues stay until the next start");
+                }
+            }
         }
     }
 

@@ -186,7 +186,7 @@ impl<M: Machine> Group<M> {
         self.change(change, true).await
     }
 
-    /// Makes `voters` the voters. Each must be a learner or a voter already; those who no longer
+    /// Makes `voters` the voters. Each must be a learner or a voter already; those who do not
     /// vote go on as learners.
     ///
     /// # Errors

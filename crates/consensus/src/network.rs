@@ -265,7 +265,7 @@ impl Link {
     /// have, as they stand behind what it has applied.
     ///
     /// Which rows those are is asked of the present state, which is ahead of the snapshot: what
-    /// it no longer refers to is settled by entries that the receiver gets after the snapshot.
+    /// it does not refer to is settled by entries that the receiver gets after the snapshot.
     async fn send_snapshot(
         &self,
         vote: Vote,

@@ -166,7 +166,7 @@ impl Node {
 
     /// Stops one group and removes everything of it from this node's disk.
     ///
-    /// Only for a replica that the group's membership no longer names: a voter that forgets its
+    /// Only for a replica that the group's membership does not name: a voter that forgets its
     /// vote may vote twice.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! entry is being applied, changes to the row it becomes, and to the row that was released last,
 //! are gathered, so that neighbours cost one look-up; [`Rows::close`] enters them.
 //!
-//! **Invariant** between entries: a row is listed as long as something refers to it, and no longer.
+//! **Invariant** between entries: a row is listed exactly as long as something refers to it.
 
 use std::collections::BTreeMap;
 

@@ -162,7 +162,7 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Waits for a confirm, but no longer than this.
+    /// Waits for a confirm, this long at most.
     fn wait(&mut self, nanoseconds: u64) -> Result<()> {
         let mut sockets = [PollFd::new(self.wire.stream(), PollFlags::IN)];
         let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds as _ };

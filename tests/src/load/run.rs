@@ -166,7 +166,7 @@ fn join(publishers: Publishers<'_>) -> Result<Vec<Published>> {
     publishers.into_iter().map(joined).collect()
 }
 
-/// Waits until all that was confirmed was delivered, but no longer than allowed.
+/// Waits until all that was confirmed was delivered, as long as is allowed.
 fn drain(options: &Options, tally: &Tally, consumers: &Consumers<'_>) {
     if consumers.is_empty() {
         return;

@@ -234,7 +234,7 @@ impl Connection {
             }
         };
         let Placed { slot, queue, tag, no_ack, counts, terms } = placed;
-        self.holders.insert(
+        self.keep_holder(
             nth,
             Holder {
                 channel: number,
@@ -398,7 +398,7 @@ impl Connection {
             held: 0,
             parked: Vec::new(),
         };
-        self.holders.insert(nth, holder);
+        self.keep_holder(nth, holder);
         self.channel(number).getters.insert(queue.id, nth);
         nth
     }

@@ -313,7 +313,7 @@ impl Connection {
     /// A shard has ended one of the connection's consumers.
     pub(crate) fn cancelled(&mut self, consumer: ConsumerNumber) {
         let number = nth(consumer);
-        let Some(holder) = self.holders.remove(&number) else { return };
+        let Some(holder) = self.drop_holder(number) else { return };
         if holder.is_getter {
             return;
         }

@@ -282,8 +282,9 @@ impl Connection {
         if self.owns_queues {
             let owner = self.broker.owner(self.id);
             let change = Change::CloseConnection { owner };
-            if let Err(error) = self.broker.directory.change(change).await {
-                tracing::debug!(%error, "exclusive queues are left to the next start");
+            match self.broker.directory.change(change).await {
+                Ok(_) => self.owns_queues = false,
+                Err(error) => tracing::debug!(%error, "exclusive queues stay until the next start"),
             }
         }
     }

@@ -70,9 +70,22 @@ impl Connection {
         (self.last_holder, self.id.consumer(self.last_holder))
     }
 
+    /// Keeps a holder. Its shard hears of its end even when this task comes to a sudden one.
+    pub(crate) fn keep_holder(&mut self, nth: Nth, holder: Holder) {
+        self.attached.insert(holder.number, holder.slot);
+        self.holders.insert(nth, holder);
+    }
+
+    /// Forgets a holder whose shard knows that it has ended, or is about to be told.
+    pub(crate) fn drop_holder(&mut self, nth: Nth) -> Option<Holder> {
+        let holder = self.holders.remove(&nth)?;
+        self.attached.remove(&holder.number);
+        Some(holder)
+    }
+
     /// Ends a holder: what it holds goes back.
     pub(crate) fn detach(&mut self, nth: Nth) {
-        let Some(holder) = self.holders.remove(&nth) else { return };
+        let Some(holder) = self.drop_holder(nth) else { return };
         self.staging.command(holder.slot, &Command::Detach { consumer: holder.number });
         if !holder.is_getter {
             self.broker.counters.consumers.sub(1);

@@ -87,7 +87,7 @@ impl Connection {
             if holder.held == 0 && holder.stage == Stage::Cancelled {
                 let consumer = holder.number;
                 self.staging.command(holder.slot, &Command::Detach { consumer });
-                self.holders.remove(&settled.holder);
+                self.drop_holder(settled.holder);
             }
         }
         if self.channel(number).channel_prefetch > 0 && self.relieved.last() != Some(&number) {

@@ -39,7 +39,7 @@ const NO_HEARTBEAT_CHECK: Duration = Duration::from_secs(24 * 3600);
 /// How long giving up exclusive queues may hold up the end of a connection.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a connection is no longer served.
+/// Why a connection is served no further.
 #[derive(Debug)]
 enum End {
     /// The client is gone without a word, or the socket failed.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use warren_amqp::{ClientCapabilities, Connection as Wire, ConnectionError, Output};
 use warren_catalog::Name;
-use warren_types::ChannelNumber;
+use warren_types::{ChannelNumber, ConsumerNumber};
 
 use super::Mailbox;
 use super::channel::Channel;
@@ -23,7 +23,10 @@ use super::staging::Staging;
 use super::unacked::Nth;
 use crate::broker::Inner;
 use crate::config::Limits;
+use crate::janitor::Chore;
+use crate::queue::handle::ShardSlot;
 use crate::registry::ConnectionId;
+use warren_queue::Command;
 
 /// Who the client is, once it has opened its virtual host.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ pub(crate) struct Connection {
     /// Counts channels, so that a late answer is not taken for a later channel's.
     pub(crate) generations: u64,
     pub(crate) holders: FxHashMap<Nth, Holder>,
+    /// Where each holder is registered: what has to be ended whatever happens to this task.
+    pub(crate) attached: BTreeMap<ConsumerNumber, ShardSlot>,
     /// The number that the last holder got.
     pub(crate) last_holder: Nth,
     /// Whether an exclusive queue was ever asked for.
@@ -110,6 +115,7 @@ impl Connection {
             channels: BTreeMap::new(),
             generations: 0,
             holders: FxHashMap::default(),
+            attached: BTreeMap::new(),
             last_holder: 0,
             owns_queues: false,
             plans: Plans::default(),
@@ -145,5 +151,18 @@ impl Connection {
             && self.backlog_bytes < limits.connection_in_flight_bytes
             && self.out.len() < limits.connection_output_bytes.saturating_mul(4)
             && matches!(self.phase, Phase::Handshake | Phase::Open | Phase::Leaving)
+    }
+}
+
+impl Drop for Connection {
+    /// A task that panics has not left in order: what it holds must not be held by nobody.
+    fn drop(&mut self) {
+        self.broker.registry.leave(self.id);
+        for (consumer, slot) in std::mem::take(&mut self.attached) {
+            self.broker.shard(slot).tell(&Command::Detach { consumer });
+        }
+        if self.owns_queues {
+            self.broker.chore(Chore::ConnectionGone(self.broker.owner(self.id)));
+        }
     }
 }

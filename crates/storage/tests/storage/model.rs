@@ -182,6 +182,11 @@ impl Model {
         group.adopt(shipped, done);
     }
 
+    /// Whether nothing can tell this from `other`.
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
+        *self == Self { count: self.count, ..other.clone() }
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds { floor: self.floor, last: self.last.or(self.floor) }
     }

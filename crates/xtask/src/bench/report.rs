@@ -75,9 +75,9 @@ fn line(text: &mut String, line: &str) {
 /// A value as a cell shows it; a dash where the load said nothing.
 fn value(result: &Json, path: &str) -> String {
     match result.at(path) {
-        Some(Json::Bare(number)) if path.ends_with("_bytes") => {
-            number.parse().map_or_else(|_| number.clone(), |bytes: f64| format!("{:.0}", bytes / 1e6))
-        }
+        Some(Json::Bare(number)) if path.ends_with("_bytes") => number
+            .parse()
+            .map_or_else(|_| number.clone(), |bytes: f64| format!("{:.0}", bytes / 1e6)),
         Some(Json::Bare(number)) if number != "null" => rounded(number),
         Some(Json::Text(text)) => text.clone(),
         Some(Json::Bare(_) | Json::List(_) | Json::Object(_)) | None => "–".to_owned(),
@@ -107,7 +107,8 @@ mod tests {
     fn a_row_has_a_cell_for_every_column_even_where_the_load_said_nothing() {
         let table = table(&Machine::look(), 5, &rows());
 
-        let row = format!("| {} | 1235 | – | 1.23 | – | – | – | – | – | – | 0 |", SCENARIOS[0].name);
+        let row =
+            format!("| {} | 1235 | – | 1.23 | – | – | – | – | – | – | 0 |", SCENARIOS[0].name);
         assert!(table.contains(&row), "{table}");
         assert!(table.contains("- seconds per scenario: 5"), "{table}");
     }

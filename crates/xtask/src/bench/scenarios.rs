@@ -69,8 +69,7 @@ pub(super) fn load_arguments(
     seconds: u32,
 ) -> Vec<String> {
     // A mode comes first, so the scenario's own words do.
-    let mut words: Vec<String> =
-        scenario.arguments.split_whitespace().map(str::to_owned).collect();
+    let mut words: Vec<String> = scenario.arguments.split_whitespace().map(str::to_owned).collect();
     words.extend(["--hosts".to_owned(), amqp.to_string()]);
     words.extend(["--pids".to_owned(), pid.to_string()]);
     words.extend(["--seconds".to_owned(), seconds.to_string(), "--json".to_owned()]);

@@ -154,8 +154,9 @@ impl Source<'_> {
 
 fn is_test_file(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    // Everything in package warren-tests, a crate's tests/ and benches/, and src/…/tests.rs.
-    parts.iter().any(|part| matches!(*part, "tests" | "benches" | "tests.rs"))
+    // Everything in package warren-tests, a crate's tests/, benches/ and examples/, which measure
+    // and show, and src/…/tests.rs.
+    parts.iter().any(|part| matches!(*part, "tests" | "benches" | "examples" | "tests.rs"))
 }
 
 /// The beginnings of paths of modules that are declared under `#[cfg(test)]`.
