@@ -17,6 +17,7 @@ mod cargo;
 mod check;
 mod needs;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -34,7 +35,7 @@ struct Chore {
     entry: fn(&[String]) -> Outcome,
 }
 
-const CHORES: [Chore; 5] = [
+const CHORES: [Chore; 6] = [
     Chore {
         name: "run",
         summary: "build, then start a broker: cargo xtask run [options of `warren server`]",
@@ -54,6 +55,11 @@ const CHORES: [Chore; 5] = [
         name: "bench",
         summary: "load a node over sockets: cargo xtask bench [--json] [--seconds N] [scenario]…",
         entry: bench::bench,
+    },
+    Chore {
+        name: "soak",
+        summary: "histories, fuzzers and crash loops at length: queue catalog storage fuzz crash",
+        entry: soak::soak,
     },
     Chore {
         name: "tidy",

@@ -4,7 +4,7 @@ use warren_types::{BootId, GroupId, NodeId, QueueId};
 
 use super::Step;
 use crate::{
-    Catalog, ClusterId, Effect, Node, Outcome, Owner, Placement, Refusal, RegisterNode,
+    Catalog, ClusterId, Effect, Name, Node, Outcome, Owner, Placement, Refusal, RegisterNode,
     RemovalReason, Shard,
 };
 
@@ -78,9 +78,28 @@ impl Catalog {
             return Err(Refusal::StartOver { node, boot });
         }
         let earlier = row.boot.0.min(boot.0.saturating_sub(1));
+        let anew = boot > row.boot;
         (row.boot, row.speaks, row.running) = (boot, speaks, true);
         self.changed(step);
-        Ok(self.remove_queues_of_starts(step, node, BootId(earlier)))
+        let removed = self.remove_queues_of_starts(step, node, BootId(earlier));
+        if anew && self.nodes.values().all(|other| other.id == node || !other.running) {
+            self.remove_transient_exchanges(step);
+        }
+        Ok(removed)
+    }
+
+    /// Exchanges that are not durable, and their bindings, live as long as some node does.
+    fn remove_transient_exchanges(&mut self, step: &mut Step<'_>) {
+        let transient: Vec<(Name, Name)> = self
+            .vhosts
+            .iter()
+            .flat_map(|vhost| vhost.exchanges.iter())
+            .filter(|exchange| !exchange.row.durable)
+            .map(|exchange| (exchange.row.vhost.clone(), exchange.row.name.clone()))
+            .collect();
+        for (vhost, exchange) in transient {
+            self.remove_exchange(step, &vhost, exchange);
+        }
     }
 
     pub(super) fn lose_node(

@@ -339,6 +339,42 @@ fn a_nodes_next_start_ends_what_was_in_its_memory() {
 }
 
 #[test]
+fn exchanges_that_are_not_durable_end_when_the_last_node_starts_again() {
+    let mut log = Log::new();
+    log.accept(Command::DeclareExchange(exchange("durable", "fanout")));
+    let transient = DeclareExchange { durable: false, ..exchange("transient", "fanout") };
+    log.accept(Command::DeclareExchange(transient));
+    log.accept(Command::DeclareQueue(queue("q")));
+    log.accept(Command::Bind(to_queue("transient", "q", "")));
+    let start = |boot| Command::StartNode { node: NODE, boot: BootId(boot), speaks: 1 };
+
+    log.accept(start(BOOT.0));
+    let after_the_same_start = names(&log);
+    log.accept(start(BOOT.0 + 1));
+
+    assert!(after_the_same_start.contains(&"transient".to_owned()));
+    assert!(!names(&log).contains(&"transient".to_owned()));
+    assert!(names(&log).contains(&"durable".to_owned()));
+    assert_eq!(log.catalog.bindings(VHOST).count(), 0);
+}
+
+#[test]
+fn exchanges_that_are_not_durable_stay_while_another_node_runs() {
+    let mut log = Log::new();
+    let transient = DeclareExchange { durable: false, ..exchange("transient", "fanout") };
+    log.accept(Command::DeclareExchange(transient));
+    let (name, address, zone) = ("other".into(), "other:1".into(), "".into());
+    let register = RegisterNode { token: 7, wanted: None, name, address, zone };
+    let other = log.accept(Command::RegisterNode(register));
+    let Outcome::Node(other) = other else { panic!("a node gets an id, not {other:?}") };
+    log.accept(Command::StartNode { node: other, boot: BootId(1), speaks: 1 });
+
+    log.accept(Command::StartNode { node: NODE, boot: BootId(BOOT.0 + 1), speaks: 1 });
+
+    assert!(names(&log).contains(&"transient".to_owned()));
+}
+
+#[test]
 fn nothing_is_put_where_nobody_looks_after_it() {
     let mut log = Log::new();
     log.accept(Command::LoseNode { node: NODE, boot: BOOT });

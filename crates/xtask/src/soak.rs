@@ -1,0 +1,150 @@
+//! `cargo xtask soak`: the same tests with far more to do.
+//!
+//! Generated histories, fuzzers and the crash loop run for seconds in `test`; here they run for
+//! as long as a claim about them asks for. Quiet until the end of each, except for failures,
+//! which name the seed.
+
+use std::time::Instant;
+
+use crate::cargo::{self, Cargo};
+use crate::{Outcome, workspace};
+
+/// One family of tests and how much more it is given to do.
+struct Soak {
+    name: &'static str,
+    summary: &'static str,
+    package: &'static str,
+    /// Part of the tests' names.
+    tests: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+}
+
+const SOAKS: [Soak; 5] = [
+    Soak {
+        name: "queue",
+        summary: "100,000 generated histories of a shard against a naive model",
+        package: "warren-queue",
+        tests: "histories",
+        settings: &[("WARREN_HISTORIES", "100000")],
+    },
+    Soak {
+        name: "catalog",
+        summary: "1,000 histories of the catalog, 60,000 routes against naive matchers",
+        package: "warren-catalog",
+        tests: "tests",
+        settings: &[("WARREN_HISTORIES", "1000"), ("WARREN_CASES", "60000")],
+    },
+    Soak {
+        name: "storage",
+        summary: "ten times the histories and crashes of the storage",
+        package: "warren-storage",
+        tests: "histories",
+        settings: &[("WARREN_HISTORIES", "10")],
+    },
+    Soak {
+        name: "fuzz",
+        summary: "1,000,000 inputs for each decoder of what comes from outside",
+        package: "warren-amqp",
+        tests: "fuzz",
+        settings: &[("BOLERO_RANDOM_ITERATIONS", "1000000")],
+    },
+    Soak {
+        name: "crash",
+        summary: "200 times kill -9 under load",
+        package: "warren-tests",
+        tests: "killed_again_and_again",
+        settings: &[("WARREN_TEST_ROUNDS", "200")],
+    },
+];
+
+/// Runs the families that are named, or all.
+pub(crate) fn soak(options: &[String]) -> Outcome {
+    let chosen = choose(options)?;
+    let cargo = Cargo::ready()?;
+    cargo.build_programs()?;
+    for soak in chosen {
+        eprintln!("xtask: {}: {}", soak.name, soak.summary);
+        let begin = Instant::now();
+        soak.run(&cargo)?;
+        println!("{}: passed after {} s: {}", soak.name, begin.elapsed().as_secs(), soak.summary);
+    }
+    Ok(())
+}
+
+fn choose(options: &[String]) -> Result<Vec<&'static Soak>, String> {
+    if options.is_empty() {
+        return Ok(SOAKS.iter().collect());
+    }
+    let find = |name: &String| {
+        let known: Vec<&str> = SOAKS.iter().map(|soak| soak.name).collect();
+        SOAKS.iter().find(|soak| soak.name == name).ok_or_else(|| {
+            format!("nothing to soak is called '{name}'; there are {}", known.join(", "))
+        })
+    };
+    options.iter().map(find).collect()
+}
+
+impl Soak {
+    fn run(&self, cargo: &Cargo) -> Outcome {
+        let words = self.words(cargo.has("nextest"));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut command = cargo.command(&words);
+        command.env("WARREN_BIN", workspace::program("warren")?);
+        command.envs(self.settings.iter().copied());
+        cargo::finish(&mut command, &format!("cargo {}", words.join(" ")))
+    }
+
+    /// All calls select the workspace, so that nothing is compiled anew; without cargo-nextest,
+    /// tests of that name in other packages run as well.
+    fn words(&self, has_nextest: bool) -> Vec<String> {
+        let words = if has_nextest {
+            let filter = format!("package({}) & test({})", self.package, self.tests);
+            vec!["nextest", "run", "--workspace", "--profile", "soak", "-E"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain([filter])
+                .collect()
+        } else {
+            ["test", "--workspace", self.tests].map(str::to_owned).to_vec()
+        };
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(options: &[&str]) -> Result<Vec<&'static str>, String> {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        Ok(choose(&options)?.into_iter().map(|soak| soak.name).collect())
+    }
+
+    #[test]
+    fn without_names_everything_is_soaked() {
+        assert_eq!(names(&[]).map(|names| names.len()), Ok(SOAKS.len()));
+    }
+
+    #[test]
+    fn what_is_named_is_soaked_in_that_order() {
+        assert_eq!(names(&["crash", "queue"]), Ok(vec!["crash", "queue"]));
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_those_there_are() {
+        let refusal = names(&["rain"]).unwrap_err();
+
+        assert!(refusal.contains("'rain'") && refusal.contains("queue, catalog"), "{refusal}");
+    }
+
+    #[test]
+    fn a_call_selects_the_package_within_the_workspace() {
+        let words = SOAKS[0].words(true);
+
+        assert!(words.contains(&"--workspace".to_owned()), "{words:?}");
+        assert_eq!(
+            words.last().map(String::as_str),
+            Some("package(warren-queue) & test(histories)")
+        );
+    }
+}
