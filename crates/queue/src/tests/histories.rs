@@ -266,6 +266,8 @@ impl History {
             header: Bytes::from_static(&[1, 2, 3]),
             body: self.body(usize::try_from(length).unwrap()),
             upload: self.dice.one_in(8).then(|| self.dice.roll(2)),
+            expiration_ms: None,
+            priority: None,
         })
     }
 
@@ -311,6 +313,7 @@ impl History {
             exclusive: self.dice.one_in(12),
             no_ack: false,
             tag: Bytes::from_static(b"tag"),
+            timeout_ms: None,
         })
     }
 
@@ -329,6 +332,7 @@ impl History {
         QueueSettings {
             auto_delete: self.dice.one_in(5),
             single_active_consumer: self.dice.one_in(4),
+            ..QueueSettings::PLAIN
         }
     }
 }
@@ -336,7 +340,7 @@ impl History {
 fn events(effects: &[Effect]) -> Vec<Effect> {
     let events = effects.iter().filter(|effect| match effect {
         Effect::Deliver(_) => false,
-        Effect::Cancelled { .. } | Effect::QueueEnded { .. } => true,
+        Effect::Cancelled { .. } | Effect::QueueEnded { .. } | Effect::DeadLetter(_) => true,
     });
     events.cloned().collect()
 }

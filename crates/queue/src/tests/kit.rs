@@ -94,7 +94,7 @@ impl Rows {
     pub(super) fn all_given(&self, effects: &[Effect]) -> Vec<Given> {
         let each = effects.iter().flat_map(|effect| match effect {
             Effect::Deliver(delivered) => self.given(delivered),
-            Effect::Cancelled { .. } | Effect::QueueEnded { .. } => vec![],
+            Effect::Cancelled { .. } | Effect::QueueEnded { .. } | Effect::DeadLetter(_) => vec![],
         });
         each.collect()
     }
@@ -107,6 +107,8 @@ pub(super) struct Log {
     pub(super) rows: Rows,
     pub(super) index: u64,
     pub(super) time: u64,
+    /// The machine version of the entries.
+    pub(super) version: u16,
     sequences: BTreeMap<SessionId, u64>,
     pub(super) effects: Vec<Effect>,
     messages: u8,
@@ -126,6 +128,7 @@ impl Log {
             rows: Rows::default(),
             index: 0,
             time: 1000,
+            version: MACHINE_VERSION,
             sequences: BTreeMap::new(),
             effects: vec![],
             messages: 0,
@@ -161,7 +164,7 @@ impl Log {
         for command in commands {
             fragment.command(command);
         }
-        let mut entry = EntryWriter::new(MACHINE_VERSION, Timestamp(self.time));
+        let mut entry = EntryWriter::new(self.version, Timestamp(self.time));
         entry.push(session, RequestSequence(sequence), &fragment.finish());
         match self.apply_bytes(entry.finish()).reply {
             Reply::Applied(mut replies) => replies.remove(0),
@@ -290,6 +293,7 @@ pub(super) fn terms(number: u64) -> Attach {
         exclusive: false,
         no_ack: false,
         tag: Bytes::from_static(b"ctag"),
+        timeout_ms: None,
     }
 }
 
@@ -302,6 +306,8 @@ pub(super) fn publish(queues: &[QueueId], body: &[u8]) -> Command {
         header: Bytes::from_static(&[0x10, 0, 2]),
         body: Bytes::copy_from_slice(body),
         upload: None,
+        expiration_ms: None,
+        priority: None,
     })
 }
 

@@ -182,6 +182,7 @@ impl Model {
                 Ok(_) => CommandReply::Status(self.status(*queue).unwrap()),
             },
             Command::OpenSession | Command::Tick => return None,
+            Command::Touch { .. } | Command::DeadSettled { .. } => return None,
             Command::CloseSession { session } => {
                 self.close(*session);
                 return None;
@@ -539,6 +540,7 @@ impl Model {
             unsettled: bytes(held.len()),
             unsettled_bytes: held.iter().map(|message| bytes(message.body.len())).sum(),
             consumers: u32::try_from(self.registered(id).len()).unwrap(),
+            ..QueueStatus::default()
         })
     }
 
