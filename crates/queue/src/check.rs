@@ -65,9 +65,12 @@ impl Shard {
         assert_eq!(queue.noted_due, queue.due(), "queue {id}: when it is due");
         let is_noted = self.timers.contains(id, queue.noted_due);
         assert_eq!(is_noted, queue.noted_due != NEVER, "queue {id}: its timer");
-        assert!(queue.due() > now, "queue {id} was due and nothing happened");
+        let head = queue.ready.first().map_or(NEVER, |run| run.deadline);
+        assert!(head > now, "queue {id}: what is at the head had to be gone");
+        let delayed = queue.aside.as_ref().and_then(|aside| aside.delayed.due());
+        assert!(delayed.is_none_or(|due| due > now), "queue {id}: a delay is over");
         assert!(queue.is_aside_sound(), "queue {id}: dead messages under way");
-        assert!(queue.first_lease() > now, "queue {id}: a consumer is overdue");
+        assert!(queue.due() <= queue.first_lease(), "queue {id}: a lease ends unseen");
         match queue.settings.overflow {
             Overflow::DropHead => {
                 let (length, bytes) = (queue.settings.max_length, queue.settings.max_length_bytes);

@@ -10,7 +10,14 @@ use crate::{CancelReason, Effect, EndReason};
 impl Shard {
     /// Has everything happen that is due, before the entry's own commands.
     pub(super) fn pass_time(&mut self, pass: &mut Pass) {
+        let mut due = vec![];
         while let Some(id) = self.timers.pop(self.clock.now) {
+            due.push(id);
+        }
+        // What a timer says of leases may be early, and differ between replicas; by name the order
+        // is the same on all.
+        due.sort_unstable();
+        for id in due {
             self.come_due(id, pass);
         }
     }

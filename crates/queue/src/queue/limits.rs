@@ -1,5 +1,7 @@
 //! How long messages may wait, and how many.
 
+use warren_types::Timestamp;
+
 use super::{Arrival, Moment, Queue};
 use crate::{DeathReason, Effect, Overflow};
 
@@ -29,14 +31,22 @@ impl Queue {
     /// Has the rules act that look at what waits after a delivery.
     #[inline]
     pub(super) fn enforce(&mut self, moment: &mut Moment<'_>, effects: &mut Vec<Effect>) {
-        while self.ready.first().is_some_and(|run| run.deadline <= moment.clock.now) {
-            self.expire_head(moment);
-        }
+        self.expire_up_to(moment.clock.now, moment);
         if self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some() {
             self.drop_head(moment);
+            // What stands at the head by that may be over its time.
+            self.expire_up_to(moment.clock.now, moment);
         }
         if let (Some(aside), Some(target)) = (&mut self.aside, &self.settings.dead_letter) {
             aside.dead.show(self.id, target, effects);
+        }
+    }
+
+    /// Ends what stands at the head and may wait until `time` at most.
+    #[inline]
+    pub(super) fn expire_up_to(&mut self, time: Timestamp, moment: &mut Moment<'_>) {
+        while self.ready.first().is_some_and(|run| run.deadline <= time) {
+            self.expire_head(moment);
         }
     }
 

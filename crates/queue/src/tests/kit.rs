@@ -9,6 +9,7 @@ use warren_types::{
     RequestSequence, SessionId, Term, Timestamp,
 };
 
+use super::model::Letter;
 use crate::entry::{EntryWriter, FragmentWriter, chunk, message};
 use crate::{
     Attach, Command, CommandReply, Delivered, DeliveredRun, Effect, FragmentReply, MACHINE_VERSION,
@@ -83,12 +84,47 @@ impl Rows {
     }
 
     fn bodies(&self, run: &DeliveredRun) -> Vec<Vec<u8>> {
-        let parts = run.parts.as_deref().unwrap_or_default();
-        let each = (0..run.count).map(|at| {
-            let offset = run.location.offset + at * run.stride;
-            self.body(Location { offset, ..run.location }, parts, run.size)
+        let each = run.location;
+        self.series(each, (run.stride, run.count), run.parts.as_deref(), run.size)
+    }
+
+    fn series(
+        &self,
+        first: Location,
+        (stride, count): (u32, u32),
+        parts: Option<&[Location]>,
+        size: u32,
+    ) -> Vec<Vec<u8>> {
+        let each = (0..count).map(|at| {
+            let offset = first.offset + at * stride;
+            self.body(Location { offset, ..first }, parts.unwrap_or_default(), size)
         });
         each.collect()
+    }
+
+    /// Each dead message.
+    pub(super) fn letters(&self, effects: &[Effect]) -> Vec<Letter> {
+        let mut letters = vec![];
+        for effect in effects {
+            let Effect::DeadLetter(dead) = effect else { continue };
+            let mut sequence = dead.first.0;
+            for run in &dead.runs {
+                let shape = (run.stride, run.count);
+                for body in self.series(run.location, shape, run.parts.as_deref(), run.size) {
+                    letters.push(Letter {
+                        queue: dead.queue,
+                        sequence,
+                        body,
+                        reason: run.reason.name(),
+                        time: run.time.0,
+                        acquired: run.acquired_count,
+                        failed: run.delivery_count,
+                    });
+                    sequence += 1;
+                }
+            }
+        }
+        letters
     }
 
     pub(super) fn all_given(&self, effects: &[Effect]) -> Vec<Given> {
