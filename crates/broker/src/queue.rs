@@ -6,13 +6,64 @@ pub(crate) mod handle;
 pub(crate) mod leader;
 pub(crate) mod local;
 
-use warren_catalog::Queue;
-use warren_queue::QueueSettings;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use warren_catalog as catalog;
+use warren_queue::{
+    DeadLetterStrategy, DeadLetterTarget, DelayedRetry, DelayedRetryKind, DeliveryCounting,
+    Overflow, QueueKind, QueueSettings,
+};
 
 /// What a queue's shard has to know of its row.
-pub(crate) fn settings(queue: &Queue) -> QueueSettings {
+pub(crate) fn settings(queue: &catalog::Queue) -> QueueSettings {
+    let rules = &queue.settings;
     QueueSettings {
         auto_delete: queue.auto_delete,
-        single_active_consumer: queue.settings.single_active_consumer,
+        single_active_consumer: rules.single_active_consumer,
+        kind: match queue.kind {
+            // A stream is kept as what it resembles most: replicated, without classic's priorities.
+            catalog::QueueKind::Quorum | catalog::QueueKind::Stream => QueueKind::Quorum,
+            catalog::QueueKind::Classic => QueueKind::Classic,
+        },
+        message_ttl_ms: rules.message_ttl_ms,
+        expires_ms: rules.expires_ms,
+        max_length: rules.max_length,
+        max_length_bytes: rules.max_length_bytes,
+        overflow: match rules.overflow {
+            catalog::Overflow::DropHead => Overflow::DropHead,
+            catalog::Overflow::RejectPublish => Overflow::RejectPublish,
+            catalog::Overflow::RejectPublishDlx => Overflow::RejectPublishDlx,
+        },
+        dead_letter: dead_letter_target(rules).map(Arc::new),
+        delivery_limit: rules.delivery_limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+        delivery_counting: DeliveryCounting::Failures,
+        max_priority: rules.max_priority,
+        consumer_timeout_ms: rules.consumer_timeout_ms,
+        delayed_retry: delayed_retry(rules.delayed_retry),
     }
+}
+
+/// Where the dead go. The shard keeps them until they have arrived, whatever the strategy: being
+/// sure costs it nothing more.
+fn dead_letter_target(rules: &catalog::Settings) -> Option<DeadLetterTarget> {
+    let bytes = |name: &catalog::Name| Bytes::copy_from_slice(name.as_bytes());
+    Some(DeadLetterTarget {
+        exchange: bytes(rules.dead_letter_exchange.as_ref()?),
+        routing_key: rules.dead_letter_routing_key.as_ref().map(bytes),
+        strategy: match rules.dead_letter_strategy {
+            catalog::DeadLetterStrategy::AtMostOnce => DeadLetterStrategy::AtMostOnce,
+            catalog::DeadLetterStrategy::AtLeastOnce => DeadLetterStrategy::AtLeastOnce,
+        },
+    })
+}
+
+fn delayed_retry(retry: catalog::DelayedRetry) -> Option<DelayedRetry> {
+    let kind = match retry.kind {
+        catalog::DelayedRetryKind::Disabled => return None,
+        catalog::DelayedRetryKind::All => DelayedRetryKind::All,
+        catalog::DelayedRetryKind::Failed => DelayedRetryKind::Failed,
+        catalog::DelayedRetryKind::Returned => DelayedRetryKind::Returned,
+    };
+    Some(DelayedRetry { kind, min_ms: retry.min_ms, max_ms: retry.max_ms })
 }

@@ -78,6 +78,7 @@ impl Bench {
                     exclusive: false,
                     no_ack: false,
                     tag: Bytes::new(),
+                    timeout_ms: None,
                 }));
             }
         }
@@ -102,6 +103,8 @@ impl Bench {
             routing_key: b"some.key",
             header: &[0; 14],
             upload: None,
+            expiration_ms: None,
+            priority: None,
         };
         for _ in 0..BURST {
             self.fragments.publish(&parts, body.len(), [&body[..]]);

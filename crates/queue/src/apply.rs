@@ -2,14 +2,18 @@
 
 mod queues;
 mod settle;
+mod time;
+
+use std::sync::Arc;
 
 use warren_machine::{Applied, Entry};
 use warren_types::{ConsumerId, DecodeError, Location, LogIndex, QueueId, SessionId};
 
 use crate::entry::{CommandRef, EntryRef, FragmentRef, PublishRef};
+use crate::queue::{Arrival, Moment};
 use crate::session::{Admission, Seat, Upload};
 use crate::shard::{MACHINE_VERSION, Shard};
-use crate::{CommandReply, Effect, FragmentReply, Refusal, Reply, run};
+use crate::{CommandReply, Effect, FragmentReply, Overflow, Refusal, Reply, run};
 
 /// An entry that is being applied.
 #[derive(Debug)]
@@ -22,6 +26,26 @@ struct Pass {
     last_queue: Option<(QueueId, usize)>,
 }
 
+/// What kept a publish from all of its queues.
+#[derive(Debug, Default)]
+struct Shortfall {
+    /// Queues that are not here.
+    missing: Vec<QueueId>,
+    /// A queue is full and refuses.
+    is_refused: bool,
+}
+
+impl Shortfall {
+    /// The answer. A refusal cannot be mended, so that it goes before what is missing.
+    #[inline]
+    fn reply(self) -> Option<CommandReply> {
+        if self.is_refused {
+            return Some(CommandReply::Refused(Refusal::QueueFull));
+        }
+        (!self.missing.is_empty()).then_some(CommandReply::Missing(self.missing))
+    }
+}
+
 impl Shard {
     /// See [`warren_machine::Machine::apply`].
     pub(crate) fn apply_entry(&mut self, entry: &Entry) -> Applied<Reply, Effect> {
@@ -32,11 +56,12 @@ impl Shard {
             Err(error) => return Applied { reply: Reply::Damaged(error), effects: vec![] },
         };
 
-        self.time = self.time.max(parsed.time);
+        self.clock.advance(parsed.time);
         self.version = self.version.max(parsed.machine_version);
         let mut pass =
             Pass { index: entry.index, effects: vec![], touched: vec![], last_queue: None };
         self.rows.open(entry.index, entry.payload.len());
+        self.pass_time(&mut pass);
         let replies =
             parsed.fragments().map(|fragment| self.fragment(fragment, &mut pass)).collect();
         self.deliver(&mut pass);
@@ -98,17 +123,19 @@ impl Shard {
             CommandRef::Detach { consumer } => self.detach(named(consumer), pass),
             CommandRef::Grant { consumer, up_to } => self.grant(named(consumer), up_to, pass),
             CommandRef::Get { consumer, queue, no_ack: _ } => {
-                Some(self.get(named(consumer), queue))
+                Some(self.get(named(consumer), queue, pass))
             }
-            CommandRef::CreateQueue { queue, settings } => Some(self.create_queue(queue, settings)),
+            CommandRef::CreateQueue { queue, settings } => {
+                Some(self.create_queue(queue, *settings, pass))
+            }
             CommandRef::ConfigureQueue { queue, settings } => {
-                self.configure_queue(queue, settings, pass)
+                self.configure_queue(queue, *settings, pass)
             }
             CommandRef::DeleteQueue { queue, if_unused, if_empty } => {
                 Some(self.delete_queue(queue, if_unused, if_empty, pass))
             }
             CommandRef::ForgetQueue { queue } => self.forget_queue(queue),
-            CommandRef::PurgeQueue { queue } => Some(self.purge_queue(queue)),
+            CommandRef::PurgeQueue { queue } => Some(self.purge_queue(queue, pass)),
             CommandRef::Status { queue } => Some(self.status_of(queue)),
             // Done before the first command, where there was something to do.
             CommandRef::OpenSession => None,
@@ -119,6 +146,8 @@ impl Shard {
             CommandRef::AbandonUpload { upload } => self.abandon_upload(session, upload),
             // The entry's time has been taken note of.
             CommandRef::Tick => None,
+            CommandRef::Touch { queue } => self.renew(queue, pass),
+            CommandRef::DeadSettled { queue, ranges } => self.dead_settled(queue, ranges, pass),
         }
     }
 
@@ -130,21 +159,12 @@ impl Shard {
         publish: &PublishRef<'_>,
         pass: &mut Pass,
     ) -> Option<CommandReply> {
-        let at = Location { index: pass.index, offset: publish.offset };
         if let Some(upload) = publish.upload {
-            return self.publish_upload(session, publish, upload, at, pass);
+            return self.publish_upload(session, publish, upload, pass);
         }
-        let mut missing = vec![];
-        for id in publish.queues() {
-            match self.place_to_publish(id, pass) {
-                Some(place) => {
-                    self.enqueue(place, at, publish.body_bytes, None, pass);
-                    self.rows.hold_open(run::record_weight(publish.body_bytes));
-                }
-                None => self.note_missing(id, &mut missing),
-            }
-        }
-        (!missing.is_empty()).then_some(CommandReply::Missing(missing))
+        let mut shortfall = Shortfall::default();
+        self.receive(publish, publish.body_bytes, None, &mut shortfall, pass);
+        shortfall.reply()
     }
 
     /// A publish whose body began in an upload. Where a queue is missing the upload stays, so that the
@@ -154,7 +174,6 @@ impl Shard {
         session: SessionId,
         publish: &PublishRef<'_>,
         upload: u64,
-        at: Location,
         pass: &mut Pass,
     ) -> Option<CommandReply> {
         let known = self.sessions.session(session).and_then(|session| session.uploads.get(&upload));
@@ -163,21 +182,45 @@ impl Shard {
         };
         let size = parts.bytes().saturating_add(u64::from(publish.body_bytes));
         let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let mut missing = vec![];
+        let mut shortfall = Shortfall::default();
+        self.receive(publish, size, Some(&parts), &mut shortfall, pass);
+        let reply = shortfall.reply();
+        if !matches!(reply, Some(CommandReply::Missing(_))) {
+            self.abandon_upload(session, upload);
+        }
+        reply
+    }
+
+    /// Puts a message with a body of `size` bytes into each of its queues that is here.
+    #[inline]
+    fn receive(
+        &mut self,
+        publish: &PublishRef<'_>,
+        size: u32,
+        parts: Option<&Arc<run::Parts>>,
+        shortfall: &mut Shortfall,
+        pass: &mut Pass,
+    ) {
+        let at = Location { index: pass.index, offset: publish.offset };
         for id in publish.queues() {
-            match self.place_to_publish(id, pass) {
-                Some(place) => {
-                    self.enqueue(place, at, size, Some(parts.clone()), pass);
-                    self.rows.hold_open(run::record_weight(publish.body_bytes));
-                    self.rows.hold_parts(&parts);
+            let Some(place) = self.place_to_publish(id, pass) else {
+                self.note_missing(id, &mut shortfall.missing);
+                continue;
+            };
+            let arrival = Arrival {
+                at,
+                size,
+                parts: parts.cloned(),
+                expiration_ms: publish.expiration_ms,
+                priority: publish.priority,
+            };
+            if self.enqueue(place, arrival, &mut shortfall.is_refused, pass) {
+                self.rows.hold_open(run::record_weight(publish.body_bytes));
+                if let Some(parts) = parts {
+                    self.rows.hold_parts(parts);
                 }
-                None => self.note_missing(id, &mut missing),
             }
         }
-        if missing.is_empty() {
-            return self.abandon_upload(session, upload);
-        }
-        Some(CommandReply::Missing(missing))
     }
 
     #[inline]
@@ -199,21 +242,36 @@ impl Shard {
         }
     }
 
+    /// Puts a message into a queue. Returns whether it is in there, as dead perhaps.
     #[inline]
     fn enqueue(
         &mut self,
         place: usize,
-        at: Location,
-        size: u32,
-        parts: Option<std::sync::Arc<run::Parts>>,
+        arrival: Arrival,
+        is_refused: &mut bool,
         pass: &mut Pass,
-    ) {
+    ) -> bool {
+        let now = self.clock.now;
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
-        queue.enqueue(at, size, parts);
         if !queue.touched {
             queue.touched = true;
             pass.touched.push(place);
         }
+        if queue.settings.overflow == Overflow::DropHead {
+            queue.enqueue(arrival, now);
+            return true;
+        }
+        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+        if queue.is_full_for(arrival.size) {
+            // Some may be given away, or be over their time.
+            queue.deliver(pass.index, &mut moment, &mut pass.effects);
+        }
+        if queue.is_full_for(arrival.size) {
+            *is_refused = true;
+            return queue.refuse(arrival, &mut moment);
+        }
+        queue.enqueue(arrival, now);
+        true
     }
 
     fn chunk(
@@ -267,7 +325,13 @@ impl Shard {
                 continue;
             };
             queue.touched = false;
-            queue.deliver(pass.index, &mut pass.effects);
+            let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+            queue.deliver(pass.index, &mut moment, &mut pass.effects);
+            let due = queue.due();
+            if due != queue.noted_due {
+                self.timers.note(queue.id, queue.noted_due, due);
+                queue.noted_due = due;
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use warren_types::{LogIndex, MessageNumber};
 
+use crate::Overflow;
+use crate::clock::NEVER;
 use crate::queue::{Consumer, Queue, Standing};
 use crate::run::Run;
 use crate::session::Seat;
@@ -29,6 +31,7 @@ impl Shard {
             assert_eq!(self.queues.place(queue.id), Some(place), "queue {} is not found", queue.id);
             check_messages(queue);
             check_consumers(queue);
+            self.check_rules(queue);
             queue.runs().for_each(|run| count(run, &mut rows));
             for consumer in queue.consumers.iter() {
                 let seat = Seat { queue: place, order: consumer.order };
@@ -41,6 +44,8 @@ impl Shard {
                 seats += 1;
             }
         }
+        let timed = self.queues.unordered().filter(|(_, queue)| queue.noted_due != NEVER);
+        assert_eq!(self.timers.len(), timed.count(), "timers of queues that are not there");
         let mut known_seats = 0;
         for (_, session) in self.sessions.open_sessions() {
             known_seats += session.consumers.len();
@@ -52,6 +57,30 @@ impl Shard {
         }
         assert_eq!(seats, known_seats, "sessions name consumers that no queue has");
         self.check_rows(&rows);
+    }
+
+    /// What the settings promise.
+    fn check_rules(&self, queue: &Queue) {
+        let (id, now) = (queue.id, self.clock.now);
+        assert_eq!(queue.noted_due, queue.due(), "queue {id}: when it is due");
+        let is_noted = self.timers.contains(id, queue.noted_due);
+        assert_eq!(is_noted, queue.noted_due != NEVER, "queue {id}: its timer");
+        let head = queue.ready.first().map_or(NEVER, |run| run.deadline);
+        assert!(head > now, "queue {id}: what is at the head had to be gone");
+        let delayed = queue.aside.as_ref().and_then(|aside| aside.delayed.due());
+        assert!(delayed.is_none_or(|due| due > now), "queue {id}: a delay is over");
+        assert!(queue.is_aside_sound(), "queue {id}: dead messages under way");
+        assert!(queue.due() <= queue.first_lease(), "queue {id}: a lease ends unseen");
+        match queue.settings.overflow {
+            Overflow::DropHead => {
+                let (length, bytes) = (queue.settings.max_length, queue.settings.max_length_bytes);
+                let is_short = length.is_none_or(|limit| queue.ready.len() <= limit);
+                let is_small = bytes.is_none_or(|limit| queue.ready.bytes() <= limit);
+                // A body of no bytes takes no room, wherever it stands.
+                assert!(is_short && is_small, "queue {id} holds more than it may");
+            }
+            Overflow::RejectPublish | Overflow::RejectPublishDlx => {}
+        }
     }
 
     fn check_rows(&self, counted: &Counted) {
@@ -66,12 +95,14 @@ impl Shard {
 
 fn check_messages(queue: &Queue) {
     let id = queue.id;
-    let mut before: Option<MessageNumber> = None;
+    let mut before: Option<(i16, MessageNumber)> = None;
     for run in queue.ready.runs() {
-        assert!(before < Some(run.number), "queue {id}: {} waits out of order", run.number);
+        let here = (run.level, run.number);
+        assert!(before < Some(here), "queue {id}: {} waits out of order", run.number);
         assert_eq!(run.step, 1, "queue {id}: a waiting run has gaps");
-        before = Some(run.last_number());
+        before = Some((run.level, run.last_number()));
     }
+    assert!(queue.ready.is_counted(), "queue {id}: count of a level");
     let mut numbers: Vec<u64> = vec![];
     for run in queue.runs() {
         assert!(run.count > 0, "queue {id}: an empty run");
@@ -116,9 +147,9 @@ fn check_consumer(queue: &Queue, consumer: &Consumer) {
     assert_eq!(held.len(), counted, "consumer {id}: count of what it holds");
     assert_eq!(held.bytes(), held.runs().map(Run::bytes).sum::<u64>(), "consumer {id}: bytes");
     let mut behind = 1;
-    for (first, run) in held.deliveries() {
-        assert!(first.0 >= behind, "consumer {id}: two deliveries have sequence {first}");
-        behind = first.0 + u64::from(run.count);
+    for (first, run, _) in held.numbered() {
+        assert!(first >= behind, "consumer {id}: two deliveries have sequence {first}");
+        behind = first + u64::from(run.count);
     }
     assert!(behind <= consumer.last.0 + 1, "consumer {id} holds what it was not given");
     let is_able = queue.consumers.is_active(consumer, single_active)

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use warren_types::{ConsumerNumber, DeliverySequence, QueueId, SessionId};
 
+use crate::QueueSettings;
+
 /// One request within a fragment. Consumers are those of the fragment's session.
 #[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Puts a message at the end of each of its queues. Answered when refused, or with `Missing`.
+    /// Refused as `QueueFull` when at least one of them is full and refuses; the others took it.
     Publish(Publish),
     /// Ends deliveries, one way or another. What the consumer does not hold is passed over. Not answered.
     Settle { consumer: ConsumerNumber, outcome: Outcome, ranges: Vec<SettleRange> },
@@ -51,6 +54,24 @@ pub enum Command {
     AbandonUpload { upload: u64 },
     /// Lets time pass: the entry's time stamp does the work. Not answered.
     Tick,
+    /// Renews the lease of a classic queue that ends when it is unused (a redeclare). Does nothing
+    /// to a quorum queue, or where there is none. Not answered.
+    Touch { queue: QueueId },
+    /// Dead messages have arrived where they were sent, or nowhere for good: they are gone from the
+    /// queue. What is not there is passed over. Not answered.
+    DeadSettled { queue: QueueId, ranges: Vec<DeadRange> },
+}
+
+/// The number of a message among the dead of its queue: 1, 2, and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadSequence(pub u64);
+
+/// Dead messages `from` to `to` of one queue, both included.
+#[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadRange {
+    pub from: DeadSequence,
+    pub to: DeadSequence,
 }
 
 /// A message on its way into queues of this shard.
@@ -70,6 +91,10 @@ pub struct Publish {
     pub body: Bytes,
     /// Earlier parts of the body: the upload that holds them.
     pub upload: Option<u64>,
+    /// How long it may wait (the `expiration` property); 0 is for immediate delivery only.
+    pub expiration_ms: Option<u64>,
+    /// The `priority` property.
+    pub priority: Option<u8>,
 }
 
 /// What becomes of settled messages.
@@ -114,13 +139,7 @@ pub struct Attach {
     pub no_ack: bool,
     /// The consumer tag, for listings.
     pub tag: Bytes,
-}
-
-/// What a queue is told about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueSettings {
-    /// Ends when its last consumer has gone, once it has had one.
-    pub auto_delete: bool,
-    /// One consumer at a time is served, the others wait for their turn.
-    pub single_active_consumer: bool,
+    /// How long it may hold a delivery (x-consumer-timeout), instead of what the queue says; 0 is
+    /// for ever.
+    pub timeout_ms: Option<u64>,
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use warren_types::{ConsumerId, DeliverySequence, Location, QueueId};
+use warren_types::{ConsumerId, DeliverySequence, Location, QueueId, Timestamp};
+
+use crate::{DeadLetterTarget, DeadSequence};
 
 /// One thing to do. Each is harmless when done again after a change of leader.
 #[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
@@ -16,6 +18,72 @@ pub enum Effect {
     /// Comes when a queue has ended by itself, and for all that are not forgotten after a change of
     /// leader; not when it is deleted by command, where the front end that asked sees to it.
     QueueEnded { queue: QueueId, reason: EndReason },
+    /// Messages have died: they are to be published once more, and then settled with
+    /// [`crate::Command::DeadSettled`]. No more than a window of them are under way per queue.
+    DeadLetter(DeadLettered),
+}
+
+/// Dead messages of one queue, in the order in which they died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLettered {
+    /// Where they died.
+    pub queue: QueueId,
+    /// Where they go.
+    pub target: Arc<DeadLetterTarget>,
+    /// The sequence of the first message; the others count on from it.
+    pub first: DeadSequence,
+    /// The messages in order.
+    pub runs: Vec<DeadRun>,
+}
+
+/// Dead messages that stand at equal distances in one log row. Exchange, routing key, properties
+/// and body are read from there, as they were published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadRun {
+    /// Where the first one stands.
+    pub location: Location,
+    /// Bytes from one to the next; 0 for a single one.
+    pub stride: u32,
+    /// How many, at least one.
+    pub count: u32,
+    /// Body size of each, in bytes, all parts included.
+    pub size: u32,
+    /// Why they died.
+    pub reason: DeathReason,
+    /// When, by the clock of the leader of that time.
+    pub time: Timestamp,
+    /// Failed deliveries.
+    pub delivery_count: u32,
+    /// How often they were given out.
+    pub acquired_count: u32,
+    /// Where the earlier parts of a large body stand, in order; such a run has one message.
+    pub parts: Option<Arc<[Location]>>,
+}
+
+/// Why a message died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeathReason {
+    /// A consumer said so (basic.reject or basic.nack without requeue).
+    Rejected,
+    /// It waited for too long.
+    Expired,
+    /// The queue was full.
+    MaxLength,
+    /// Too many deliveries failed.
+    DeliveryLimit,
+}
+
+impl DeathReason {
+    /// As the x-death header has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
+        }
+    }
 }
 
 /// Deliveries of one consumer, in sequence.
@@ -57,6 +125,9 @@ pub struct DeliveredRun {
 pub enum CancelReason {
     /// Its queue was deleted.
     QueueDeleted,
+    /// It held a delivery for too long; what it held waits again. One that was cancelled before, or
+    /// made by basic.get, has no client's consumer to cancel: its channel is to be closed.
+    Timeout,
 }
 
 /// Why a queue ended.
@@ -66,4 +137,6 @@ pub enum EndReason {
     Unused,
     /// A front end had it deleted, and may not have lived to tell the catalog.
     Deleted,
+    /// Nobody has used it for as long as its settings allow.
+    Expired,
 }

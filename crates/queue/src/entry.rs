@@ -5,7 +5,8 @@
 //! fragment  u32 length of the rest | u64 node | u64 boot | u64 request sequence | commands
 //! command   u8 kind | fields
 //! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
-//!           | short exchange | short routing key | u32 + header | u32 + body | u64 upload, if flagged
+//!           | short exchange | short routing key | u32 + header | u32 + body
+//!           | where flagged: u64 upload, u64 expiration in ms, u8 priority
 //! ```
 //!
 //! An entry is proposed once, replicated, and stays in the log as the *row* that holds the bodies
@@ -25,16 +26,15 @@
 mod cursor;
 mod read;
 mod row;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub(crate) use read::{
-    AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef, settings_of,
-};
+pub(crate) use read::{AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef};
 pub use read::{DecodedEntry, DecodedFragment, decode};
 pub use row::{Message, chunk, message, thin};
-pub(crate) use write::settings_byte;
+pub(crate) use settings::{settings_of, write_settings};
 pub use write::{EntryWriter, FragmentWriter, PublishParts};
 
 /// Bytes of an entry before its first fragment.
@@ -53,6 +53,9 @@ const FORMAT_SPARSE: u8 = 2;
 mod publish_flag {
     pub(super) const PERSISTENT: u8 = 1;
     pub(super) const UPLOAD: u8 = 1 << 1;
+    pub(super) const EXPIRATION: u8 = 1 << 2;
+    pub(super) const PRIORITY: u8 = 1 << 3;
+    pub(super) const ALL: u8 = PERSISTENT | UPLOAD | EXPIRATION | PRIORITY;
 }
 
 /// The first byte of each command.
@@ -75,6 +78,8 @@ mod kind {
     pub(super) const CHUNK: u8 = 16;
     pub(super) const ABANDON_UPLOAD: u8 = 17;
     pub(super) const TICK: u8 = 18;
+    pub(super) const TOUCH: u8 = 19;
+    pub(super) const DEAD_SETTLED: u8 = 20;
 }
 
 /// The byte of each outcome of a settle.
@@ -86,14 +91,9 @@ mod outcome {
     pub(super) const RELEASE: u8 = 4;
 }
 
-/// Flags of queue settings. Bits without a name must be 0.
-mod settings_flag {
-    pub(super) const AUTO_DELETE: u8 = 1;
-    pub(super) const SINGLE_ACTIVE_CONSUMER: u8 = 1 << 1;
-}
-
 /// Flags of an attach. Bits without a name must be 0.
 mod attach_flag {
     pub(super) const EXCLUSIVE: u8 = 1;
     pub(super) const NO_ACK: u8 = 1 << 1;
+    pub(super) const TIMEOUT: u8 = 1 << 2;
 }

@@ -6,14 +6,16 @@
 //! nothing.
 //!
 //! **Invariants**, which [`Shard::check`] asserts: every message is in exactly one place, ready
-//! in its queue or unsettled with one consumer; none is ready while a consumer could take it; and
-//! the count of references to each log row is the number of messages that stand in it.
+//! in its queue, unsettled with one consumer, delayed, or dead and on its way elsewhere; none is
+//! ready while a consumer could take it; and the count of references to each log row is the number
+//! of messages that stand in it.
 //!
 //! **Not here:** bodies. The shard keeps a [`Location`](warren_types::Location) per message and
 //! says through [`Machine::live_rows`](warren_machine::Machine::live_rows) which rows must stay.
 
 mod apply;
 mod check;
+mod clock;
 mod command;
 mod effect;
 pub mod entry;
@@ -24,14 +26,22 @@ mod reply;
 mod rows;
 mod run;
 mod session;
+mod settings;
 mod shard;
 mod snapshot;
 mod take_over;
 #[cfg(test)]
 mod tests;
+mod timers;
 
-pub use command::{Attach, Command, Outcome, Publish, QueueSettings, SettleRange};
-pub use effect::{CancelReason, Delivered, DeliveredRun, Effect, EndReason};
+pub use command::{Attach, Command, DeadRange, DeadSequence, Outcome, Publish, SettleRange};
+pub use effect::{
+    CancelReason, DeadLettered, DeadRun, DeathReason, Delivered, DeliveredRun, Effect, EndReason,
+};
 pub use listing::{ConsumerListing, QueueListing, SessionListing};
 pub use reply::{CommandReply, FragmentReply, Got, QueueStatus, Refusal, Reply};
+pub use settings::{
+    DeadLetterStrategy, DeadLetterTarget, DelayedRetry, DelayedRetryKind, DeliveryCounting,
+    Overflow, QueueKind, QueueSettings,
+};
 pub use shard::{MACHINE_VERSION, Shard};

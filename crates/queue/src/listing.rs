@@ -53,6 +53,8 @@ pub struct ConsumerListing {
     pub last: DeliverySequence,
     /// Messages that it holds.
     pub unsettled: u64,
+    /// How long it may hold one, where that is bounded.
+    pub timeout_ms: Option<u64>,
 }
 
 /// A session that is open.
@@ -144,7 +146,7 @@ fn queue_listing(queue: &Queue) -> QueueListing {
     let active = queue.consumers.active().and_then(|order| queue.consumers.member(order));
     QueueListing {
         queue: queue.id,
-        settings: queue.settings.clone(),
+        settings: QueueSettings::clone(&queue.settings),
         status: queue.status(),
         active_consumer: active.map(|consumer| consumer.id),
         memory_bytes: bytes(size_of::<Queue>() + queue_memory(queue)),
@@ -168,12 +170,18 @@ fn consumer_listing(queue: &Queue, order: u64) -> Option<ConsumerListing> {
         holder: consumer.standing == Standing::Holder,
         last: consumer.last,
         unsettled: consumer.held.len(),
+        timeout_ms: consumer.timeout_ms(&queue.settings),
     })
 }
 
 /// Bytes of memory of a queue besides its own place.
 fn queue_memory(queue: &Queue) -> usize {
-    queue.ready.memory_bytes() + queue.consumers.memory_bytes()
+    let run = size_of::<crate::run::Run>();
+    let aside = queue.aside.as_ref().map_or(0, |aside| {
+        let delayed = aside.delayed.runs().len() * (run + 16);
+        size_of_val(&**aside) + delayed + aside.dead.memory_bytes()
+    });
+    queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside
 }
 
 fn bytes(count: usize) -> u64 {

@@ -1,29 +1,40 @@
 //! One queue, as a value.
 //!
-//! A queue has messages that wait ([`Ready`]), and consumers that hold some ([`Consumers`]). It
-//! changes in two steps: commands move messages in, out and back; then [`Queue::deliver`], once
-//! per entry, gives away what can be given.
+//! A queue has messages that wait ([`Backlog`]), consumers that hold some ([`Consumers`]), and some
+//! put aside: delayed or dead ([`Aside`]). It changes in two steps: commands move messages in, out
+//! and back; then [`Queue::deliver`], once per entry, gives away what can be given, and has the
+//! rules act that look at what is left: time to live, length, dead-lettering.
 //!
-//! **Invariant** after a delivery: no message waits while a consumer could take it.
+//! **Invariant** after a delivery: no message waits while a consumer could take it, none at the
+//! head waits beyond its deadline, and no more wait than the limits allow where the head gives way.
 //!
 //! **Not here:** sessions, and which log rows are needed. Whatever leaves a queue for good is
 //! released by whoever takes it out, with the [`Rows`] at hand.
 
+mod aside;
+mod backlog;
 mod consumers;
 mod deliver;
+mod fate;
 mod held;
+mod lease;
+mod limits;
 mod ready;
 mod settle;
 
 use std::sync::Arc;
 
-use warren_types::{Location, MessageNumber, QueueId};
+use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
+use crate::clock::NEVER;
 use crate::rows::Rows;
 use crate::run::{Parts, Run};
-use crate::{QueueSettings, QueueStatus};
+use crate::{DeadRange, QueueSettings, QueueStatus};
 
+pub(crate) use aside::{Aside, Death};
+pub(crate) use backlog::Backlog;
 pub(crate) use consumers::{Consumer, Consumers, Standing};
+pub(crate) use fate::Moment;
 pub(crate) use held::Held;
 pub(crate) use ready::Ready;
 
@@ -31,63 +42,178 @@ pub(crate) use ready::Ready;
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) id: QueueId,
-    pub(crate) settings: QueueSettings,
+    /// Shared among queues with the same rules.
+    pub(crate) settings: Arc<QueueSettings>,
     /// The place of the message that comes next.
     pub(crate) next_number: MessageNumber,
-    pub(crate) ready: Ready,
+    pub(crate) ready: Backlog,
+    pub(crate) aside: Option<Box<Aside>>,
     pub(crate) consumers: Consumers,
+    /// When it was used last, of the times when it has no consumers.
+    pub(crate) used_at: Timestamp,
+    /// No delivery is unsettled for too long before then.
+    pub(super) lease_due: Timestamp,
+    /// What the shard's timers have for it.
+    pub(crate) noted_due: Timestamp,
     /// Whether the entry that is being applied has touched it.
     pub(crate) touched: bool,
 }
 
+/// A message on its way in.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Location,
+    pub(crate) size: u32,
+    pub(crate) parts: Option<Arc<Parts>>,
+    pub(crate) expiration_ms: Option<u64>,
+    pub(crate) priority: Option<u8>,
+}
+
 impl Queue {
     /// An empty queue.
-    pub(crate) fn new(id: QueueId, settings: QueueSettings) -> Self {
+    pub(crate) fn new(id: QueueId, settings: Arc<QueueSettings>, now: Timestamp) -> Self {
         Self {
             id,
             settings,
             next_number: MessageNumber(1),
-            ready: Ready::default(),
+            ready: Backlog::default(),
+            aside: None,
             consumers: Consumers::default(),
+            used_at: now,
+            lease_due: NEVER,
+            noted_due: NEVER,
             touched: false,
         }
     }
 
     /// Puts a message at the end.
     #[inline]
-    pub(crate) fn enqueue(&mut self, at: Location, size: u32, parts: Option<Arc<Parts>>) {
-        let number = self.next_number;
-        self.next_number = MessageNumber(number.0.saturating_add(1));
-        self.ready.push(Run::published(number, at, size, parts));
+    pub(crate) fn enqueue(&mut self, arrival: Arrival, now: Timestamp) {
+        let run = self.admitted(arrival, now);
+        self.ready.push(run);
     }
 
-    /// Replaces the settings.
-    pub(crate) fn configure(&mut self, settings: QueueSettings) {
-        self.settings = settings;
+    /// Replaces the settings, and has those act at once that do not look at what waits.
+    pub(crate) fn configure(&mut self, settings: Arc<QueueSettings>, moment: &mut Moment<'_>) {
+        let former = std::mem::replace(&mut self.settings, settings);
+        if former.expires_ms != self.settings.expires_ms {
+            self.used_at = moment.clock.now;
+        }
+        if let Some(aside) = &mut self.aside {
+            if self.settings.dead_letter.is_none() {
+                aside.dead.drain(|run| moment.rows.release(&run));
+            }
+            if self.settings.delayed_retry.is_none() {
+                aside.delayed.drain(|run| self.ready.put_back(run));
+            }
+        }
+        self.derive();
+    }
+
+    /// Works out what follows from the settings and from what is held.
+    pub(crate) fn derive(&mut self) {
         self.consumers.reconsider_all(self.settings.single_active_consumer);
+        self.lease_due = self.first_lease();
     }
 
-    /// Drops what waits. Returns how many messages that was.
+    /// Drops what waits, and what is to wait again. Returns how many messages that was.
     pub(crate) fn purge(&mut self, rows: &mut Rows) -> u64 {
-        let count = self.ready.len();
+        let mut count = self.ready.len();
         self.ready.drain(|run| rows.release(&run));
+        if let Some(aside) = &mut self.aside {
+            count += aside.delayed.len();
+            aside.delayed.drain(|run| rows.release(&run));
+        }
         count
+    }
+
+    /// Lets go of dead messages that have arrived.
+    pub(crate) fn settle_dead(&mut self, range: DeadRange, rows: &mut Rows) {
+        if let Some(aside) = &mut self.aside {
+            aside.dead.settle(range, |run| rows.release(&run));
+        }
+    }
+
+    /// When something happens to it by itself.
+    pub(crate) fn due(&self) -> Timestamp {
+        let head = self.ready.first().map_or(NEVER, |run| run.deadline);
+        let delayed = self.aside.as_ref().and_then(|aside| aside.delayed.due());
+        head.min(self.lease_due).min(delayed.unwrap_or(NEVER)).min(self.expires_at())
+    }
+
+    /// When it ends if nobody uses it.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        match self.settings.expires_ms {
+            Some(expires_ms) if self.consumers.registered() == 0 => {
+                self.used_at.plus_ms(expires_ms)
+            }
+            _ => NEVER,
+        }
+    }
+
+    /// Has messages wait again whose time has come.
+    pub(crate) fn end_delays(&mut self, now: Timestamp) {
+        if let Some(aside) = &mut self.aside {
+            aside.delayed.take_due(now, |run| self.ready.put_back(run));
+        }
+    }
+
+    /// Whether nothing waits, nor is to wait again.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.aside.as_ref().is_none_or(|aside| aside.delayed.len() == 0)
     }
 
     /// Counts.
     pub(crate) fn status(&self) -> QueueStatus {
         let (unsettled, unsettled_bytes) = self.consumers.unsettled();
+        let delayed = self.aside.as_ref().map(|aside| &aside.delayed);
+        let dead = self.aside.as_ref().map(|aside| &aside.dead);
         QueueStatus {
             ready: self.ready.len(),
             ready_bytes: self.ready.bytes(),
             unsettled,
             unsettled_bytes,
             consumers: u32::try_from(self.consumers.registered()).unwrap_or(u32::MAX),
+            delayed: delayed.map_or(0, |delayed| delayed.len()),
+            delayed_bytes: delayed.map_or(0, |delayed| delayed.bytes()),
+            dead: dead.map_or(0, |dead| dead.len()),
+            dead_bytes: dead.map_or(0, |dead| dead.bytes()),
         }
     }
 
     /// Every message, wherever it is, for those who count rows or look for their own.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.ready.runs().chain(self.consumers.iter().flat_map(|consumer| consumer.held.runs()))
+        self.ready.runs().chain(self.runs_elsewhere())
+    }
+
+    /// Every message that does not wait.
+    pub(crate) fn runs_elsewhere(&self) -> impl Iterator<Item = &Run> {
+        let aside = self.aside.as_deref().into_iter().flat_map(Aside::runs);
+        self.consumers.iter().flat_map(|consumer| consumer.held.runs()).chain(aside)
+    }
+
+    /// Whether what is dead is on its way, and somewhere to go; for checks.
+    pub(crate) fn is_aside_sound(&self) -> bool {
+        let Some(aside) = &self.aside else { return true };
+        let goes_somewhere = self.settings.dead_letter.is_some() || aside.dead.len() == 0;
+        goes_somewhere && aside.dead.is_sound()
+    }
+
+    /// The record of a message that comes, with the next number.
+    #[inline]
+    pub(super) fn admitted(&mut self, arrival: Arrival, now: Timestamp) -> Run {
+        let number = self.next_number;
+        self.next_number = MessageNumber(number.0.saturating_add(1));
+        let mut run = Run::published(number, arrival.at, arrival.size, arrival.parts);
+        if arrival.priority.is_some() {
+            run.level = self.settings.level(arrival.priority);
+        }
+        let ttl_ms = match (self.settings.message_ttl_ms, arrival.expiration_ms) {
+            (None, None) => return run,
+            (Some(one), Some(other)) => one.min(other),
+            (Some(one), None) | (None, Some(one)) => one,
+        };
+        run.deadline = now.plus_ms(ttl_ms);
+        run
     }
 }

@@ -86,6 +86,14 @@ pub struct QueueStatus {
     pub unsettled_bytes: u64,
     /// Consumers, without those made by basic.get.
     pub consumers: u32,
+    /// Returned messages that wait for their time.
+    pub delayed: u64,
+    /// Bytes of their bodies.
+    pub delayed_bytes: u64,
+    /// Dead messages that have not arrived where they go.
+    pub dead: u64,
+    /// Bytes of their bodies.
+    pub dead_bytes: u64,
 }
 
 /// Why a command was not done.
@@ -118,4 +126,7 @@ pub enum Refusal {
     /// A publish claims an upload of which the shard has no parts.
     #[error("the upload has no parts here")]
     UnknownUpload,
+    /// A queue of a publish is full and takes no more.
+    #[error("the queue is full")]
+    QueueFull,
 }

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use warren_types::{Location, LogIndex, MessageNumber};
+use warren_types::{Location, LogIndex, MessageNumber, Timestamp};
 
 use crate::DeliveredRun;
+use crate::clock::NEVER;
 
 /// Bytes that a record is taken to have besides its body when the use of a row is weighed.
 const RECORD_BYTES: u64 = 64;
@@ -55,12 +56,16 @@ pub(crate) struct Run {
     pub(crate) acquired: u32,
     /// How often that was a failed delivery.
     pub(crate) failed: u32,
+    /// Its priority: 0 for a message that has none, higher ones go first.
+    pub(crate) level: i16,
+    /// Until when they may wait.
+    pub(crate) deadline: Timestamp,
     /// The earlier parts of the body; such a run has one message.
     pub(crate) parts: Option<Arc<Parts>>,
 }
 
 impl Run {
-    /// A message that was just published.
+    /// A message that was just published, and may wait for ever.
     pub(crate) fn published(
         number: MessageNumber,
         at: Location,
@@ -77,6 +82,8 @@ impl Run {
             size,
             acquired: 0,
             failed: 0,
+            level: 0,
+            deadline: NEVER,
             parts,
         }
     }
@@ -88,6 +95,8 @@ impl Run {
             || self.size != next.size
             || self.acquired != next.acquired
             || self.failed != next.failed
+            || self.level != next.level
+            || self.deadline != next.deadline
             || self.parts.is_some()
             || next.parts.is_some()
         {

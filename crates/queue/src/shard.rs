@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::iter;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use slab::Slab;
 use warren_machine::{Applied, Digest, Entry, Machine, RestoreError, SparseRow};
 use warren_types::{LogIndex, QueueId, Timestamp};
 
+use crate::clock::Clock;
 use crate::lookup::Lookup;
 use crate::queue::Queue;
 use crate::rows::Rows;
 use crate::session::Sessions;
-use crate::{Effect, EndReason, Reply, entry};
+use crate::timers::Timers;
+use crate::{Effect, EndReason, QueueSettings, Reply, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
-pub const MACHINE_VERSION: u16 = 1;
+pub const MACHINE_VERSION: u16 = 2;
 
 /// A shard's state.
 #[derive(Debug, Default)]
@@ -25,8 +29,10 @@ pub struct Shard {
     pub(crate) version: u16,
     /// The last entry.
     pub(crate) applied: LogIndex,
-    /// The latest time that an entry was stamped with.
-    pub(crate) time: Timestamp,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Timers,
+    /// The settings that a queue was given last: the next one's are often the same.
+    pub(crate) last_settings: Arc<QueueSettings>,
     pub(crate) sessions: Sessions,
     pub(crate) queues: Queues,
     /// Queues that have ended and are not forgotten, and why.
@@ -47,10 +53,19 @@ impl Shard {
         self.applied
     }
 
-    /// The time, as the entries have it.
+    /// The shard's own time, that all deadlines are measured in. Not the time of day.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        self.time
+        self.clock.now
+    }
+
+    /// How long after the last entry the leader is to propose a `Tick`, unless another entry comes
+    /// before; none while nothing is due at any time. A leader that has just begun proposes one at
+    /// once, so that what lies before is not counted as its time.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let due = self.timers.first()?;
+        Some(Duration::from_millis(self.clock.tick_in_ms(due)))
     }
 
     /// The machine version that the entries have reached.
@@ -90,8 +105,7 @@ impl Shard {
             }
         };
         for (_, queue) in self.queues.unordered() {
-            let held = queue.consumers.iter().flat_map(|consumer| consumer.held.runs());
-            for run in queue.ready.runs_from(first).chain(held) {
+            for run in queue.ready.runs_from(first).chain(queue.runs_elsewhere()) {
                 found(run.index, &mut run.offsets());
                 let parts = run.parts.iter().flat_map(|parts| parts.locations.iter());
                 parts.for_each(|at| found(at.index, &mut iter::once(at.offset)));

@@ -1,12 +1,15 @@
 //! A shard's state as pages of bytes, and back.
 //!
 //! ```text
-//! page      u16 version (1) | u32 page number | records, each whole
+//! page      u16 version (2) | u32 page number | records, each whole
 //! record    u8 kind | fields
 //! order     head | nodes, each with its uploads | tombstones
-//!           | queues, each with its turns, waiting runs, and consumers with what they hold
+//!           | queues, each with its turns, waiting runs by level, delayed and dead runs, and
+//!             consumers with what they hold
 //!           | rows | end
 //! ```
+//!
+//! Version 1 knew no time: what was added since is read from it as what it meant then.
 //!
 //! The order is the same on every replica, so equal states have equal bytes, and the
 //! [`Digest`] is taken over them. What follows from the rest is not written: counts, who can take
@@ -20,8 +23,11 @@ use warren_machine::Digest;
 
 use crate::shard::Shard;
 
-/// The version of the pages.
-const VERSION: u16 = 1;
+/// The version of the pages that are written.
+const VERSION: u16 = 2;
+
+/// The version of the first release, which is read for ever.
+const VERSION_WITHOUT_TIME: u16 = 1;
 
 /// A page is full when it has so many bytes: large enough that pages are few, small enough that
 /// one in memory is nothing.
@@ -41,6 +47,8 @@ mod kind {
     pub(super) const HELD: u8 = 10;
     pub(super) const ROW: u8 = 11;
     pub(super) const END: u8 = 12;
+    pub(super) const DELAYED: u8 = 13;
+    pub(super) const DEAD: u8 = 14;
 }
 
 /// The byte of each standing of a consumer.
@@ -54,6 +62,15 @@ mod standing {
 mod reason {
     pub(super) const UNUSED: u8 = 0;
     pub(super) const DELETED: u8 = 1;
+    pub(super) const EXPIRED: u8 = 2;
+}
+
+/// The byte of each reason why a message has died.
+mod death {
+    pub(super) const REJECTED: u8 = 0;
+    pub(super) const EXPIRED: u8 = 1;
+    pub(super) const MAX_LENGTH: u8 = 2;
+    pub(super) const DELIVERY_LIMIT: u8 = 3;
 }
 
 impl Shard {

@@ -26,6 +26,11 @@ impl Shard {
         for (_, session) in self.sessions.open_sessions() {
             self.add_held(session, &mut effects);
         }
+        for queue in self.queues.in_order() {
+            if let (Some(aside), Some(target)) = (&queue.aside, &queue.settings.dead_letter) {
+                aside.dead.owed(queue.id, target, &mut effects);
+            }
+        }
         let ended = self.tombstones.iter();
         effects.extend(
             ended.map(|(queue, reason)| Effect::QueueEnded { queue: *queue, reason: *reason }),
@@ -49,12 +54,12 @@ impl Shard {
 fn stretches(consumer: &Consumer) -> Vec<(DeliverySequence, Vec<crate::DeliveredRun>)> {
     let mut stretches: Vec<(DeliverySequence, Vec<crate::DeliveredRun>)> = vec![];
     let mut next = None;
-    for (first, run) in consumer.held.deliveries() {
+    for (first, run, _) in consumer.held.numbered() {
         match stretches.last_mut() {
-            Some((_, runs)) if next == Some(first.0) => runs.push(run.delivered()),
-            _ => stretches.push((first, vec![run.delivered()])),
+            Some((_, runs)) if next == Some(first) => runs.push(run.delivered()),
+            _ => stretches.push((DeliverySequence(first), vec![run.delivered()])),
         }
-        next = first.0.checked_add(u64::from(run.count));
+        next = first.checked_add(u64::from(run.count));
     }
     stretches
 }

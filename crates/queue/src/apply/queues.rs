@@ -1,20 +1,34 @@
 //! Commands about whole queues.
 
+use std::sync::Arc;
+
 use warren_types::QueueId;
 
 use super::Pass;
-use crate::queue::{Queue, Standing};
+use crate::clock::NEVER;
+use crate::entry::RangesRef;
+use crate::queue::{Moment, Queue, Standing};
 use crate::shard::Shard;
-use crate::{CancelReason, CommandReply, Effect, EndReason, QueueSettings, Refusal};
+use crate::{
+    CancelReason, CommandReply, DeadRange, DeadSequence, Effect, EndReason, QueueKind,
+    QueueSettings, Refusal,
+};
 
 impl Shard {
-    pub(super) fn create_queue(&mut self, id: QueueId, settings: QueueSettings) -> CommandReply {
+    pub(super) fn create_queue(
+        &mut self,
+        id: QueueId,
+        settings: QueueSettings,
+        pass: &mut Pass,
+    ) -> CommandReply {
         if self.tombstones.contains_key(&id) {
             return CommandReply::Refused(Refusal::QueueDeleted);
         }
         let fresh = self.queues.place(id).is_none();
         if fresh {
-            self.queues.insert(Queue::new(id, settings));
+            let settings = self.shared(settings);
+            let place = self.queues.insert(Queue::new(id, settings, self.clock.now));
+            self.touch(place, pass);
         }
         CommandReply::Created { fresh }
     }
@@ -29,7 +43,9 @@ impl Shard {
             Ok(place) => place,
             Err(refusal) => return Some(CommandReply::Refused(refusal)),
         };
-        self.queues.at_mut(place)?.configure(settings);
+        let settings = self.shared(settings);
+        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+        self.queues.at_mut(place)?.configure(settings, &mut moment);
         self.touch(place, pass);
         None
     }
@@ -49,7 +65,7 @@ impl Shard {
         if if_unused && queue.consumers.registered() > 0 {
             return CommandReply::Refused(Refusal::InUse);
         }
-        if if_empty && !queue.ready.is_empty() {
+        if if_empty && !queue.is_empty() {
             return CommandReply::Refused(Refusal::NotEmpty);
         }
         let messages = queue.ready.len();
@@ -62,13 +78,43 @@ impl Shard {
         None
     }
 
-    pub(super) fn purge_queue(&mut self, id: QueueId) -> CommandReply {
+    pub(super) fn purge_queue(&mut self, id: QueueId, pass: &mut Pass) -> CommandReply {
         let place = match self.place_of(id) {
             Ok(place) => place,
             Err(refusal) => return CommandReply::Refused(refusal),
         };
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
-        CommandReply::Purged { messages: queue.purge(&mut self.rows) }
+        let messages = queue.purge(&mut self.rows);
+        self.touch(place, pass);
+        CommandReply::Purged { messages }
+    }
+
+    /// Renews the lease of a classic queue.
+    pub(super) fn renew(&mut self, id: QueueId, pass: &mut Pass) -> Option<CommandReply> {
+        let place = self.queues.place(id)?;
+        let queue = self.queues.at_mut(place)?;
+        match queue.settings.kind {
+            QueueKind::Classic => queue.used_at = self.clock.now,
+            QueueKind::Quorum => {}
+        }
+        self.touch(place, pass);
+        None
+    }
+
+    pub(super) fn dead_settled(
+        &mut self,
+        id: QueueId,
+        ranges: RangesRef<'_>,
+        pass: &mut Pass,
+    ) -> Option<CommandReply> {
+        let place = self.queues.place(id)?;
+        let queue = self.queues.at_mut(place)?;
+        for range in ranges.iter() {
+            let (from, to) = (DeadSequence(range.from.0), DeadSequence(range.to.0));
+            queue.settle_dead(DeadRange { from, to }, &mut self.rows);
+        }
+        self.touch(place, pass);
+        None
     }
 
     pub(super) fn status_of(&self, id: QueueId) -> CommandReply {
@@ -82,6 +128,7 @@ impl Shard {
     pub(super) fn end_queue(&mut self, place: usize, reason: EndReason, pass: &mut Pass) {
         let Some(queue) = self.queues.remove(place) else { return };
         let id = queue.id;
+        self.timers.note(id, queue.noted_due, NEVER);
         if pass.last_queue.is_some_and(|(last, _)| last == id) {
             pass.last_queue = None;
         }
@@ -99,10 +146,20 @@ impl Shard {
         }
         self.tombstones.insert(id, reason);
         match reason {
-            EndReason::Unused => pass.effects.push(Effect::QueueEnded { queue: id, reason }),
+            EndReason::Unused | EndReason::Expired => {
+                pass.effects.push(Effect::QueueEnded { queue: id, reason })
+            }
             // Whoever had it deleted tells the catalog, and `take_over` does if that one is lost.
             EndReason::Deleted => {}
         }
+    }
+
+    /// The settings, as others have them if they are the same.
+    fn shared(&mut self, settings: QueueSettings) -> Arc<QueueSettings> {
+        if *self.last_settings != settings {
+            self.last_settings = Arc::new(settings);
+        }
+        Arc::clone(&self.last_settings)
     }
 
     /// Where a queue is, or why it is not here.

@@ -4,7 +4,7 @@ use warren_types::{ConsumerId, DeliverySequence, QueueId};
 
 use super::Pass;
 use crate::entry::{AttachRef, RangesRef};
-use crate::queue::{Consumer, Standing};
+use crate::queue::{Consumer, Moment, Standing};
 use crate::session::Seat;
 use crate::shard::Shard;
 use crate::{CommandReply, EndReason, Outcome, Refusal};
@@ -42,7 +42,8 @@ impl Shard {
 
     pub(super) fn cancel(&mut self, id: ConsumerId, pass: &mut Pass) -> Option<CommandReply> {
         let seat = self.seat(id)?;
-        let cancelled = self.queues.at_mut(seat.queue)?.cancel(seat.order);
+        let moment = Moment { clock: self.clock, rows: &mut self.rows };
+        let cancelled = self.queues.at_mut(seat.queue)?.cancel(seat.order, &moment);
         if cancelled.is_gone {
             self.sessions.unseat_consumer(id);
         }
@@ -60,7 +61,8 @@ impl Shard {
     /// Ends a consumer that no session names any more.
     pub(super) fn detach_from(&mut self, seat: Seat, pass: &mut Pass) {
         let Some(queue) = self.queues.at_mut(seat.queue) else { return };
-        let is_unused = queue.detach(seat.order);
+        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+        let is_unused = queue.detach(seat.order, &mut moment);
         self.after_departure(seat.queue, is_unused, pass);
     }
 
@@ -89,14 +91,15 @@ impl Shard {
     ) -> Option<CommandReply> {
         let seat = self.seat(id)?;
         let queue = self.queues.at_mut(seat.queue)?;
-        if let Some(gone) = queue.settle(seat.order, outcome, ranges, &mut self.rows) {
+        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+        if let Some(gone) = queue.settle(seat.order, outcome, ranges, &mut moment) {
             self.sessions.unseat_consumer(gone);
         }
         self.touch(seat.queue, pass);
         None
     }
 
-    pub(super) fn get(&mut self, id: ConsumerId, queue: QueueId) -> CommandReply {
+    pub(super) fn get(&mut self, id: ConsumerId, queue: QueueId, pass: &mut Pass) -> CommandReply {
         let place = match self.place_of(queue) {
             Ok(place) => place,
             Err(refusal) => return CommandReply::Refused(refusal),
@@ -119,19 +122,24 @@ impl Shard {
             }
             Some(_) => return CommandReply::Refused(Refusal::ConsumerExists),
         };
-        if queue.ready.is_empty() {
+        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+        let waits = queue.prepare_get(&mut moment);
+        self.touch(place, pass);
+        if !waits {
             return CommandReply::Empty;
         }
+        let queue = self.queues.at_mut(place).expect("the place was just looked up");
         if seat.is_none() {
             queue.consumers.insert(Consumer::holder(id, order), false);
         }
-        let got = queue.get(order).expect("a message waits and the holder is there");
+        let moment = Moment { clock: self.clock, rows: &mut self.rows };
+        let got = queue.get(order, &moment).expect("a message waits and the holder is there");
         self.sessions.seat_consumer(id, Seat { queue: place, order });
         CommandReply::Got(got)
     }
 
     /// A queue that has lost a consumer ends, or serves the next one.
-    fn after_departure(&mut self, place: usize, is_unused: bool, pass: &mut Pass) {
+    pub(super) fn after_departure(&mut self, place: usize, is_unused: bool, pass: &mut Pass) {
         let Some(queue) = self.queues.at(place) else { return };
         if is_unused && queue.settings.auto_delete {
             self.end_queue(place, EndReason::Unused, pass);

@@ -9,8 +9,11 @@ use warren_types::{
 };
 
 use super::cursor::{Cursor, u64s};
-use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag, settings_flag};
-use crate::{Attach, Command, Outcome, Publish, QueueSettings, SettleRange};
+use super::settings::settings;
+use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag};
+use crate::{
+    Attach, Command, DeadRange, DeadSequence, Outcome, Publish, QueueSettings, SettleRange,
+};
 
 /// What an entry says, in owned values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,8 +150,8 @@ pub(crate) enum CommandRef<'a> {
     Detach { consumer: ConsumerNumber },
     Grant { consumer: ConsumerNumber, up_to: DeliverySequence },
     Get { consumer: ConsumerNumber, queue: QueueId, no_ack: bool },
-    CreateQueue { queue: QueueId, settings: QueueSettings },
-    ConfigureQueue { queue: QueueId, settings: QueueSettings },
+    CreateQueue { queue: QueueId, settings: Box<QueueSettings> },
+    ConfigureQueue { queue: QueueId, settings: Box<QueueSettings> },
     DeleteQueue { queue: QueueId, if_unused: bool, if_empty: bool },
     ForgetQueue { queue: QueueId },
     PurgeQueue { queue: QueueId },
@@ -158,6 +161,8 @@ pub(crate) enum CommandRef<'a> {
     Chunk { upload: u64, offset: u32, bytes: u32 },
     AbandonUpload { upload: u64 },
     Tick,
+    Touch { queue: QueueId },
+    DeadSettled { queue: QueueId, ranges: RangesRef<'a> },
 }
 
 /// A publish record.
@@ -169,6 +174,8 @@ pub(crate) struct PublishRef<'a> {
     pub(crate) body_bytes: u32,
     /// The upload with the earlier parts of the body.
     pub(crate) upload: Option<u64>,
+    pub(crate) expiration_ms: Option<u64>,
+    pub(crate) priority: Option<u8>,
     queues: &'a [u8],
 }
 
@@ -191,9 +198,10 @@ pub(crate) struct AttachRef<'a> {
     pub(crate) exclusive: bool,
     pub(crate) no_ack: bool,
     pub(crate) tag: &'a [u8],
+    pub(crate) timeout_ms: Option<u64>,
 }
 
-/// The ranges of a settle.
+/// The ranges of a settle, of deliveries or of dead messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RangesRef<'a>(&'a [u8]);
 
@@ -231,10 +239,10 @@ impl<'a> CommandRef<'a> {
                 no_ack: cursor.bool("no_ack")?,
             },
             kind::CREATE_QUEUE => {
-                Self::CreateQueue { queue: queue(cursor)?, settings: settings(cursor)? }
+                Self::CreateQueue { queue: queue(cursor)?, settings: settings(cursor)?.into() }
             }
             kind::CONFIGURE_QUEUE => {
-                Self::ConfigureQueue { queue: queue(cursor)?, settings: settings(cursor)? }
+                Self::ConfigureQueue { queue: queue(cursor)?, settings: settings(cursor)?.into() }
             }
             kind::DELETE_QUEUE => Self::DeleteQueue {
                 queue: queue(cursor)?,
@@ -252,6 +260,10 @@ impl<'a> CommandRef<'a> {
             }
             kind::ABANDON_UPLOAD => Self::AbandonUpload { upload: cursor.u64("upload")? },
             kind::TICK => Self::Tick,
+            kind::TOUCH => Self::Touch { queue: queue(cursor)? },
+            kind::DEAD_SETTLED => {
+                Self::DeadSettled { queue: queue(cursor)?, ranges: ranges(cursor)? }
+            }
             value => {
                 return Err(DecodeError::Unknown { what: "command", value: u64::from(value) });
             }
@@ -269,8 +281,12 @@ impl<'a> CommandRef<'a> {
             Self::Detach { consumer } => Command::Detach { consumer },
             Self::Grant { consumer, up_to } => Command::Grant { consumer, up_to },
             Self::Get { consumer, queue, no_ack } => Command::Get { consumer, queue, no_ack },
-            Self::CreateQueue { queue, settings } => Command::CreateQueue { queue, settings },
-            Self::ConfigureQueue { queue, settings } => Command::ConfigureQueue { queue, settings },
+            Self::CreateQueue { queue, settings } => {
+                Command::CreateQueue { queue, settings: *settings }
+            }
+            Self::ConfigureQueue { queue, settings } => {
+                Command::ConfigureQueue { queue, settings: *settings }
+            }
             Self::DeleteQueue { queue, if_unused, if_empty } => {
                 Command::DeleteQueue { queue, if_unused, if_empty }
             }
@@ -287,6 +303,14 @@ impl<'a> CommandRef<'a> {
             }
             Self::AbandonUpload { upload } => Command::AbandonUpload { upload },
             Self::Tick => Command::Tick,
+            Self::Touch { queue } => Command::Touch { queue },
+            Self::DeadSettled { queue, ranges } => {
+                let ranges = ranges.iter().map(|range| DeadRange {
+                    from: DeadSequence(range.from.0),
+                    to: DeadSequence(range.to.0),
+                });
+                Command::DeadSettled { queue, ranges: ranges.collect() }
+            }
         }
     }
 }
@@ -305,6 +329,8 @@ impl PublishRef<'_> {
             header: Bytes::copy_from_slice(content.header),
             body: Bytes::copy_from_slice(content.body),
             upload: self.upload,
+            expiration_ms: self.expiration_ms,
+            priority: self.priority,
         }
     }
 }
@@ -320,6 +346,7 @@ impl AttachRef<'_> {
             exclusive: self.exclusive,
             no_ack: self.no_ack,
             tag: Bytes::copy_from_slice(self.tag),
+            timeout_ms: self.timeout_ms,
         }
     }
 }
@@ -342,7 +369,7 @@ pub(super) fn publish<'a>(
 ) -> Result<(PublishRef<'a>, ContentRef<'a>), DecodeError> {
     let count = usize::try_from(cursor.u32("publish")?).unwrap_or(usize::MAX);
     let start = cursor.position();
-    let flags = cursor.flags("publish flags", publish_flag::PERSISTENT | publish_flag::UPLOAD)?;
+    let flags = cursor.flags("publish flags", publish_flag::ALL)?;
     let queue_count = usize::from(cursor.u16("queue count")?);
     let queues = cursor.eights("queues", queue_count)?;
     let exchange = cursor.short("exchange")?;
@@ -350,12 +377,22 @@ pub(super) fn publish<'a>(
     let header = cursor.long("header")?;
     let body = cursor.long("body")?;
     let upload = if flags & publish_flag::UPLOAD != 0 { Some(cursor.u64("upload")?) } else { None };
+    let (mut expiration_ms, mut priority) = (None, None);
+    if flags & (publish_flag::EXPIRATION | publish_flag::PRIORITY) != 0 {
+        if flags & publish_flag::EXPIRATION != 0 {
+            expiration_ms = Some(cursor.u64("expiration")?);
+        }
+        if flags & publish_flag::PRIORITY != 0 {
+            priority = Some(cursor.u8("priority")?);
+        }
+    }
     let end = cursor.position();
     if end - start != count {
         let value = u64::try_from(count).unwrap_or(u64::MAX);
         return Err(DecodeError::Unknown { what: "length of a publish", value });
     }
-    let record = PublishRef { offset: offset(at)?, body_bytes: size(body.len())?, upload, queues };
+    let (offset, body_bytes) = (offset(at)?, size(body.len())?);
+    let record = PublishRef { offset, body_bytes, upload, expiration_ms, priority, queues };
     let persistent = flags & publish_flag::PERSISTENT != 0;
     Ok((record, ContentRef { persistent, exchange, routing_key, header, body }))
 }
@@ -375,13 +412,17 @@ fn settle<'a>(cursor: &mut Cursor<'a>) -> Result<CommandRef<'a>, DecodeError> {
         outcome::RELEASE => Outcome::Release,
         value => return Err(DecodeError::Unknown { what: "outcome", value: u64::from(value) }),
     };
+    Ok(CommandRef::Settle { consumer, outcome, ranges: ranges(cursor)? })
+}
+
+fn ranges<'a>(cursor: &mut Cursor<'a>) -> Result<RangesRef<'a>, DecodeError> {
     let count = usize::try_from(cursor.u32("ranges")?).unwrap_or(usize::MAX);
-    let ranges = cursor.eights("ranges", count.saturating_mul(2))?;
-    Ok(CommandRef::Settle { consumer, outcome, ranges: RangesRef(ranges) })
+    cursor.eights("ranges", count.saturating_mul(2)).map(RangesRef)
 }
 
 fn attach<'a>(cursor: &mut Cursor<'a>) -> Result<AttachRef<'a>, DecodeError> {
-    let flags = cursor.flags("attach flags", attach_flag::EXCLUSIVE | attach_flag::NO_ACK)?;
+    let known = attach_flag::EXCLUSIVE | attach_flag::NO_ACK | attach_flag::TIMEOUT;
+    let flags = cursor.flags("attach flags", known)?;
     Ok(AttachRef {
         consumer: consumer(cursor)?,
         queue: queue(cursor)?,
@@ -391,23 +432,11 @@ fn attach<'a>(cursor: &mut Cursor<'a>) -> Result<AttachRef<'a>, DecodeError> {
         exclusive: flags & attach_flag::EXCLUSIVE != 0,
         no_ack: flags & attach_flag::NO_ACK != 0,
         tag: cursor.short("tag")?,
-    })
-}
-
-fn settings(cursor: &mut Cursor<'_>) -> Result<QueueSettings, DecodeError> {
-    settings_of(cursor.u8("queue settings")?)
-}
-
-/// Queue settings from the flags that commands and snapshots carry.
-pub(crate) fn settings_of(flags: u8) -> Result<QueueSettings, DecodeError> {
-    let known = settings_flag::AUTO_DELETE | settings_flag::SINGLE_ACTIVE_CONSUMER;
-    if flags & !known != 0 {
-        let value = u64::from(flags);
-        return Err(DecodeError::Unknown { what: "queue settings", value });
-    }
-    Ok(QueueSettings {
-        auto_delete: flags & settings_flag::AUTO_DELETE != 0,
-        single_active_consumer: flags & settings_flag::SINGLE_ACTIVE_CONSUMER != 0,
+        timeout_ms: if flags & attach_flag::TIMEOUT != 0 {
+            Some(cursor.u64("consumer timeout")?)
+        } else {
+            None
+        },
     })
 }
 

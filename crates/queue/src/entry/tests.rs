@@ -21,6 +21,8 @@ fn large() -> Publish {
         header: Bytes::from_static(&[0x90, 0, 10, b't', b'e', b'x', b't']),
         body: Bytes::from_static(b"the last part"),
         upload: Some(5),
+        expiration_ms: None,
+        priority: None,
     }
 }
 
@@ -33,12 +35,14 @@ fn plain() -> Publish {
         header: Bytes::new(),
         body: Bytes::from_static(b"hello"),
         upload: None,
+        expiration_ms: None,
+        priority: None,
     }
 }
 
 fn every_command() -> Vec<Command> {
     let (consumer, queue) = (ConsumerNumber(11), QueueId(7));
-    let settings = QueueSettings { auto_delete: true, single_active_consumer: false };
+    let settings = QueueSettings { auto_delete: true, ..QueueSettings::PLAIN };
     let range = |from, to| SettleRange { from: DeliverySequence(from), to: DeliverySequence(to) };
     let settle = |outcome, ranges| Command::Settle { consumer, outcome, ranges };
     vec![
@@ -59,6 +63,7 @@ fn every_command() -> Vec<Command> {
             exclusive: true,
             no_ack: false,
             tag: Bytes::from_static(b"ctag-1"),
+            timeout_ms: None,
         }),
         Command::Cancel { consumer },
         Command::Detach { consumer },
@@ -67,7 +72,7 @@ fn every_command() -> Vec<Command> {
         Command::CreateQueue { queue, settings: settings.clone() },
         Command::ConfigureQueue {
             queue,
-            settings: QueueSettings { auto_delete: false, single_active_consumer: true },
+            settings: QueueSettings { single_active_consumer: true, ..QueueSettings::PLAIN },
         },
         Command::DeleteQueue { queue, if_unused: true, if_empty: false },
         Command::ForgetQueue { queue },
@@ -214,6 +219,8 @@ fn a_body_in_slices_is_the_body() {
         routing_key: &publish.routing_key,
         header: &publish.header,
         upload: publish.upload,
+        expiration_ms: publish.expiration_ms,
+        priority: publish.priority,
     };
 
     let ordinal = slices.publish(&parts, 13, [&b"the "[..], b"", b"last part"]);

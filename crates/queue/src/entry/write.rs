@@ -5,8 +5,9 @@ use warren_types::{
     ConsumerNumber, DeliverySequence, QueueId, RequestSequence, SessionId, Timestamp,
 };
 
-use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag, settings_flag};
-use crate::{Attach, Command, Outcome, Publish, QueueSettings, SettleRange};
+use super::settings::write_settings;
+use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag};
+use crate::{Attach, Command, DeadRange, Outcome, Publish, QueueSettings, SettleRange};
 
 /// A publish without its body.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,10 @@ pub struct PublishParts<'a> {
     pub header: &'a [u8],
     /// Where the earlier parts of the body were uploaded.
     pub upload: Option<u64>,
+    /// How long it may wait (the `expiration` property).
+    pub expiration_ms: Option<u64>,
+    /// The `priority` property.
+    pub priority: Option<u8>,
 }
 
 /// The commands of one request, in the making. Fit for use again after [`FragmentWriter::finish`].
@@ -52,7 +57,7 @@ impl FragmentWriter {
         let queues =
             u16::try_from(parts.queues.len()).expect("a publish names at most 65,535 queues");
         self.bytes.reserve(
-            32 + 8 * parts.queues.len()
+            41 + 8 * parts.queues.len()
                 + parts.exchange.len()
                 + parts.routing_key.len()
                 + parts.header.len()
@@ -61,6 +66,12 @@ impl FragmentWriter {
         let mut flags = if parts.persistent { publish_flag::PERSISTENT } else { 0 };
         if parts.upload.is_some() {
             flags |= publish_flag::UPLOAD;
+        }
+        if parts.expiration_ms.is_some() {
+            flags |= publish_flag::EXPIRATION;
+        }
+        if parts.priority.is_some() {
+            flags |= publish_flag::PRIORITY;
         }
 
         self.bytes.put_u8(kind::PUBLISH);
@@ -81,6 +92,12 @@ impl FragmentWriter {
         if let Some(upload) = parts.upload {
             self.bytes.put_u64(upload);
         }
+        if let Some(expiration_ms) = parts.expiration_ms {
+            self.bytes.put_u64(expiration_ms);
+        }
+        if let Some(priority) = parts.priority {
+            self.bytes.put_u8(priority);
+        }
         self.end_length(record);
         self.counted()
     }
@@ -95,6 +112,18 @@ impl FragmentWriter {
         self.bytes.put_u8(kind::SETTLE);
         self.bytes.put_u64(consumer.0);
         self.bytes.put_u8(outcome_byte(how));
+        self.bytes.put_u32(length(ranges.len()));
+        for range in ranges {
+            self.bytes.put_u64(range.from.0);
+            self.bytes.put_u64(range.to.0);
+        }
+        self.counted()
+    }
+
+    /// Adds a settle of dead messages. Returns its ordinal in the request.
+    pub fn dead_settled(&mut self, queue: QueueId, ranges: &[DeadRange]) -> u32 {
+        self.bytes.put_u8(kind::DEAD_SETTLED);
+        self.bytes.put_u64(queue.0);
         self.bytes.put_u32(length(ranges.len()));
         for range in ranges {
             self.bytes.put_u64(range.from.0);
@@ -151,6 +180,8 @@ impl FragmentWriter {
             Command::Chunk { upload, bytes } => self.chunk(*upload, bytes),
             Command::AbandonUpload { upload } => self.number(kind::ABANDON_UPLOAD, *upload),
             Command::Tick => self.bare(kind::TICK),
+            Command::Touch { queue } => self.number(kind::TOUCH, queue.0),
+            Command::DeadSettled { queue, ranges } => self.dead_settled(*queue, ranges),
         }
     }
 
@@ -186,6 +217,8 @@ impl FragmentWriter {
             routing_key: &publish.routing_key,
             header: &publish.header,
             upload: publish.upload,
+            expiration_ms: publish.expiration_ms,
+            priority: publish.priority,
         };
         self.publish(&parts, publish.body.len(), [&*publish.body])
     }
@@ -195,6 +228,9 @@ impl FragmentWriter {
         if attach.no_ack {
             flags |= attach_flag::NO_ACK;
         }
+        if attach.timeout_ms.is_some() {
+            flags |= attach_flag::TIMEOUT;
+        }
         self.bytes.put_u8(kind::ATTACH);
         self.bytes.put_u8(flags);
         self.bytes.put_u64(attach.consumer.0);
@@ -203,6 +239,9 @@ impl FragmentWriter {
         self.bytes.put_u64(attach.granted.0);
         self.bytes.put_i32(attach.priority);
         self.short(&attach.tag);
+        if let Some(timeout_ms) = attach.timeout_ms {
+            self.bytes.put_u64(timeout_ms);
+        }
         self.counted()
     }
 
@@ -217,7 +256,7 @@ impl FragmentWriter {
     fn configuration(&mut self, kind: u8, queue: QueueId, settings: &QueueSettings) -> u32 {
         self.bytes.put_u8(kind);
         self.bytes.put_u64(queue.0);
-        self.bytes.put_u8(settings_byte(settings));
+        write_settings(&mut self.bytes, settings);
         self.counted()
     }
 
@@ -346,13 +385,4 @@ fn outcome_byte(value: Outcome) -> u8 {
         Outcome::Reject => outcome::REJECT,
         Outcome::Release => outcome::RELEASE,
     }
-}
-
-/// Queue settings as the flags that commands and snapshots carry.
-pub(crate) fn settings_byte(settings: &QueueSettings) -> u8 {
-    let mut flags = if settings.auto_delete { settings_flag::AUTO_DELETE } else { 0 };
-    if settings.single_active_consumer {
-        flags |= settings_flag::SINGLE_ACTIVE_CONSUMER;
-    }
-    flags
 }

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_types::{ConsumerId, DeliverySequence, LogIndex};
+use warren_types::{ConsumerId, DeliverySequence, LogIndex, Timestamp};
 
 use super::Held;
 use crate::entry::AttachRef;
@@ -39,9 +39,12 @@ pub(crate) struct Consumer {
     pub(crate) exclusive: bool,
     pub(crate) no_ack: bool,
     pub(crate) tag: Box<[u8]>,
+    /// How long it may hold a delivery, instead of what the queue says; 0 is for ever.
+    pub(crate) timeout_ms: Option<u64>,
     /// The last sequence it was given.
     pub(crate) last: DeliverySequence,
-    pub(crate) held: Held,
+    /// What it holds, and since when.
+    pub(crate) held: Held<Timestamp>,
     /// Where its `Deliver` stands among the effects of an entry.
     pub(super) effect: (LogIndex, usize),
 }
@@ -59,6 +62,7 @@ impl Consumer {
             exclusive: terms.exclusive,
             no_ack: terms.no_ack,
             tag: terms.tag.into(),
+            timeout_ms: terms.timeout_ms,
             last: DeliverySequence(0),
             held: Held::default(),
             effect: Default::default(),
@@ -77,6 +81,7 @@ impl Consumer {
             exclusive: false,
             no_ack: false,
             tag: Box::default(),
+            timeout_ms: None,
             last: DeliverySequence(0),
             held: Held::default(),
             effect: Default::default(),
@@ -279,7 +284,8 @@ impl Consumers {
         single_active && active.is_some_and(|one| one.standing == Standing::Registered)
     }
 
-    /// Those who could take something, for checks.
+    /// Whether there are some who could take something.
+    #[inline]
     pub(crate) fn is_anybody_able(&self) -> bool {
         !self.able.is_empty()
     }

@@ -1,48 +1,70 @@
 //! Gives away what can be given.
 
-use warren_types::{DeliverySequence, LogIndex, QueueId};
+use warren_types::{DeliverySequence, LogIndex, QueueId, Timestamp};
 
-use super::{Consumer, Queue};
+use super::{Consumer, Moment, Queue};
 use crate::run::{Run, widen};
 use crate::{Delivered, DeliveredRun, Effect};
 
 impl Queue {
-    /// Gives away messages until none waits or nobody can take one. Once per entry, for the entry
-    /// at `index`.
+    /// Gives away messages until none waits or nobody can take one, and has the rules act on what
+    /// is left. Once per entry, for the entry at `index`; more often where it must be known how
+    /// much is left.
     ///
     /// Consumers take turns message by message; one that is alone is given whole runs.
-    pub(crate) fn deliver(&mut self, index: LogIndex, effects: &mut Vec<Effect>) {
+    pub(crate) fn deliver(
+        &mut self,
+        index: LogIndex,
+        moment: &mut Moment<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         let single_active = self.settings.single_active_consumer;
         if single_active {
             self.consumers.choose_active();
         }
-        while !self.ready.is_empty() {
+        let now = moment.clock.now;
+        while let Some(first) = self.ready.first() {
+            // One that ends at this very moment may still be given out.
+            if first.deadline < now {
+                self.expire_head(moment);
+                continue;
+            }
             let Some((order, is_alone)) = self.consumers.next_turn() else { break };
             let consumer = self.consumers.member_mut(order).expect("only members have turns");
             let limit = if is_alone { consumer.capacity() } else { 1 };
             let Some(run) = self.ready.take(limit) else { break };
-            consumer.give(self.id, run, index, effects);
+            consumer.give(self.id, run, (index, now), effects);
+            if let Some(timeout_ms) = consumer.timeout_ms(&self.settings) {
+                self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
+            }
             if consumer.capacity() == 0 {
                 self.consumers.reconsider(order, single_active);
             }
         }
+        self.enforce(moment, effects);
     }
 }
 
 impl Consumer {
-    /// Has it hold `run`, and returns the sequence of the first.
-    pub(super) fn hold(&mut self, run: Run) -> DeliverySequence {
-        let first = DeliverySequence(self.last.0.saturating_add(1));
+    /// Has it hold `run` from `now` on, and returns the sequence of the first.
+    pub(super) fn hold(&mut self, run: Run, now: Timestamp) -> DeliverySequence {
+        let first = self.last.0.saturating_add(1);
         self.last = DeliverySequence(self.last.0.saturating_add(u64::from(run.count)));
-        self.held.push(first, run);
-        first
+        self.held.push(first, run, now);
+        DeliverySequence(first)
     }
 
     /// Has it hold `run`, and says so.
     #[inline]
-    fn give(&mut self, queue: QueueId, run: Run, index: LogIndex, effects: &mut Vec<Effect>) {
+    fn give(
+        &mut self,
+        queue: QueueId,
+        run: Run,
+        (index, now): (LogIndex, Timestamp),
+        effects: &mut Vec<Effect>,
+    ) {
         let given = run.delivered();
-        let first = self.hold(run);
+        let first = self.hold(run, now);
         let (of_entry, at) = self.effect;
         let begun = if of_entry == index { effects.get_mut(at) } else { None };
         if let Some(Effect::Deliver(delivered)) = begun {

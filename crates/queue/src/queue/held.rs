@@ -1,62 +1,68 @@
-//! What one consumer holds, by delivery sequence.
+//! Messages under numbers that count up: what one consumer holds, by delivery sequence, and what is
+//! dead in a queue.
 
 use std::collections::BTreeMap;
 
-use warren_types::DeliverySequence;
-
-use crate::SettleRange;
 use crate::run::Run;
 
-/// Unsettled messages of a consumer. Sequences within a run have no gaps.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    runs: BTreeMap<u64, Run>,
+/// Numbered messages. Numbers within a run have no gaps; what is noted with a run is true of each
+/// of its messages.
+#[derive(Debug)]
+pub(crate) struct Held<T> {
+    runs: BTreeMap<u64, (Run, T)>,
     count: u64,
     bytes: u64,
 }
 
-impl Held {
-    /// Adds messages of which the first was given as `first`.
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self { runs: BTreeMap::new(), count: 0, bytes: 0 }
+    }
+}
+
+impl<T: Copy + PartialEq> Held<T> {
+    /// Adds messages of which the first has the number `first`.
     #[inline]
-    pub(crate) fn push(&mut self, first: DeliverySequence, run: Run) {
+    pub(crate) fn push(&mut self, first: u64, run: Run, note: T) {
         self.count += u64::from(run.count);
         self.bytes += run.bytes();
         if let Some(mut last) = self.runs.last_entry()
-            && last.key().saturating_add(u64::from(last.get().count)) == first.0
-            && last.get_mut().join(&run)
+            && last.key().saturating_add(u64::from(last.get().0.count)) == first
+            && last.get().1 == note
+            && last.get_mut().0.join(&run)
         {
             return;
         }
-        self.runs.insert(first.0, run);
+        self.runs.insert(first, (run, note));
     }
 
-    /// Takes out what lies in `range`, oldest delivery first.
-    pub(crate) fn take(&mut self, range: SettleRange, mut visit: impl FnMut(Run)) {
-        let (from, to) = (range.from.0, range.to.0);
+    /// Takes out what is numbered `from` to `to`, both included, in order. Visits each with the
+    /// number of its first.
+    pub(crate) fn take(&mut self, from: u64, to: u64, mut visit: impl FnMut(u64, Run)) {
         let mut at = self.first_touching(from);
         while let Some(key) = at.filter(|key| *key <= to && from <= to) {
-            let mut run = self.runs.remove(&key).expect("the key was found in the map");
+            let (mut run, note) = self.runs.remove(&key).expect("the key was found in the map");
             let mut first = key;
             if first < from {
                 let before = run.take_front(from - first);
-                self.runs.insert(first, before);
+                self.runs.insert(first, (before, note));
                 first = from;
             }
             let taken = run.take_front((to - first).saturating_add(1));
             let behind = first.saturating_add(u64::from(taken.count));
             if run.count > 0 {
-                self.runs.insert(behind, run);
+                self.runs.insert(behind, (run, note));
             }
             self.count -= u64::from(taken.count);
             self.bytes -= taken.bytes();
-            visit(taken);
+            visit(first, taken);
             at = self.runs.range(behind..).next().map(|(key, _)| *key);
         }
     }
 
-    /// Takes all, oldest delivery first.
+    /// Takes all, in order.
     pub(crate) fn drain(&mut self, mut visit: impl FnMut(Run)) {
-        for run in std::mem::take(&mut self.runs).into_values() {
+        for (run, _) in std::mem::take(&mut self.runs).into_values() {
             visit(run);
         }
         (self.count, self.bytes) = (0, 0);
@@ -79,40 +85,57 @@ impl Held {
         self.count == 0
     }
 
-    /// All of them, with the sequence of each run's first.
-    pub(crate) fn deliveries(
+    /// What is noted with the first.
+    pub(crate) fn first_note(&self) -> Option<T> {
+        self.runs.first_key_value().map(|(_, (_, note))| *note)
+    }
+
+    /// All of them, with the number of each run's first.
+    pub(crate) fn numbered(
         &self,
-    ) -> impl DoubleEndedIterator<Item = (DeliverySequence, &Run)> + ExactSizeIterator {
-        self.runs.iter().map(|(first, run)| (DeliverySequence(*first), run))
+    ) -> impl DoubleEndedIterator<Item = (u64, &Run, T)> + ExactSizeIterator {
+        self.runs.iter().map(|(first, (run, note))| (*first, run, *note))
+    }
+
+    /// Those with numbers from `first` on, the first run possibly in part.
+    pub(crate) fn numbered_from(&self, first: u64) -> impl Iterator<Item = (u64, Run, T)> {
+        let start = self.first_touching(first).unwrap_or(u64::MAX);
+        self.runs.range(start..).map(move |(key, (run, note))| {
+            let mut run = run.clone();
+            if *key < first {
+                run.take_front(first - key);
+            }
+            (first.max(*key), run, *note)
+        })
     }
 
     /// All of them.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.runs.values()
+        self.runs.values().map(|(run, _)| run)
     }
 
     /// Puts back what a snapshot has, as it was.
-    pub(crate) fn restore(&mut self, first: DeliverySequence, run: Run) {
+    pub(crate) fn restore(&mut self, first: u64, run: Run, note: T) {
         self.count += u64::from(run.count);
         self.bytes += run.bytes();
-        self.runs.insert(first.0, run);
+        self.runs.insert(first, (run, note));
     }
 
     /// Bytes of memory.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.runs.len() * (size_of::<Run>() + size_of::<u64>())
+        self.runs.len() * (size_of::<(Run, T)>() + size_of::<u64>())
     }
 
-    /// The run that holds `sequence`, or else the first behind it.
+    /// The run that holds `number`, or else the first behind it.
     #[inline]
-    fn first_touching(&self, sequence: u64) -> Option<u64> {
-        let before = self.runs.range(..=sequence).next_back();
-        if let Some((first, run)) = before
-            && sequence - first < u64::from(run.count)
+    fn first_touching(&self, number: u64) -> Option<u64> {
+        let before = self.runs.range(..=number).next_back();
+        if let Some((first, (run, _))) = before
+            && number - first < u64::from(run.count)
         {
             return Some(*first);
         }
-        self.runs.range(sequence..).next().map(|(first, _)| *first)
+        self.runs.range(number..).next().map(|(first, _)| *first)
     }
 }
 
@@ -122,20 +145,19 @@ mod tests {
 
     use super::*;
 
-    fn ten() -> Held {
+    fn ten() -> Held<()> {
         let mut held = Held::default();
         for number in 1..=10_u32 {
             let at = Location { index: LogIndex(1), offset: 100 * number };
             let run = Run::published(MessageNumber(u64::from(number)), at, 5, None);
-            held.push(DeliverySequence(u64::from(number)), run);
+            held.push(u64::from(number), run, ());
         }
         held
     }
 
-    fn take(held: &mut Held, from: u64, to: u64) -> Vec<u64> {
+    fn take(held: &mut Held<()>, from: u64, to: u64) -> Vec<u64> {
         let mut numbers = vec![];
-        let range = SettleRange { from: DeliverySequence(from), to: DeliverySequence(to) };
-        held.take(range, |run| numbers.extend(run.singles().map(|single| single.number.0)));
+        held.take(from, to, |_, run| numbers.extend(run.singles().map(|single| single.number.0)));
         numbers
     }
 
@@ -151,7 +173,7 @@ mod tests {
         assert_eq!(take(&mut held, 9, 3), [0_u64; 0], "a range the wrong way round is empty");
         assert_eq!(take(&mut held, 0, u64::MAX), [8]);
         assert!(held.is_empty());
-        assert_eq!((held.bytes(), held.deliveries().len()), (0, 0));
+        assert_eq!((held.bytes(), held.numbered().len()), (0, 0));
     }
 
     #[test]
@@ -160,9 +182,9 @@ mod tests {
         take(&mut held, 10, 10);
         let at = Location { index: LogIndex(1), offset: 1000 };
 
-        held.push(DeliverySequence(11), Run::published(MessageNumber(10), at, 5, None));
+        held.push(11, Run::published(MessageNumber(10), at, 5, None), ());
 
-        let firsts: Vec<_> = held.deliveries().map(|(first, run)| (first.0, run.count)).collect();
+        let firsts: Vec<_> = held.numbered().map(|(first, run, ())| (first, run.count)).collect();
         assert_eq!(firsts, [(1, 9), (11, 1)]);
     }
 }

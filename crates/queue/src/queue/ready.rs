@@ -1,4 +1,4 @@
-//! The messages that wait.
+//! The messages that wait at one level of priority.
 //!
 //! **Invariant:** what came back stands before all that was never given out, because messages are
 //! given out from the front. So two lists, each in order, are one.
@@ -26,7 +26,9 @@ impl Ready {
     pub(crate) fn push(&mut self, run: Run) {
         self.count += u64::from(run.count);
         self.bytes += run.bytes();
+        // Where priorities lie between, what waits here has gaps; a waiting run has none.
         if let Some(last) = self.fresh.back_mut()
+            && last.number.0.saturating_add(u64::from(last.count)) == run.number.0
             && last.join(&run)
         {
             return;
@@ -54,6 +56,12 @@ impl Ready {
         self.count -= u64::from(taken.count);
         self.bytes -= taken.bytes();
         Some(taken)
+    }
+
+    /// The oldest ones that are alike.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&Run> {
+        self.returned.first_key_value().map(|(_, run)| run).or_else(|| self.fresh.front())
     }
 
     /// Takes all.

@@ -1,11 +1,10 @@
 //! Ends deliveries: by settling, by the end of a consumer, by basic.get's holder giving back.
 
-use warren_types::ConsumerId;
+use warren_types::{ConsumerId, DeliverySequence};
 
-use super::{Consumer, Consumers, Queue, Ready, Standing};
+use super::{Consumer, Consumers, Moment, Queue, Standing};
 use crate::entry::RangesRef;
 use crate::rows::Rows;
-use crate::run::Run;
 use crate::{Got, Outcome};
 
 impl Queue {
@@ -16,27 +15,40 @@ impl Queue {
         order: u64,
         outcome: Outcome,
         ranges: RangesRef<'_>,
-        rows: &mut Rows,
+        moment: &mut Moment<'_>,
     ) -> Option<ConsumerId> {
         let single_active = self.settings.single_active_consumer;
-        let consumer = self.consumers.member_mut(order)?;
-        let ready = &mut self.ready;
+        let (consumers, mut fate) = self.fate(moment);
+        let consumer = consumers.member_mut(order)?;
         for range in ranges.iter() {
-            consumer.held.take(range, |run| settled(run, outcome, ready, rows));
+            consumer.held.take(range.from.0, range.to.0, |_, run| fate.settle(run, outcome));
         }
         if consumer.standing == Standing::Cancelled && consumer.held.is_empty() {
-            return self.consumers.remove(order).map(|consumer| consumer.id);
+            return consumers.remove(order).map(|consumer| consumer.id);
         }
-        self.consumers.reconsider(order, single_active);
+        consumers.reconsider(order, single_active);
         None
     }
 
+    /// Takes note of a basic.get, which is a use of the queue. Returns whether a message waits.
+    pub(crate) fn prepare_get(&mut self, moment: &mut Moment<'_>) -> bool {
+        self.used_at = moment.clock.now;
+        while self.ready.first().is_some_and(|run| run.deadline < moment.clock.now) {
+            self.expire_head(moment);
+        }
+        !self.ready.is_empty()
+    }
+
     /// Has `holder` hold the oldest message that waits.
-    pub(crate) fn get(&mut self, order: u64) -> Option<Got> {
+    pub(crate) fn get(&mut self, order: u64, moment: &Moment<'_>) -> Option<Got> {
         let holder = self.consumers.member_mut(order)?;
         let run = self.ready.take(1)?;
+        let now = moment.clock.now;
         let given = run.delivered();
-        let sequence = holder.hold(run);
+        let sequence: DeliverySequence = holder.hold(run, now);
+        if let Some(timeout_ms) = holder.timeout_ms(&self.settings) {
+            self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
+        }
         Some(Got {
             sequence,
             location: given.location,
@@ -50,7 +62,7 @@ impl Queue {
     }
 
     /// Gives a consumer nothing more. Returns it when that was its end.
-    pub(crate) fn cancel(&mut self, order: u64) -> Cancelled {
+    pub(crate) fn cancel(&mut self, order: u64, moment: &Moment<'_>) -> Cancelled {
         let was_registered = self.consumers.cancel(order);
         let is_empty =
             self.consumers.member(order).is_some_and(|consumer| consumer.held.is_empty());
@@ -58,23 +70,44 @@ impl Queue {
         if is_gone {
             self.consumers.remove(order);
         }
-        Cancelled { is_gone, is_unused: was_registered && self.consumers.registered() == 0 }
+        let is_unused = was_registered && self.consumers.registered() == 0;
+        if is_unused {
+            self.used_at = moment.clock.now;
+        }
+        Cancelled { is_gone, is_unused }
     }
 
     /// Ends a consumer: what it holds waits again, as failed deliveries. Returns whether the queue
     /// has lost its last consumer by that.
-    pub(crate) fn detach(&mut self, order: u64) -> bool {
-        let Some(mut consumer) = self.consumers.remove(order) else { return false };
-        let ready = &mut self.ready;
-        consumer.held.drain(|run| ready.put_back(returned(run, true)));
-        consumer.standing == Standing::Registered && self.consumers.registered() == 0
+    pub(crate) fn detach(&mut self, order: u64, moment: &mut Moment<'_>) -> bool {
+        self.end_consumer(order, true, moment)
     }
 
     /// Drops every message. Returns the consumers there were.
     pub(crate) fn end(mut self, rows: &mut Rows) -> Consumers {
         self.purge(rows);
+        if let Some(aside) = &mut self.aside {
+            aside.dead.drain(|run| rows.release(&run));
+        }
         self.consumers.drop_messages(rows);
         self.consumers
+    }
+
+    /// Ends a consumer and takes back what it holds.
+    pub(super) fn end_consumer(
+        &mut self,
+        order: u64,
+        has_failed: bool,
+        moment: &mut Moment<'_>,
+    ) -> bool {
+        let (consumers, mut fate) = self.fate(moment);
+        let Some(mut consumer) = consumers.remove(order) else { return false };
+        consumer.held.drain(|run| fate.come_back(run, has_failed));
+        let is_unused = consumer.standing == Standing::Registered && consumers.registered() == 0;
+        if is_unused {
+            self.used_at = moment.clock.now;
+        }
+        is_unused
     }
 }
 
@@ -96,25 +129,4 @@ impl Consumers {
             }
         }
     }
-}
-
-/// Does with messages what the outcome says.
-#[inline]
-fn settled(run: Run, outcome: Outcome, ready: &mut Ready, rows: &mut Rows) {
-    match outcome {
-        Outcome::Ack | Outcome::Reject => rows.release(&run),
-        Outcome::Requeue => ready.put_back(returned(run, false)),
-        Outcome::RejectRequeue => ready.put_back(returned(run, true)),
-        Outcome::Release => ready.put_back(run),
-    }
-}
-
-/// Counts that messages were given out, at the moment they come back: what is held says with how
-/// many returns it was given out, so that it is shown alike after a change of leader.
-fn returned(mut run: Run, has_failed: bool) -> Run {
-    run.acquired = run.acquired.saturating_add(1);
-    if has_failed {
-        run.failed = run.failed.saturating_add(1);
-    }
-    run
 }

@@ -9,13 +9,14 @@ use warren_types::{
     MessageNumber, NodeId, QueueId, Reader, RequestSequence, SessionId, Timestamp,
 };
 
-use super::{VERSION, kind, reason, standing};
-use crate::EndReason;
+use super::{VERSION, VERSION_WITHOUT_TIME, death, kind, reason, standing};
+use crate::clock::{Clock, NEVER};
 use crate::entry::{AttachRef, settings_of};
-use crate::queue::{Consumer, Queue, Standing};
+use crate::queue::{Consumer, Death, Queue, Standing};
 use crate::run::{Parts, Run};
 use crate::session::{Node, Seat, Session, Upload};
 use crate::shard::Shard;
+use crate::{DeathReason, EndReason, QueueSettings};
 
 /// Why a record is not taken.
 #[derive(Debug)]
@@ -42,8 +43,10 @@ struct Restored {
     consumer: Option<u64>,
     /// The node whose records come.
     node: Option<SessionId>,
-    /// The last message that waits in the queue whose records come.
-    last_waiting: Option<MessageNumber>,
+    /// The level of the waiting messages that come, and the last one so far.
+    last_waiting: Option<(i16, MessageNumber)>,
+    /// The version of the pages.
+    version: u16,
     records: u64,
     ended: bool,
 }
@@ -95,7 +98,12 @@ impl Shard {
             if !queue.consumers.is_active_sound(queue.settings.single_active_consumer) {
                 return Err("the active consumer of a queue is not the one it should be");
             }
-            queue.configure(queue.settings.clone());
+            if !queue.is_aside_sound() {
+                return Err("messages are dead and go nowhere");
+            }
+            queue.derive();
+            queue.noted_due = queue.due();
+            self.timers.note(queue.id, NEVER, queue.noted_due);
         }
         Ok(())
     }
@@ -106,9 +114,13 @@ impl Restored {
         let damaged = |source| RestoreError::Damaged { page: number, source };
         let mut reader = Reader::new(page.clone());
         let version = reader.u16("snapshot version").map_err(damaged)?;
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITHOUT_TIME {
             return Err(RestoreError::Version { version });
         }
+        if number > 0 && version != self.version {
+            return Err(inconsistent("pages are of different versions"));
+        }
+        self.version = version;
         let written = reader.u32("page number").map_err(damaged)?;
         if usize::try_from(written) != Ok(number) {
             return Err(inconsistent("a page is not in its place"));
@@ -142,6 +154,8 @@ impl Restored {
             kind::FRESH => self.waiting(reader, false),
             kind::CONSUMER => self.consumer(reader),
             kind::HELD => self.held(reader),
+            kind::DELAYED => self.delayed(reader),
+            kind::DEAD => self.dead(reader),
             kind::ROW => self.row(reader),
             kind::END => self.end(reader),
             value => {
@@ -157,7 +171,12 @@ impl Restored {
             return Err(Fault::Fit("it was written by a later machine version"));
         }
         self.shard.applied = LogIndex(reader.u64("applied")?);
-        self.shard.time = Timestamp(reader.u64("time")?);
+        let now = Timestamp(reader.u64("time")?);
+        let stamp = if self.has_time() { Timestamp(reader.u64("stamp")?) } else { now };
+        if now >= NEVER {
+            return Err(Fault::Fit("time has ended"));
+        }
+        self.shard.clock = Clock { now, stamp };
         Ok(())
     }
 
@@ -189,6 +208,7 @@ impl Restored {
         let why = match reader.u8("end reason")? {
             reason::UNUSED => EndReason::Unused,
             reason::DELETED => EndReason::Deleted,
+            reason::EXPIRED => EndReason::Expired,
             value => {
                 let value = u64::from(value);
                 return Err(DecodeError::Unknown { what: "end reason", value }.into());
@@ -200,11 +220,26 @@ impl Restored {
 
     fn queue(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let id = QueueId(reader.u64("queue")?);
-        let mut queue = Queue::new(id, settings_of(reader.u8("queue settings")?)?);
+        let settings = if self.has_time() {
+            settings_of(&reader.bytes("queue settings")?)?
+        } else {
+            settings_of(&[reader.u8("queue settings")?])?
+        };
+        let mut queue = Queue::new(id, self.shared(settings), self.shard.clock.now);
         queue.next_number = MessageNumber(reader.u64("next message")?);
         let next_order = reader.u64("next consumer")?;
         let active = reader.option("active consumer", |reader| reader.u64("active consumer"))?;
         queue.consumers.restore(next_order, active);
+        if self.has_time() {
+            queue.used_at = Timestamp(reader.u64("used at")?);
+            let dead = reader.option("dead", |reader| {
+                Ok((reader.u64("last dead")?, reader.u64("dead under way")?))
+            })?;
+            if let Some((last, shown)) = dead {
+                let aside = queue.aside.get_or_insert_default();
+                (aside.dead.last, aside.dead.shown) = (last, shown);
+            }
+        }
         if self.shard.queues.place(id).is_some() || self.shard.tombstones.contains_key(&id) {
             return Err(Fault::Fit("a queue is listed twice"));
         }
@@ -221,18 +256,59 @@ impl Restored {
     }
 
     fn waiting(&mut self, reader: &mut Reader, is_returned: bool) -> Result<(), Fault> {
-        let run = read_run(reader)?;
+        let run = self.run(reader)?;
         let last = self.last_waiting;
         let queue = self.current_queue()?;
-        if run.step != 1 || last >= Some(run.number) || run.last_number() >= queue.next_number {
+        let here = (run.level, run.number);
+        if run.step != 1 || last >= Some(here) || run.last_number() >= queue.next_number {
             return Err(Fault::Fit("waiting messages are not in order"));
         }
-        if is_returned && queue.ready.fresh().len() > 0 {
+        if is_returned && queue.ready.has_fresh(run.level) {
             return Err(Fault::Fit("what came back does not stand in front"));
         }
-        let last = run.last_number();
+        let last = (run.level, run.last_number());
         queue.ready.restore(run, is_returned);
         self.last_waiting = Some(last);
+        Ok(())
+    }
+
+    fn delayed(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let due = Timestamp(reader.u64("end of a delay")?);
+        let run = self.run(reader)?;
+        let queue = self.current_queue()?;
+        let delayed = &mut queue.aside.get_or_insert_default().delayed;
+        let before = delayed.last().map(|(due, run)| (due, run.number));
+        if run.count != 1 || run.number >= queue.next_number || before >= Some((due, run.number)) {
+            return Err(Fault::Fit("delayed messages are not in order"));
+        }
+        delayed.restore(due, run);
+        Ok(())
+    }
+
+    fn dead(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let first = reader.u64("dead sequence")?;
+        let reason = match reader.u8("death reason")? {
+            death::REJECTED => DeathReason::Rejected,
+            death::EXPIRED => DeathReason::Expired,
+            death::MAX_LENGTH => DeathReason::MaxLength,
+            death::DELIVERY_LIMIT => DeathReason::DeliveryLimit,
+            value => {
+                let value = u64::from(value);
+                return Err(DecodeError::Unknown { what: "death reason", value }.into());
+            }
+        };
+        let death = Death { reason, time: Timestamp(reader.u64("death time")?) };
+        let run = self.run(reader)?;
+        let queue = self.current_queue()?;
+        let newest = run.last_number() < queue.next_number;
+        let dead = &mut queue.aside.get_or_insert_default().dead;
+        let behind = dead.numbered().next_back();
+        let behind = behind.map_or(1, |(first, run, _)| first.saturating_add(u64::from(run.count)));
+        let last = first.checked_add(u64::from(run.count - 1));
+        if !newest || first < behind || last.is_none_or(|last| last > dead.last) {
+            return Err(Fault::Fit("dead messages are not in order"));
+        }
+        dead.restore(first, run, death);
         Ok(())
     }
 
@@ -249,6 +325,11 @@ impl Restored {
         let no_ack = reader.bool("no_ack")?;
         let tag = reader.short_bytes("consumer tag")?;
         let last = DeliverySequence(reader.u64("last delivery")?);
+        let timeout_ms = if self.has_time() {
+            reader.option("consumer timeout", |reader| reader.u64("consumer timeout"))?
+        } else {
+            None
+        };
 
         let id = ConsumerId { session, number };
         let place = self.queue.ok_or(Fault::Fit("a consumer has no queue"))?;
@@ -269,6 +350,7 @@ impl Restored {
             exclusive,
             no_ack,
             tag: &tag,
+            timeout_ms,
         };
         let mut consumer = Consumer::registered(id, order, &terms);
         (consumer.standing, consumer.last) = (standing, last);
@@ -280,20 +362,27 @@ impl Restored {
     }
 
     fn held(&mut self, reader: &mut Reader) -> Result<(), Fault> {
-        let first = DeliverySequence(reader.u64("delivery sequence")?);
-        let run = read_run(reader)?;
+        let first = reader.u64("delivery sequence")?;
+        let now = self.shard.clock.now;
+        let since = if self.has_time() { Timestamp(reader.u64("held since")?) } else { now };
+        let run = self.run(reader)?;
         let order = self.consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
         let queue = self.current_queue()?;
         let newest = run.last_number() < queue.next_number;
         let consumer = queue.consumers.member_mut(order);
         let consumer = consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
-        let behind = consumer.held.deliveries().next_back();
-        let behind = behind.map_or(1, |(first, run)| first.0.saturating_add(u64::from(run.count)));
-        let last = first.0.checked_add(u64::from(run.count - 1));
-        if !newest || first.0 < behind || last.is_none_or(|last| last > consumer.last.0) {
+        let before = consumer.held.numbered().next_back();
+        let (behind, earlier) = before.map_or((1, Timestamp(0)), |(first, run, since)| {
+            (first.saturating_add(u64::from(run.count)), since)
+        });
+        let last = first.checked_add(u64::from(run.count - 1));
+        if !newest || first < behind || last.is_none_or(|last| last > consumer.last.0) {
             return Err(Fault::Fit("held messages are not in order"));
         }
-        consumer.held.restore(first, run);
+        if since < earlier || since > now {
+            return Err(Fault::Fit("messages were not given out in order"));
+        }
+        consumer.held.restore(first, run, since);
         Ok(())
     }
 
@@ -313,6 +402,23 @@ impl Restored {
         }
         self.ended = true;
         Ok(())
+    }
+
+    /// The settings, as others have them if they are the same.
+    fn shared(&mut self, settings: QueueSettings) -> Arc<QueueSettings> {
+        if *self.shard.last_settings != settings {
+            self.shard.last_settings = Arc::new(settings);
+        }
+        Arc::clone(&self.shard.last_settings)
+    }
+
+    /// Whether the pages are of a version that knows time.
+    fn has_time(&self) -> bool {
+        self.version != VERSION_WITHOUT_TIME
+    }
+
+    fn run(&self, reader: &mut Reader) -> Result<Run, Fault> {
+        read_run(reader, self.has_time())
     }
 
     fn current_queue(&mut self) -> Result<&mut Queue, Fault> {
@@ -348,7 +454,13 @@ fn read_parts(reader: &mut Reader) -> Result<Vec<(Location, u32)>, DecodeError> 
     })
 }
 
-fn read_run(reader: &mut Reader) -> Result<Run, Fault> {
+fn read_level(reader: &mut Reader) -> Result<i16, DecodeError> {
+    let value = reader.i64("level of a run")?;
+    let unknown = DecodeError::Unknown { what: "level of a run", value: value.unsigned_abs() };
+    i16::try_from(value).map_err(|_| unknown)
+}
+
+fn read_run(reader: &mut Reader, has_time: bool) -> Result<Run, Fault> {
     let run = Run {
         number: MessageNumber(reader.u64("message")?),
         index: LogIndex(reader.u64("row of a run")?),
@@ -359,6 +471,8 @@ fn read_run(reader: &mut Reader) -> Result<Run, Fault> {
         size: reader.u32("size in a run")?,
         acquired: reader.u32("acquired count")?,
         failed: reader.u32("delivery count")?,
+        level: if has_time { read_level(reader)? } else { 0 },
+        deadline: if has_time { Timestamp(reader.u64("deadline")?) } else { NEVER },
         parts: reader.option("parts", read_parts)?.map(|parts| Upload { parts }.parts()),
     };
     let behind = u64::from(run.count).checked_sub(1).ok_or(Fault::Fit("a run is empty"))?;

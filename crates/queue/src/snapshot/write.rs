@@ -1,15 +1,15 @@
 //! Writes snapshots.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use warren_types::{NodeId, Writer};
 
-use super::{PAGE_BYTES, VERSION, kind, reason, standing};
-use crate::EndReason;
-use crate::entry::settings_byte;
-use crate::queue::{Consumer, Queue, Standing};
+use super::{PAGE_BYTES, VERSION, death, kind, reason, standing};
+use crate::entry::write_settings;
+use crate::queue::{Aside, Consumer, Queue, Standing};
 use crate::run::Run;
 use crate::session::Node;
 use crate::shard::Shard;
+use crate::{DeathReason, EndReason};
 
 /// Pages in the making.
 #[derive(Debug, Default)]
@@ -26,7 +26,8 @@ impl Shard {
         let head = pages.record(kind::HEAD);
         head.u16(self.version);
         head.u64(self.applied.0);
-        head.u64(self.time.0);
+        head.u64(self.clock.now.0);
+        head.u64(self.clock.stamp.0);
         for (id, node) in self.sessions.nodes() {
             pages.node(id, node);
         }
@@ -36,6 +37,7 @@ impl Shard {
             out.u8(match why {
                 EndReason::Unused => reason::UNUSED,
                 EndReason::Deleted => reason::DELETED,
+                EndReason::Expired => reason::EXPIRED,
             });
         }
         for queue in self.queues.in_order() {
@@ -86,23 +88,56 @@ impl Pages {
     fn queue(&mut self, queue: &Queue) {
         let out = self.record(kind::QUEUE);
         out.u64(queue.id.0);
-        out.u8(settings_byte(&queue.settings));
+        let mut settings = BytesMut::new();
+        write_settings(&mut settings, &queue.settings);
+        out.bytes(&settings);
         out.u64(queue.next_number.0);
         out.u64(queue.consumers.next_order());
         out.option(queue.consumers.active(), Writer::u64);
+        out.u64(queue.used_at.0);
+        let dead = queue.aside.as_ref().map(|aside| &aside.dead).filter(|dead| dead.last > 0);
+        out.option(dead, |out, dead| {
+            out.u64(dead.last);
+            out.u64(dead.shown);
+        });
         for (priority, order) in queue.consumers.turns() {
             let out = self.record(kind::TURN);
             out.i64(i64::from(priority));
             out.u64(order);
         }
-        for run in queue.ready.returned() {
-            write_run(self.record(kind::RETURNED), run);
+        for level in queue.ready.levels() {
+            for run in level.returned() {
+                write_run(self.record(kind::RETURNED), run);
+            }
+            for run in level.fresh() {
+                write_run(self.record(kind::FRESH), run);
+            }
         }
-        for run in queue.ready.fresh() {
-            write_run(self.record(kind::FRESH), run);
+        if let Some(aside) = &queue.aside {
+            self.aside(aside);
         }
         for consumer in queue.consumers.iter() {
             self.consumer(consumer);
+        }
+    }
+
+    fn aside(&mut self, aside: &Aside) {
+        for (due, run) in aside.delayed.runs() {
+            let out = self.record(kind::DELAYED);
+            out.u64(due.0);
+            write_run(out, run);
+        }
+        for (first, run, death) in aside.dead.numbered() {
+            let out = self.record(kind::DEAD);
+            out.u64(first);
+            out.u8(match death.reason {
+                DeathReason::Rejected => death::REJECTED,
+                DeathReason::Expired => death::EXPIRED,
+                DeathReason::MaxLength => death::MAX_LENGTH,
+                DeathReason::DeliveryLimit => death::DELIVERY_LIMIT,
+            });
+            out.u64(death.time.0);
+            write_run(out, run);
         }
     }
 
@@ -124,9 +159,11 @@ impl Pages {
         out.bool(consumer.no_ack);
         out.short_bytes(&consumer.tag);
         out.u64(consumer.last.0);
-        for (first, run) in consumer.held.deliveries() {
+        out.option(consumer.timeout_ms, Writer::u64);
+        for (first, run, since) in consumer.held.numbered() {
             let out = self.record(kind::HELD);
-            out.u64(first.0);
+            out.u64(first);
+            out.u64(since.0);
             write_run(out, run);
         }
     }
@@ -145,6 +182,8 @@ fn write_run(out: &mut Writer, run: &Run) {
     for value in [run.offset, run.stride, run.count, run.step, run.size, run.acquired, run.failed] {
         out.u32(value);
     }
+    out.i64(i64::from(run.level));
+    out.u64(run.deadline.0);
     out.option(run.parts.as_ref(), |out, parts| {
         out.list(parts.locations.iter().zip(&parts.sizes), |out, (at, size)| {
             out.u64(at.index.0);

@@ -62,7 +62,7 @@ fn messages_given_in_turns_are_one_run_for_each_consumer() {
 
     let runs = log.effects.iter().map(|effect| match effect {
         Effect::Deliver(delivered) => delivered.runs.iter().map(|run| run.count).collect(),
-        Effect::Cancelled { .. } | Effect::QueueEnded { .. } => vec![],
+        Effect::Cancelled { .. } | Effect::QueueEnded { .. } | Effect::DeadLetter(_) => vec![],
     });
     assert_eq!(runs.collect::<Vec<_>>(), [[4], [4]]);
 }

@@ -9,16 +9,24 @@ use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{Attach, Command, MACHINE_VERSION, Outcome, Publish, QueueSettings, Reply, Shard};
 
-/// Something of everything that a snapshot can hold.
+/// Something of everything that a snapshot of version 1 can hold.
 fn busy() -> Log {
-    let mut log = Log::default();
+    busy_of(MACHINE_VERSION)
+}
+
+fn busy_of(version: u16) -> Log {
+    let mut log = Log::empty();
+    log.version = version;
+    log.open(FRONT);
+    log.create(QUEUE, QueueSettings::PLAIN);
     log.attach(1, 2);
     log.enqueue_all::<5>();
     log.apply(Command::Chunk { upload: 1, bytes: Bytes::from_static(b"part") });
     log.apply(Command::Chunk { upload: 2, bytes: Bytes::from_static(b"begin, ") });
     let Command::Publish(large) = publish(&[QUEUE], b"end") else { unreachable!() };
     log.apply(Command::Publish(Publish { upload: Some(2), ..large }));
-    let settings = QueueSettings { single_active_consumer: true, auto_delete: true };
+    let settings =
+        QueueSettings { single_active_consumer: true, auto_delete: true, ..QueueSettings::PLAIN };
     log.create(warren_types::QueueId(3), settings);
     let queue = warren_types::QueueId(3);
     log.attach_with(FRONT, Attach { queue, ..terms(5) }).expect("accepted");
@@ -117,7 +125,7 @@ fn a_machine_passes_the_kit() {
 #[test]
 fn a_snapshot_of_the_first_release_is_restored_for_ever() {
     let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-1.bin"));
-    let log = busy();
+    let log = busy_of(1);
 
     let shard = Shard::restore(&[frozen]).expect("version 1 is spoken");
 

@@ -2,6 +2,8 @@
 //!
 //! `WARREN_HISTORIES` says how many, `WARREN_SEED` where to begin. A failure names its seed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use warren_machine::{Entry, Machine};
 use warren_types::{
@@ -13,8 +15,9 @@ use super::kit::{Rows, session};
 use super::model::{Answer, Model};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
-    Attach, Command, CommandReply, Effect, FragmentReply, MACHINE_VERSION, Outcome, Publish,
-    QueueSettings, Reply, SettleRange, Shard,
+    Attach, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence,
+    DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, MACHINE_VERSION,
+    Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, SettleRange, Shard,
 };
 
 /// Histories in a run that nobody has asked for more of: seconds.
@@ -60,6 +63,7 @@ struct History {
     model: Model,
     rows: Rows,
     index: u64,
+    time: u64,
     bodies: u64,
     /// More different queues, or more on the same few.
     queues: u64,
@@ -76,6 +80,7 @@ impl History {
             model: Model::default(),
             rows: Rows::default(),
             index: 0,
+            time: 1_000_000,
             bodies: 0,
             queues,
         }
@@ -96,8 +101,14 @@ impl History {
 
     fn entry(&mut self) {
         self.index += 1 + self.dice.roll(2);
-        self.model.begin(self.index);
-        let time = Timestamp(1000 + self.dice.roll(1000));
+        self.time = match self.dice.roll(12) {
+            0 => self.time.saturating_sub(self.dice.roll(100)).max(1),
+            1 => self.time + self.dice.roll(30_000),
+            2..5 => self.time,
+            _ => self.time + self.dice.roll(60),
+        };
+        let time = Timestamp(self.time);
+        self.model.begin(self.index, self.time);
         let mut entry = EntryWriter::new(MACHINE_VERSION, time);
         let mut expected = vec![];
         for _ in 0..self.dice.roll(3) + u64::from(self.index > 1) {
@@ -126,7 +137,12 @@ impl History {
         given.sort();
         self.model.given.sort();
         assert_eq!(given, self.model.given);
-        assert_eq!(events(&applied.effects), self.model.events);
+        assert_eq!(events(&applied.effects), by_queue(&self.model.events));
+        let mut letters = self.rows.letters(&applied.effects);
+        letters.sort();
+        self.model.letters.sort();
+        assert_eq!(letters, self.model.letters);
+        assert_eq!(self.shard.time(), Timestamp(self.model.now));
     }
 
     /// A reply in the model's words.
@@ -175,6 +191,7 @@ impl History {
         let given = self.rows.all_given(&effects);
         assert_eq!(given, held);
         assert_eq!(events(&effects), ended);
+        assert_eq!(self.rows.letters(&effects), self.model.owed_letters());
         self.thin();
     }
 
@@ -231,8 +248,8 @@ impl History {
                 Command::Grant { consumer: self.consumer(id), up_to }
             }
             72..79 => Command::Get { consumer: self.consumer(id), queue, no_ack: false },
-            79..87 => Command::CreateQueue { queue, settings: self.settings() },
-            87 => Command::ConfigureQueue { queue, settings: self.settings() },
+            79..86 => Command::CreateQueue { queue, settings: self.settings() },
+            86..88 => Command::ConfigureQueue { queue, settings: self.settings() },
             88 => {
                 let (if_unused, if_empty) = (self.dice.one_in(2), self.dice.one_in(2));
                 Command::DeleteQueue { queue, if_unused, if_empty }
@@ -242,7 +259,11 @@ impl History {
             92 => Command::Status { queue },
             93 => Command::OpenSession,
             94 => Command::CloseSession { session: session(1 + self.dice.roll(3), 1) },
-            95..98 => {
+            95 => match self.dice.roll(3) {
+                0 => Command::Touch { queue },
+                _ => self.dead_settled(queue),
+            },
+            96..98 => {
                 let bytes = 1 + usize::try_from(self.dice.roll(20)).unwrap();
                 Command::Chunk { upload: self.dice.roll(2), bytes: self.body(bytes) }
             }
@@ -266,6 +287,8 @@ impl History {
             header: Bytes::from_static(&[1, 2, 3]),
             body: self.body(usize::try_from(length).unwrap()),
             upload: self.dice.one_in(8).then(|| self.dice.roll(2)),
+            expiration_ms: self.dice.one_in(5).then(|| self.dice.roll(4) * 40),
+            priority: self.dice.one_in(5).then(|| [0, 2, 4, 9, 40][self.side(5)]),
         })
     }
 
@@ -311,6 +334,7 @@ impl History {
             exclusive: self.dice.one_in(12),
             no_ack: false,
             tag: Bytes::from_static(b"tag"),
+            timeout_ms: self.dice.one_in(8).then(|| self.dice.roll(3) * 50),
         })
     }
 
@@ -325,18 +349,71 @@ impl History {
         own[usize::try_from(at).unwrap()].number
     }
 
+    fn dead_settled(&mut self, queue: QueueId) -> Command {
+        let from = 1 + self.dice.roll(6);
+        let to = if self.dice.one_in(4) { u64::MAX } else { from + self.dice.roll(30) };
+        let range = DeadRange { from: DeadSequence(from), to: DeadSequence(to) };
+        Command::DeadSettled { queue, ranges: vec![range] }
+    }
+
+    fn side(&mut self, sides: u64) -> usize {
+        usize::try_from(self.dice.roll(sides)).unwrap()
+    }
+
+    /// Half of the queues are plain.
     fn settings(&mut self) -> QueueSettings {
-        QueueSettings {
+        let mut settings = QueueSettings {
             auto_delete: self.dice.one_in(5),
             single_active_consumer: self.dice.one_in(4),
+            ..QueueSettings::PLAIN
+        };
+        if self.dice.one_in(2) {
+            return settings;
         }
+        settings.kind = [QueueKind::Classic, QueueKind::Quorum][self.side(2)];
+        settings.message_ttl_ms = self.dice.one_in(4).then(|| self.dice.roll(3) * 60);
+        settings.expires_ms = self.dice.one_in(6).then(|| 1 + self.dice.roll(200));
+        settings.max_length = self.dice.one_in(4).then(|| self.dice.roll(6));
+        settings.max_length_bytes = self.dice.one_in(6).then(|| self.dice.roll(80));
+        settings.overflow =
+            [Overflow::DropHead, Overflow::RejectPublish, Overflow::RejectPublishDlx][self.side(3)];
+        settings.dead_letter = self.dice.one_in(2).then(|| Arc::new(target()));
+        settings.delivery_limit = self.dice.one_in(3).then(|| 1);
+        settings.delivery_counting =
+            [DeliveryCounting::Failures, DeliveryCounting::Returns][self.side(2)];
+        settings.max_priority = self.dice.one_in(2).then(|| 5);
+        settings.consumer_timeout_ms = self.dice.one_in(5).then(|| self.dice.roll(3) * 100);
+        let kinds = [DelayedRetryKind::All, DelayedRetryKind::Failed, DelayedRetryKind::Returned];
+        let kind = kinds[self.side(3)];
+        let retry = DelayedRetry { kind, min_ms: 30, max_ms: 50 };
+        settings.delayed_retry = self.dice.one_in(4).then_some(retry);
+        settings
+    }
+}
+
+fn target() -> DeadLetterTarget {
+    DeadLetterTarget {
+        exchange: Bytes::from_static(b"dlx"),
+        routing_key: None,
+        strategy: DeadLetterStrategy::AtLeastOnce,
     }
 }
 
 fn events(effects: &[Effect]) -> Vec<Effect> {
     let events = effects.iter().filter(|effect| match effect {
-        Effect::Deliver(_) => false,
+        Effect::Deliver(_) | Effect::DeadLetter(_) => false,
         Effect::Cancelled { .. } | Effect::QueueEnded { .. } => true,
     });
-    events.cloned().collect()
+    by_queue(&events.cloned().collect::<Vec<_>>())
+}
+
+/// In the order in which they came, one queue after the other.
+fn by_queue(events: &[Effect]) -> Vec<Effect> {
+    let mut events = events.to_vec();
+    events.sort_by_key(|effect| match effect {
+        Effect::Deliver(delivered) => delivered.queue,
+        Effect::Cancelled { queue, .. } | Effect::QueueEnded { queue, .. } => *queue,
+        Effect::DeadLetter(dead) => dead.queue,
+    });
+    events
 }

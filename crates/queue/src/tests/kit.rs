@@ -9,6 +9,7 @@ use warren_types::{
     RequestSequence, SessionId, Term, Timestamp,
 };
 
+use super::model::Letter;
 use crate::entry::{EntryWriter, FragmentWriter, chunk, message};
 use crate::{
     Attach, Command, CommandReply, Delivered, DeliveredRun, Effect, FragmentReply, MACHINE_VERSION,
@@ -83,18 +84,53 @@ impl Rows {
     }
 
     fn bodies(&self, run: &DeliveredRun) -> Vec<Vec<u8>> {
-        let parts = run.parts.as_deref().unwrap_or_default();
-        let each = (0..run.count).map(|at| {
-            let offset = run.location.offset + at * run.stride;
-            self.body(Location { offset, ..run.location }, parts, run.size)
+        let each = run.location;
+        self.series(each, (run.stride, run.count), run.parts.as_deref(), run.size)
+    }
+
+    fn series(
+        &self,
+        first: Location,
+        (stride, count): (u32, u32),
+        parts: Option<&[Location]>,
+        size: u32,
+    ) -> Vec<Vec<u8>> {
+        let each = (0..count).map(|at| {
+            let offset = first.offset + at * stride;
+            self.body(Location { offset, ..first }, parts.unwrap_or_default(), size)
         });
         each.collect()
+    }
+
+    /// Each dead message.
+    pub(super) fn letters(&self, effects: &[Effect]) -> Vec<Letter> {
+        let mut letters = vec![];
+        for effect in effects {
+            let Effect::DeadLetter(dead) = effect else { continue };
+            let mut sequence = dead.first.0;
+            for run in &dead.runs {
+                let shape = (run.stride, run.count);
+                for body in self.series(run.location, shape, run.parts.as_deref(), run.size) {
+                    letters.push(Letter {
+                        queue: dead.queue,
+                        sequence,
+                        body,
+                        reason: run.reason.name(),
+                        time: run.time.0,
+                        acquired: run.acquired_count,
+                        failed: run.delivery_count,
+                    });
+                    sequence += 1;
+                }
+            }
+        }
+        letters
     }
 
     pub(super) fn all_given(&self, effects: &[Effect]) -> Vec<Given> {
         let each = effects.iter().flat_map(|effect| match effect {
             Effect::Deliver(delivered) => self.given(delivered),
-            Effect::Cancelled { .. } | Effect::QueueEnded { .. } => vec![],
+            Effect::Cancelled { .. } | Effect::QueueEnded { .. } | Effect::DeadLetter(_) => vec![],
         });
         each.collect()
     }
@@ -107,6 +143,8 @@ pub(super) struct Log {
     pub(super) rows: Rows,
     pub(super) index: u64,
     pub(super) time: u64,
+    /// The machine version of the entries.
+    pub(super) version: u16,
     sequences: BTreeMap<SessionId, u64>,
     pub(super) effects: Vec<Effect>,
     messages: u8,
@@ -126,6 +164,7 @@ impl Log {
             rows: Rows::default(),
             index: 0,
             time: 1000,
+            version: MACHINE_VERSION,
             sequences: BTreeMap::new(),
             effects: vec![],
             messages: 0,
@@ -161,7 +200,7 @@ impl Log {
         for command in commands {
             fragment.command(command);
         }
-        let mut entry = EntryWriter::new(MACHINE_VERSION, Timestamp(self.time));
+        let mut entry = EntryWriter::new(self.version, Timestamp(self.time));
         entry.push(session, RequestSequence(sequence), &fragment.finish());
         match self.apply_bytes(entry.finish()).reply {
             Reply::Applied(mut replies) => replies.remove(0),
@@ -290,6 +329,7 @@ pub(super) fn terms(number: u64) -> Attach {
         exclusive: false,
         no_ack: false,
         tag: Bytes::from_static(b"ctag"),
+        timeout_ms: None,
     }
 }
 
@@ -302,6 +342,8 @@ pub(super) fn publish(queues: &[QueueId], body: &[u8]) -> Command {
         header: Bytes::from_static(&[0x10, 0, 2]),
         body: Bytes::copy_from_slice(body),
         upload: None,
+        expiration_ms: None,
+        priority: None,
     })
 }
 

@@ -7,8 +7,9 @@ use warren_types::{BootId, ConsumerId, ConsumerNumber, NodeId, QueueId, SessionI
 
 use super::kit::Given;
 use crate::{
-    Attach, CancelReason, Command, CommandReply, Effect, EndReason, FragmentReply, Outcome,
-    Publish, QueueSettings, QueueStatus, Refusal,
+    Attach, CancelReason, Command, CommandReply, DelayedRetryKind, DeliveryCounting, Effect,
+    EndReason, FragmentReply, Outcome, Overflow, Publish, QueueKind, QueueSettings, QueueStatus,
+    Refusal,
 };
 
 #[derive(Clone, Debug)]
@@ -19,6 +20,23 @@ struct Message {
     rows: Vec<u64>,
     acquired: u32,
     failed: u32,
+    level: i16,
+    /// Until when it may wait.
+    deadline: Option<u64>,
+    /// When it was given out.
+    since: u64,
+}
+
+/// A dead message that was shown to the front end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Letter {
+    pub(super) queue: QueueId,
+    pub(super) sequence: u64,
+    pub(super) body: Vec<u8>,
+    pub(super) reason: &'static str,
+    pub(super) time: u64,
+    pub(super) acquired: u32,
+    pub(super) failed: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +56,7 @@ pub(super) struct Consumer {
     granted: u64,
     priority: i32,
     exclusive: bool,
+    timeout: Option<u64>,
     held: Vec<(u64, Message)>,
 }
 
@@ -50,6 +69,12 @@ struct Queue {
     active: Option<u64>,
     /// Whom each priority served last, by when it came.
     turns: BTreeMap<i32, u64>,
+    used_at: u64,
+    delayed: Vec<(u64, Message)>,
+    dead: Vec<(Letter, Message)>,
+    /// The last dead sequence, and the last one that was shown.
+    died: u64,
+    shown: u64,
 }
 
 /// Parts of a body, each with its row.
@@ -67,7 +92,10 @@ pub(super) struct Model {
     /// Effects other than deliveries.
     pub(super) events: Vec<Effect>,
     pub(super) given: Vec<Given>,
+    pub(super) letters: Vec<Letter>,
     index: u64,
+    pub(super) now: u64,
+    stamp: u64,
 }
 
 /// The answer to a basic.get, as a history can compare it.
@@ -78,10 +106,113 @@ pub(super) enum Answer {
 }
 
 impl Model {
-    pub(super) fn begin(&mut self, index: u64) {
+    pub(super) fn begin(&mut self, index: u64, stamp: u64) {
         self.index = index;
         self.events.clear();
         self.given.clear();
+        self.letters.clear();
+        let passed = if self.stamp == 0 { stamp } else { stamp.saturating_sub(self.stamp) };
+        self.now += if self.stamp == 0 { passed } else { passed.min(10_000) };
+        self.stamp = stamp;
+        let ids: Vec<_> = self.queues.keys().copied().collect();
+        for id in ids {
+            self.pass_time(id);
+        }
+    }
+
+    /// What happens to a queue by itself.
+    fn pass_time(&mut self, id: QueueId) {
+        let is_used = !self.registered(id).is_empty();
+        let queue = self.queues.get_mut(&id).unwrap();
+        let expires = queue.settings.expires_ms.map(|expires| queue.used_at + expires);
+        if !is_used && expires.is_some_and(|expires| expires <= self.now) {
+            return self.end(id, EndReason::Expired);
+        }
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut queue.delayed).into_iter().partition(|(due, _)| *due <= self.now);
+        queue.delayed = later;
+        for (_, message) in due {
+            self.wait(id, message);
+        }
+        let settings = self.queues[&id].settings.clone();
+        let overdue = self.consumers.iter().filter(|(_, one)| {
+            let timeout = one.timeout.or(settings.consumer_timeout_ms).filter(|ms| *ms > 0);
+            let since = one.held.first().map(|(_, message)| message.since);
+            let lease = timeout.zip(since).map(|(timeout, since)| since + timeout);
+            one.queue == id && lease.is_some_and(|lease| lease <= self.now)
+        });
+        let overdue: Vec<u64> = overdue.map(|(order, _)| *order).collect();
+        for order in overdue {
+            // The queue may have ended with the one before.
+            let Some(consumer) = self.consumers.remove(&order) else { return };
+            for (_, message) in consumer.held {
+                self.come_back(id, message, false);
+            }
+            let reason = CancelReason::Timeout;
+            self.events.push(Effect::Cancelled { consumer: consumer.id, queue: id, reason });
+            self.departed(id, consumer.standing == Standing::Registered);
+        }
+    }
+
+    /// Has a message wait at its place.
+    fn wait(&mut self, id: QueueId, message: Message) {
+        let ready = &mut self.queues.get_mut(&id).unwrap().ready;
+        ready.push(message);
+        ready.sort_by_key(|message| (-message.level, message.number));
+    }
+
+    fn die(&mut self, id: QueueId, message: Message, reason: &'static str) {
+        let queue = self.queues.get_mut(&id).unwrap();
+        if queue.settings.dead_letter.is_none() {
+            return;
+        }
+        queue.died += 1;
+        let letter = Letter {
+            queue: id,
+            sequence: queue.died,
+            body: message.body.clone(),
+            reason,
+            time: self.stamp,
+            acquired: message.acquired,
+            failed: message.failed,
+        };
+        queue.dead.push((letter, message));
+    }
+
+    fn come_back(&mut self, id: QueueId, mut message: Message, has_failed: bool) {
+        let settings = self.queues[&id].settings.clone();
+        let is_failure = has_failed || settings.delivery_counting == DeliveryCounting::Returns;
+        message.acquired += 1;
+        message.failed += u32::from(is_failure);
+        if settings.delivery_limit.is_some_and(|limit| message.failed > limit) {
+            return self.die(id, message, "delivery_limit");
+        }
+        let retry = settings.delayed_retry.filter(|retry| match retry.kind {
+            DelayedRetryKind::All => true,
+            DelayedRetryKind::Failed => is_failure,
+            DelayedRetryKind::Returned => !is_failure,
+        });
+        let count = if is_failure { message.failed } else { message.acquired };
+        let delay = retry.map_or(0, |retry| (retry.min_ms * u64::from(count)).min(retry.max_ms));
+        if delay == 0 {
+            return self.wait(id, message);
+        }
+        self.queues.get_mut(&id).unwrap().delayed.push((self.now + delay, message));
+    }
+
+    /// Whether a message of `size` bytes is one too many where those that come are refused.
+    fn is_full(&mut self, id: QueueId, size: usize) -> bool {
+        let queue = &self.queues[&id];
+        let settings = queue.settings.clone();
+        if settings.overflow == Overflow::DropHead {
+            return false;
+        }
+        let length = u64::try_from(queue.ready.len()).unwrap() + 1;
+        let bytes: usize = queue.ready.iter().map(|message| message.body.len()).sum();
+        let bytes = u64::try_from(bytes + size).unwrap();
+        let exceeds = settings.max_length.is_some_and(|limit| length > limit)
+            || settings.max_length_bytes.is_some_and(|limit| bytes > limit);
+        exceeds && !(queue.ready.is_empty() && self.is_anybody_able(id))
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
@@ -156,8 +287,25 @@ impl Model {
                 if let Err(refusal) = self.queue(*queue) {
                     return Some(Answer::Plain(CommandReply::Refused(refusal)));
                 }
+                let id = *queue;
                 let queue = self.queues.get_mut(queue).unwrap();
+                if queue.settings.expires_ms != settings.expires_ms {
+                    queue.used_at = self.now;
+                }
                 queue.settings = settings.clone();
+                if settings.dead_letter.is_none() {
+                    queue.dead.clear();
+                    queue.shown = queue.died;
+                }
+                let delayed = std::mem::take(&mut queue.delayed);
+                if settings.delayed_retry.is_some() {
+                    queue.delayed = delayed;
+                } else {
+                    for (_, message) in delayed {
+                        self.wait(id, message);
+                    }
+                }
+                let queue = self.queues.get_mut(&id).unwrap();
                 if !settings.single_active_consumer {
                     queue.active = None;
                 }
@@ -173,8 +321,10 @@ impl Model {
             Command::PurgeQueue { queue } => match self.queue(*queue) {
                 Err(refusal) => CommandReply::Refused(refusal),
                 Ok(_) => {
-                    let ready = std::mem::take(&mut self.queues.get_mut(queue).unwrap().ready);
-                    CommandReply::Purged { messages: u64::try_from(ready.len()).unwrap() }
+                    let queue = self.queues.get_mut(queue).unwrap();
+                    let ready = std::mem::take(&mut queue.ready).len();
+                    let delayed = std::mem::take(&mut queue.delayed).len();
+                    CommandReply::Purged { messages: u64::try_from(ready + delayed).unwrap() }
                 }
             },
             Command::Status { queue } => match self.queue(*queue) {
@@ -182,6 +332,23 @@ impl Model {
                 Ok(_) => CommandReply::Status(self.status(*queue).unwrap()),
             },
             Command::OpenSession | Command::Tick => return None,
+            Command::Touch { queue } => {
+                let queue = self.queues.get_mut(queue)?;
+                if queue.settings.kind == QueueKind::Classic {
+                    queue.used_at = self.now;
+                }
+                return None;
+            }
+            Command::DeadSettled { queue, ranges } => {
+                let queue = self.queues.get_mut(queue)?;
+                let shown = queue.shown;
+                queue.dead.retain(|(letter, _)| {
+                    let at = letter.sequence;
+                    let mut ranges = ranges.iter();
+                    at > shown || !ranges.any(|range| (range.from.0..=range.to.0).contains(&at))
+                });
+                return None;
+            }
             Command::CloseSession { session } => {
                 self.close(*session);
                 return None;
@@ -214,20 +381,17 @@ impl Model {
             }
         }
         body.extend_from_slice(&message.body);
-        let mut missing = vec![];
+        let (mut missing, mut is_refused) = (vec![], false);
         for id in &message.queues {
-            if let Some(queue) = self.queues.get_mut(id) {
-                queue.messages += 1;
-                queue.ready.push(Message {
-                    number: queue.messages,
-                    body: body.clone(),
-                    rows: rows.clone(),
-                    acquired: 0,
-                    failed: 0,
-                });
+            if self.queues.contains_key(id) {
+                is_refused |= !self.receive(*id, message, &body, &rows);
             } else if !self.tombstones.contains_key(id) {
                 missing.push(*id);
             }
+        }
+        if is_refused {
+            message.upload.map(|upload| self.uploads.remove(&(session, upload)));
+            return Some(CommandReply::Refused(Refusal::QueueFull));
         }
         if !missing.is_empty() {
             return Some(CommandReply::Missing(missing));
@@ -236,6 +400,46 @@ impl Model {
             self.uploads.remove(&(session, upload));
         }
         None
+    }
+
+    /// Puts a message into a queue, unless it is full.
+    fn receive(&mut self, id: QueueId, publish: &Publish, body: &[u8], rows: &[u64]) -> bool {
+        if self.is_full(id, body.len()) {
+            self.deliver_from(id);
+        }
+        let is_full = self.is_full(id, body.len());
+        let queue = self.queues.get_mut(&id).unwrap();
+        let settings = &queue.settings;
+        if is_full
+            && (settings.overflow == Overflow::RejectPublish || settings.dead_letter.is_none())
+        {
+            return false;
+        }
+        queue.messages += 1;
+        let ttls = [settings.message_ttl_ms, publish.expiration_ms].into_iter().flatten();
+        let level = match (settings.kind, publish.priority) {
+            (_, None) => 0,
+            (QueueKind::Quorum, Some(priority)) => i16::from(priority.min(31)) - 4,
+            (QueueKind::Classic, Some(priority)) => {
+                i16::from(priority.min(settings.max_priority.unwrap_or(0)))
+            }
+        };
+        let message = Message {
+            number: queue.messages,
+            body: body.to_vec(),
+            rows: rows.to_vec(),
+            acquired: 0,
+            failed: 0,
+            level,
+            deadline: ttls.min().map(|ttl| self.now + ttl),
+            since: 0,
+        };
+        if is_full {
+            self.die(id, message, "maxlen")
+        } else {
+            self.wait(id, message)
+        }
+        !is_full
     }
 
     fn attach(&mut self, session: SessionId, terms: &Attach) -> CommandReply {
@@ -264,6 +468,7 @@ impl Model {
             granted: terms.granted.0,
             priority: terms.priority,
             exclusive: terms.exclusive,
+            timeout: terms.timeout_ms,
             held: vec![],
         });
         CommandReply::Attached
@@ -285,28 +490,18 @@ impl Model {
         consumer.held = kept;
         let (queue, is_gone) =
             (consumer.queue, consumer.standing == Standing::Cancelled && consumer.held.is_empty());
-        let counts = match outcome {
-            Outcome::Ack | Outcome::Reject => None,
-            Outcome::Requeue => Some((1, 0)),
-            Outcome::RejectRequeue => Some((1, 1)),
-            Outcome::Release => Some((0, 0)),
-        };
-        if let Some((acquired, failed)) = counts {
-            for (_, message) in settled {
-                self.put_back(queue, message, acquired, failed);
+        for (_, message) in settled {
+            match outcome {
+                Outcome::Ack => {}
+                Outcome::Reject => self.die(queue, message, "rejected"),
+                Outcome::Requeue => self.come_back(queue, message, false),
+                Outcome::RejectRequeue => self.come_back(queue, message, true),
+                Outcome::Release => self.wait(queue, message),
             }
         }
         if is_gone {
             self.consumers.remove(&order);
         }
-    }
-
-    fn put_back(&mut self, queue: QueueId, mut message: Message, acquired: u32, failed: u32) {
-        message.acquired += acquired;
-        message.failed += failed;
-        let ready = &mut self.queues.get_mut(&queue).unwrap().ready;
-        ready.push(message);
-        ready.sort_by_key(|message| message.number);
     }
 
     fn cancel(&mut self, id: ConsumerId) {
@@ -327,7 +522,7 @@ impl Model {
         let Some(order) = self.find(id) else { return };
         let consumer = self.consumers.remove(&order).unwrap();
         for (_, message) in consumer.held {
-            self.put_back(consumer.queue, message, 1, 1);
+            self.come_back(consumer.queue, message, true);
         }
         self.departed(consumer.queue, consumer.standing == Standing::Registered);
     }
@@ -338,6 +533,9 @@ impl Model {
             registered.iter().map(|order| self.consumers[order].priority).collect();
         let queue = self.queues.get_mut(&id).unwrap();
         queue.turns.retain(|priority, _| of_priorities.contains(priority));
+        if was_registered && registered.is_empty() {
+            queue.used_at = self.now;
+        }
         if was_registered && registered.is_empty() && queue.settings.auto_delete {
             self.end(id, EndReason::Unused);
         }
@@ -362,6 +560,8 @@ impl Model {
                 return refused(Refusal::ConsumerExists);
             }
         }
+        self.queues.get_mut(&queue).unwrap().used_at = self.now;
+        self.expire(queue, self.now);
         let found = self.queues.get_mut(&queue).unwrap();
         if found.ready.is_empty() {
             return Answer::Plain(CommandReply::Empty);
@@ -378,6 +578,7 @@ impl Model {
                 granted: 0,
                 priority: 0,
                 exclusive: false,
+                timeout: None,
                 held: vec![],
             })
         });
@@ -389,7 +590,7 @@ impl Model {
     fn hand(&mut self, order: u64, message: Message) -> Given {
         let consumer = self.consumers.get_mut(&order).unwrap();
         consumer.last += 1;
-        consumer.held.push((consumer.last, message));
+        consumer.held.push((consumer.last, Message { since: self.now, ..message }));
         given(consumer, consumer.held.last().unwrap())
     }
 
@@ -399,7 +600,8 @@ impl Model {
         }
         let fresh = !self.queues.contains_key(&id);
         if fresh {
-            let queue = Queue { settings: settings.clone(), ..Queue::default() };
+            let settings = settings.clone();
+            let queue = Queue { settings, used_at: self.now, ..Queue::default() };
             self.queues.insert(id, queue);
         }
         CommandReply::Created { fresh }
@@ -410,10 +612,11 @@ impl Model {
             Ok(queue) => queue.ready.len(),
             Err(refusal) => return CommandReply::Refused(refusal),
         };
+        let is_empty = ready == 0 && self.queues[&id].delayed.is_empty();
         if if_unused && !self.registered(id).is_empty() {
             return CommandReply::Refused(Refusal::InUse);
         }
-        if if_empty && ready > 0 {
+        if if_empty && !is_empty {
             return CommandReply::Refused(Refusal::NotEmpty);
         }
         self.end(id, EndReason::Deleted);
@@ -430,7 +633,7 @@ impl Model {
             }
         }
         self.consumers.retain(|_, consumer| consumer.queue != id);
-        if reason == EndReason::Unused {
+        if reason != EndReason::Deleted {
             self.events.push(Effect::QueueEnded { queue: id, reason });
         }
     }
@@ -453,13 +656,57 @@ impl Model {
     pub(super) fn deliver(&mut self) {
         let ids: Vec<_> = self.queues.keys().copied().collect();
         for id in ids {
-            self.choose_active(id);
-            while let Some(order) = self.next_turn(id) {
-                let message = self.queues.get_mut(&id).unwrap().ready.remove(0);
-                let given = self.hand(order, message);
-                self.given.push(given);
+            self.deliver_from(id);
+        }
+    }
+
+    /// Gives away what one queue can give, and has its rules act.
+    fn deliver_from(&mut self, id: QueueId) {
+        self.choose_active(id);
+        loop {
+            self.expire(id, self.now);
+            let Some(order) = self.next_turn(id) else { break };
+            let message = self.queues.get_mut(&id).unwrap().ready.remove(0);
+            let given = self.hand(order, message);
+            self.given.push(given);
+        }
+        self.expire(id, self.now + 1);
+        while self.is_too_long(id) {
+            let message = self.queues.get_mut(&id).unwrap().ready.remove(0);
+            self.die(id, message, "maxlen");
+        }
+        self.expire(id, self.now + 1);
+        let queue = self.queues.get_mut(&id).unwrap();
+        let mut under_way =
+            queue.dead.iter().filter(|(letter, _)| letter.sequence <= queue.shown).count();
+        for (letter, _) in &queue.dead {
+            if letter.sequence > queue.shown && under_way < 32 {
+                queue.shown = letter.sequence;
+                under_way += 1;
+                self.letters.push(letter.clone());
             }
         }
+    }
+
+    /// Ends what stands at the head and had to be gone before `time`.
+    fn expire(&mut self, id: QueueId, time: u64) {
+        while let Some(head) = self.queues[&id].ready.first().cloned() {
+            if head.deadline.is_none_or(|deadline| deadline >= time) {
+                break;
+            }
+            self.queues.get_mut(&id).unwrap().ready.remove(0);
+            self.die(id, head, "expired");
+        }
+    }
+
+    fn is_too_long(&self, id: QueueId) -> bool {
+        let queue = &self.queues[&id];
+        let length = u64::try_from(queue.ready.len()).unwrap();
+        let bytes: usize = queue.ready.iter().map(|message| message.body.len()).sum();
+        let bytes = u64::try_from(bytes).unwrap();
+        queue.settings.overflow == Overflow::DropHead
+            && (queue.settings.max_length.is_some_and(|limit| length > limit)
+                || queue.settings.max_length_bytes.is_some_and(|limit| bytes > limit))
     }
 
     fn choose_active(&mut self, id: QueueId) {
@@ -486,20 +733,11 @@ impl Model {
 
     /// Who is given the next message, if there is one and somebody can take it.
     fn next_turn(&mut self, id: QueueId) -> Option<u64> {
-        let registered = self.registered(id);
-        let queue = &self.queues[&id];
-        if queue.ready.is_empty() {
+        if self.queues[&id].ready.is_empty() {
             return None;
         }
-        let top = registered.iter().map(|order| self.consumers[order].priority).max();
-        let is_able = |order: &u64| {
-            let one = &self.consumers[order];
-            let held = u64::try_from(one.held.len()).unwrap();
-            let is_served = !queue.settings.single_active_consumer
-                || (queue.active == Some(*order) && Some(one.priority) == top);
-            is_served && one.last < one.granted && (one.prefetch == 0 || held < one.prefetch)
-        };
-        let able: Vec<u64> = registered.into_iter().filter(is_able).collect();
+        let able = self.able(id);
+        let queue = &self.queues[&id];
         let priority = able.iter().map(|order| self.consumers[order].priority).max()?;
         let class: Vec<u64> =
             able.into_iter().filter(|order| self.consumers[order].priority == priority).collect();
@@ -508,6 +746,25 @@ impl Model {
         let next = *next.unwrap_or(&class[0]);
         self.queues.get_mut(&id).unwrap().turns.insert(priority, next);
         Some(next)
+    }
+
+    fn is_anybody_able(&self, id: QueueId) -> bool {
+        !self.able(id).is_empty()
+    }
+
+    /// Those who can take something.
+    fn able(&self, id: QueueId) -> Vec<u64> {
+        let registered = self.registered(id);
+        let queue = &self.queues[&id];
+        let top = registered.iter().map(|order| self.consumers[order].priority).max();
+        let is_able = |order: &u64| {
+            let one = &self.consumers[order];
+            let held = u64::try_from(one.held.len()).unwrap();
+            let is_served = !queue.settings.single_active_consumer
+                || (queue.active == Some(*order) && Some(one.priority) == top);
+            is_served && one.last < one.granted && (one.prefetch == 0 || held < one.prefetch)
+        };
+        registered.into_iter().filter(is_able).collect()
     }
 
     fn registered(&self, id: QueueId) -> Vec<u64> {
@@ -529,7 +786,8 @@ impl Model {
     }
 
     pub(super) fn status(&self, id: QueueId) -> Option<QueueStatus> {
-        let ready = &self.queues.get(&id)?.ready;
+        let queue = self.queues.get(&id)?;
+        let ready = &queue.ready;
         let held = self.consumers.values().filter(|one| one.queue == id);
         let held: Vec<_> = held.flat_map(|one| &one.held).map(|(_, message)| message).collect();
         let bytes = |size: usize| u64::try_from(size).unwrap();
@@ -539,6 +797,10 @@ impl Model {
             unsettled: bytes(held.len()),
             unsettled_bytes: held.iter().map(|message| bytes(message.body.len())).sum(),
             consumers: u32::try_from(self.registered(id).len()).unwrap(),
+            delayed: bytes(queue.delayed.len()),
+            delayed_bytes: queue.delayed.iter().map(|(_, one)| bytes(one.body.len())).sum(),
+            dead: bytes(queue.dead.len()),
+            dead_bytes: queue.dead.iter().map(|(_, one)| bytes(one.body.len())).sum(),
         })
     }
 
@@ -546,10 +808,26 @@ impl Model {
     pub(super) fn rows(&self) -> Vec<u64> {
         let waiting = self.queues.values().flat_map(|queue| &queue.ready);
         let held = self.consumers.values().flat_map(|one| &one.held).map(|(_, message)| message);
-        let messages = waiting.chain(held).flat_map(|message| message.rows.iter().copied());
+        let delayed =
+            self.queues.values().flat_map(|queue| &queue.delayed).map(|(_, message)| message);
+        let dead = self.queues.values().flat_map(|queue| &queue.dead).map(|(_, message)| message);
+        let messages = waiting
+            .chain(held)
+            .chain(delayed)
+            .chain(dead)
+            .flat_map(|message| message.rows.iter().copied());
         let uploads = self.uploads.values().flatten().map(|(row, _)| *row);
         let rows: BTreeSet<u64> = messages.chain(uploads).collect();
         rows.into_iter().collect()
+    }
+
+    /// The dead that are under way.
+    pub(super) fn owed_letters(&self) -> Vec<Letter> {
+        let each = self.queues.values().flat_map(|queue| {
+            let dead = queue.dead.iter().map(|(letter, _)| letter);
+            dead.filter(|letter| letter.sequence <= queue.shown).cloned()
+        });
+        each.collect()
     }
 
     /// Everything that consumers hold, and every queue that has ended.

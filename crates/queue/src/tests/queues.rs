@@ -14,10 +14,7 @@ fn auto_delete() -> QueueSettings {
 }
 
 const DELETE: Command = Command::DeleteQueue { queue: QUEUE, if_unused: false, if_empty: false };
-const CREATE: Command = Command::CreateQueue {
-    queue: QUEUE,
-    settings: QueueSettings { auto_delete: false, single_active_consumer: false },
-};
+const CREATE: Command = Command::CreateQueue { queue: QUEUE, settings: QueueSettings::PLAIN };
 const ENDED: Effect = Effect::QueueEnded { queue: QUEUE, reason: EndReason::Unused };
 
 #[test]
@@ -80,8 +77,14 @@ fn the_status_counts_messages_bytes_and_consumers() {
 
     let status = log.apply(Command::Status { queue: QUEUE });
 
-    let expected =
-        QueueStatus { ready: 1, ready_bytes: 7, unsettled: 1, unsettled_bytes: 4, consumers: 1 };
+    let expected = QueueStatus {
+        ready: 1,
+        ready_bytes: 7,
+        unsettled: 1,
+        unsettled_bytes: 4,
+        consumers: 1,
+        ..QueueStatus::default()
+    };
     assert_eq!(status, Some(CommandReply::Status(expected)));
 }
 
@@ -217,7 +220,7 @@ fn making_a_queue_single_active_stops_the_others() {
     let mut log = Log::default();
     log.attach(1, 0);
     log.attach(2, 0);
-    let settings = QueueSettings { single_active_consumer: true, auto_delete: false };
+    let settings = QueueSettings { single_active_consumer: true, ..QueueSettings::PLAIN };
 
     log.apply(Command::ConfigureQueue { queue: QUEUE, settings });
     let [a, b] = log.enqueue_all();
