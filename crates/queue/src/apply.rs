@@ -261,14 +261,14 @@ impl Shard {
             queue.enqueue(arrival, now);
             return true;
         }
-        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
-        if queue.is_full_for(arrival.size) {
+        if queue.is_exceeded_by(arrival.size) {
             // Some may be given away, or be over their time.
+            let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
             queue.deliver(pass.index, &mut moment, &mut pass.effects);
-        }
-        if queue.is_full_for(arrival.size) {
-            *is_refused = true;
-            return queue.refuse(arrival, &mut moment);
+            if queue.is_exceeded_by(arrival.size) && !queue.is_passage_free() {
+                *is_refused = true;
+                return queue.refuse(arrival, &mut moment);
+            }
         }
         queue.enqueue(arrival, now);
         true

@@ -8,6 +8,7 @@ mod histories;
 mod kit;
 mod model;
 mod queues;
+mod rules;
 mod sessions;
 mod settling;
 mod sizes;

@@ -1,5 +1,7 @@
 //! Round trips, frozen samples, and bytes that mean nothing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use warren_types::{
     BootId, ConsumerNumber, DecodeError, DeliverySequence, NodeId, QueueId, RequestSequence,
@@ -8,7 +10,11 @@ use warren_types::{
 
 use super::{CommandRef, EntryRef, chunk, decode, message, thin};
 use super::{DecodedEntry, DecodedFragment, EntryWriter, FragmentWriter, PublishParts};
-use crate::{Attach, Command, Outcome, Publish, QueueSettings, SettleRange};
+use crate::{
+    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
+    DelayedRetryKind, DeliveryCounting, Outcome, Overflow, Publish, QueueKind, QueueSettings,
+    SettleRange,
+};
 
 const SESSION: SessionId = SessionId { node: NodeId(3), boot: BootId(1_700_000_000_000) };
 
@@ -85,6 +91,64 @@ fn every_command() -> Vec<Command> {
     ]
 }
 
+/// What the second machine version added.
+fn every_rule() -> Vec<Command> {
+    let queue = QueueId(7);
+    let range = |from, to| DeadRange { from: DeadSequence(from), to: DeadSequence(to) };
+    let target = |routing_key, strategy| {
+        let exchange = Bytes::from_static(b"dlx");
+        Some(Arc::new(DeadLetterTarget { exchange, routing_key, strategy }))
+    };
+    let retry = |kind| Some(DelayedRetry { kind, min_ms: 100, max_ms: 60_000 });
+    let all = QueueSettings {
+        auto_delete: true,
+        single_active_consumer: true,
+        kind: QueueKind::Quorum,
+        message_ttl_ms: Some(1),
+        expires_ms: Some(2),
+        max_length: Some(3),
+        max_length_bytes: Some(4),
+        overflow: Overflow::RejectPublish,
+        dead_letter: target(None, DeadLetterStrategy::AtLeastOnce),
+        delivery_limit: Some(20),
+        delivery_counting: DeliveryCounting::Returns,
+        max_priority: Some(10),
+        consumer_timeout_ms: Some(1_800_000),
+        delayed_retry: retry(DelayedRetryKind::All),
+    };
+    let few = QueueSettings {
+        overflow: Overflow::RejectPublishDlx,
+        dead_letter: target(Some(Bytes::from_static(b"key")), DeadLetterStrategy::AtMostOnce),
+        delayed_retry: retry(DelayedRetryKind::Failed),
+        ..QueueSettings::PLAIN
+    };
+    let delayed_retry = retry(DelayedRetryKind::Returned);
+    vec![
+        Command::Publish(Publish { expiration_ms: Some(60_000), priority: Some(5), ..large() }),
+        Command::Publish(Publish { expiration_ms: Some(0), ..plain() }),
+        Command::Publish(Publish { priority: Some(255), ..plain() }),
+        Command::Attach(Attach {
+            consumer: ConsumerNumber(11),
+            queue,
+            prefetch: 1,
+            granted: DeliverySequence(5),
+            priority: 0,
+            exclusive: false,
+            no_ack: true,
+            tag: Bytes::new(),
+            timeout_ms: Some(5000),
+        }),
+        Command::CreateQueue { queue, settings: all },
+        Command::ConfigureQueue { queue, settings: few },
+        Command::ConfigureQueue {
+            queue,
+            settings: QueueSettings { delayed_retry, ..QueueSettings::PLAIN },
+        },
+        Command::Touch { queue },
+        Command::DeadSettled { queue, ranges: vec![range(1, 32), range(40, u64::MAX)] },
+    ]
+}
+
 fn entry_of(fragments: &[&[Command]]) -> Bytes {
     let mut writer = FragmentWriter::new();
     let mut entry = EntryWriter::new(1, Timestamp(1_700_000_000_123));
@@ -125,6 +189,20 @@ fn every_command_is_read_as_it_was_written() {
         vec![fragment(41, commands), fragment(42, vec![]), fragment(43, vec![Command::Tick])];
     let time = Timestamp(1_700_000_000_123);
     assert_eq!(decoded, Ok(DecodedEntry { machine_version: 1, time, fragments }));
+}
+
+#[test]
+fn every_rule_is_read_as_it_was_written_for_ever() {
+    let frozen = include_bytes!("../../testdata/formats/entry-1-rules.bin");
+
+    let written = entry_of(&[&every_rule()]);
+
+    assert!(written == frozen.as_slice(), "what the second machine version wrote has changed");
+    let decoded = decode(frozen).expect("a sound entry");
+    assert_eq!(decoded.fragments[0].commands, every_rule());
+    for end in 0..written.len() {
+        let _ = decode(&written[..end]);
+    }
 }
 
 #[test]

@@ -6,15 +6,16 @@ use super::{Arrival, Moment, Queue};
 use crate::{DeathReason, Effect, Overflow};
 
 impl Queue {
-    /// Whether a message of `size` bytes would be one too many where those that come are refused.
-    /// Only sure after a delivery.
-    pub(crate) fn is_full_for(&self, size: u32) -> bool {
-        if self.ready.is_empty() && self.consumers.is_anybody_able() {
-            return false;
-        }
+    /// Whether a message of `size` bytes is one too many besides what waits.
+    pub(crate) fn is_exceeded_by(&self, size: u32) -> bool {
         let (length, bytes) = (self.ready.len() + 1, self.ready.bytes() + u64::from(size));
         self.settings.max_length.is_some_and(|limit| length > limit)
             || self.settings.max_length_bytes.is_some_and(|limit| bytes > limit)
+    }
+
+    /// Whether that message can be given to somebody right away. Only sure after a delivery.
+    pub(crate) fn is_passage_free(&self) -> bool {
+        self.ready.is_empty() && self.consumers.is_anybody_able()
     }
 
     /// Refuses a message. Returns whether it is kept as dead.

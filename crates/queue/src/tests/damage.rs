@@ -7,7 +7,10 @@ use warren_types::{DecodeError, LogIndex, RequestSequence, Term, Timestamp};
 
 use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
-use crate::{Attach, Command, MACHINE_VERSION, Outcome, Publish, QueueSettings, Reply, Shard};
+use crate::{
+    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
+    DelayedRetryKind, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply, Shard,
+};
 
 /// Something of everything that a snapshot of version 1 can hold.
 fn busy() -> Log {
@@ -42,6 +45,41 @@ fn busy_of(version: u16) -> Log {
         if_unused: false,
         if_empty: false,
     });
+    log
+}
+
+/// Something of everything that a snapshot of version 2 can hold besides.
+fn ruled() -> Log {
+    let mut log = busy();
+    let queue = warren_types::QueueId(9);
+    let target = DeadLetterTarget {
+        exchange: Bytes::from_static(b"dlx"),
+        routing_key: None,
+        strategy: DeadLetterStrategy::AtLeastOnce,
+    };
+    let retry = DelayedRetry { kind: DelayedRetryKind::All, min_ms: 50, max_ms: 90 };
+    let settings = QueueSettings {
+        kind: QueueKind::Quorum,
+        message_ttl_ms: Some(5000),
+        expires_ms: Some(60_000),
+        max_length: Some(40),
+        dead_letter: Some(target.into()),
+        delayed_retry: Some(retry),
+        ..QueueSettings::PLAIN
+    };
+    log.create(queue, settings);
+    let Command::Publish(message) = publish(&[queue], b"ruled") else { unreachable!() };
+    for priority in [None, Some(0), Some(9)] {
+        let message = Publish { priority, expiration_ms: Some(70), ..message.clone() };
+        log.all(FRONT, &vec![Command::Publish(message); 30]);
+    }
+    log.time += 9;
+    let terms = Attach { queue, prefetch: 4, timeout_ms: Some(900), ..terms(11) };
+    log.attach_with(FRONT, terms).expect("accepted");
+    log.apply(settle(11, Outcome::Reject, 1, 1));
+    log.apply(settle(11, Outcome::Requeue, 2, 3));
+    let range = DeadRange { from: DeadSequence(3), to: DeadSequence(4) };
+    log.apply(Command::DeadSettled { queue, ranges: vec![range] });
     log
 }
 
@@ -109,7 +147,7 @@ fn an_entry_without_fragments_lets_time_pass() {
 
 #[test]
 fn a_machine_passes_the_kit() {
-    let log = busy();
+    let log = ruled();
     let entries: Vec<Entry> = log
         .rows
         .0
@@ -134,8 +172,20 @@ fn a_snapshot_of_the_first_release_is_restored_for_ever() {
 }
 
 #[test]
+fn a_snapshot_of_the_second_version_is_restored_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-2.bin"));
+    let log = ruled();
+
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 2 is spoken");
+
+    shard.check();
+    assert!(log.shard.snapshot() == [frozen], "version 2 has changed; it must not");
+    assert_eq!(shard.digest(), log.shard.digest());
+}
+
+#[test]
 fn a_snapshot_that_is_cut_off_is_not_restored() {
-    let [page] = &busy().shard.snapshot()[..] else { panic!("a small state has one page") };
+    let [page] = &ruled().shard.snapshot()[..] else { panic!("a small state has one page") };
     for end in 0..page.len() {
         assert!(Shard::restore(&[page.slice(..end)]).is_err(), "cut off at {end}");
     }
@@ -202,7 +252,7 @@ proptest! {
     fn a_snapshot_with_changed_bytes_is_sound_or_refused(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
     ) {
-        let log = busy();
+        let log = ruled();
         let mut page = BytesMut::from(&log.shard.snapshot()[0][..]);
         for (at, byte) in changes {
             let at = at.index(page.len());
@@ -213,6 +263,9 @@ proptest! {
             shard.take_over();
             let index = LogIndex(shard.applied().0.saturating_add(1));
             shard.apply(&Entry { index, term: Term(1), payload: sound() });
+            let payload = EntryWriter::new(MACHINE_VERSION, Timestamp(60_000)).finish();
+            let index = LogIndex(index.0.saturating_add(1));
+            shard.apply(&Entry { index, term: Term(1), payload });
             shard.snapshot();
         }
     }

@@ -201,7 +201,7 @@ impl Model {
     }
 
     /// Whether a message of `size` bytes is one too many where those that come are refused.
-    fn is_full(&mut self, id: QueueId, size: usize) -> bool {
+    fn is_exceeded(&self, id: QueueId, size: usize) -> bool {
         let queue = &self.queues[&id];
         let settings = queue.settings.clone();
         if settings.overflow == Overflow::DropHead {
@@ -210,9 +210,8 @@ impl Model {
         let length = u64::try_from(queue.ready.len()).unwrap() + 1;
         let bytes: usize = queue.ready.iter().map(|message| message.body.len()).sum();
         let bytes = u64::try_from(bytes + size).unwrap();
-        let exceeds = settings.max_length.is_some_and(|limit| length > limit)
-            || settings.max_length_bytes.is_some_and(|limit| bytes > limit);
-        exceeds && !(queue.ready.is_empty() && self.is_anybody_able(id))
+        settings.max_length.is_some_and(|limit| length > limit)
+            || settings.max_length_bytes.is_some_and(|limit| bytes > limit)
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
@@ -404,10 +403,11 @@ impl Model {
 
     /// Puts a message into a queue, unless it is full.
     fn receive(&mut self, id: QueueId, publish: &Publish, body: &[u8], rows: &[u64]) -> bool {
-        if self.is_full(id, body.len()) {
+        if self.is_exceeded(id, body.len()) {
             self.deliver_from(id);
         }
-        let is_full = self.is_full(id, body.len());
+        let is_passage_free = self.queues[&id].ready.is_empty() && !self.able(id).is_empty();
+        let is_full = self.is_exceeded(id, body.len()) && !is_passage_free;
         let queue = self.queues.get_mut(&id).unwrap();
         let settings = &queue.settings;
         if is_full
@@ -746,10 +746,6 @@ impl Model {
         let next = *next.unwrap_or(&class[0]);
         self.queues.get_mut(&id).unwrap().turns.insert(priority, next);
         Some(next)
-    }
-
-    fn is_anybody_able(&self, id: QueueId) -> bool {
-        !self.able(id).is_empty()
     }
 
     /// Those who can take something.
