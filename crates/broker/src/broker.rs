@@ -28,6 +28,7 @@ use crate::queue::handle::{ShardHandle, ShardSlot, mailbox};
 use crate::queue::leader::ShardLeader;
 use crate::queue::local::LocalShard;
 use crate::registry::{ConnectionId, Registry};
+use crate::undertaker::Undertaker;
 
 /// The version of catalog commands and of shards that this build speaks.
 const SPEAKS: u16 = 1;
@@ -244,13 +245,20 @@ impl Broker {
         let groups: Vec<GroupId> = parts.shards.iter().map(|part| part.id).collect();
         announce(&directory, &config, &groups).await?;
 
+        let mut undertakers = Vec::new();
+        let mut perform = |slot| {
+            #[expect(clippy::disallowed_methods, reason = "a shard has a window of dead per queue")]
+            let (undertaker, dead) = mpsc::unbounded_channel();
+            undertakers.push((slot, dead));
+            Performer::new(slot, session, registry.clone(), chores.clone(), undertaker)
+        };
         let mut shards = Vec::new();
         let mut slots = BTreeMap::new();
         let mut groups = Vec::new();
         for part in parts.shards {
             let slot = ShardSlot(shards.len());
             let (sender, requests) = mailbox();
-            let performer = Performer::new(slot, session, registry.clone(), chores.clone());
+            let performer = perform(slot);
             shards.push(ShardHandle::replicated(sender, part.group.rows()));
             slots.insert(part.id, slot);
             groups.push(part.group.clone());
@@ -260,7 +268,7 @@ impl Broker {
         for _ in 0..config.local_shards.max(1) {
             let slot = ShardSlot(shards.len());
             let (sender, requests) = mailbox();
-            let performer = Performer::new(slot, session, registry.clone(), chores.clone());
+            let performer = perform(slot);
             shards.push(ShardHandle::local(sender));
             let local = LocalShard::new(session, requests, performer);
             tasks.spawn(local.run(stop.clone()));
@@ -283,6 +291,9 @@ impl Broker {
             connections: TaskTracker::new(),
             config,
         });
+        for (slot, dead) in undertakers {
+            tasks.spawn(Undertaker::new(inner.clone(), slot, dead).run(stop.clone()));
+        }
         let janitor = Janitor::new(inner.clone(), chores_due);
         tasks.spawn(janitor.run(stop.clone()));
         tasks.spawn(hand_over(parts.catalog_effects, chores.clone(), stop.clone()));

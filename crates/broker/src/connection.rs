@@ -40,7 +40,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 use warren_amqp::{Body, ReplyCode};
-use warren_queue::FragmentReply;
+use warren_queue::{CancelReason, FragmentReply};
 use warren_types::{ChannelNumber, ConsumerNumber};
 
 use crate::broker::Inner;
@@ -55,7 +55,7 @@ pub(crate) enum ToConnection {
     /// Messages for one of its consumers.
     Deliver(Delivery),
     /// A shard has ended one of its consumers.
-    Cancelled { consumer: ConsumerNumber },
+    Cancelled { consumer: ConsumerNumber, reason: CancelReason },
     /// A direct reply for the consumer of replies on `channel`.
     DirectReply(DirectReply),
     /// The connection is to be closed, by an operator or because the node stops.

@@ -77,6 +77,7 @@ impl Janitor {
         let reason = match reason {
             EndReason::Unused => RemovalReason::AutoDelete,
             EndReason::Deleted => RemovalReason::Deleted,
+            EndReason::Expired => RemovalReason::Expired,
         };
         let outcome = self.broker.directory.change(Change::DeleteQueue { queue, reason }).await;
         if let Err(error) = outcome {

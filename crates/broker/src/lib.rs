@@ -13,11 +13,13 @@ mod broker;
 mod config;
 mod connection;
 mod counters;
+mod dead_letter;
 mod directory;
 mod failure;
 mod janitor;
 mod queue;
 mod registry;
+mod undertaker;
 
 pub use broker::{Broker, Overview, Parts, ShardPart, StartError};
 pub use config::{Config, InitialContent, Limits};

@@ -1,4 +1,4 @@
-"""Publisher confirms: confirms.py QUEUE, where a message without a queue comes back."""
+"""Publisher confirms: confirms.py QUEUE, whose only place is taken by the first message."""
 
 import sys
 
@@ -11,7 +11,8 @@ queue = sys.argv[1]
 connection = connect()
 channel = connection.channel()
 channel.confirm_delivery()
-channel.queue_declare(queue=queue, exclusive=True)
+limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+channel.queue_declare(queue=queue, exclusive=True, arguments=limits)
 
 
 def publish(routing_key, body):

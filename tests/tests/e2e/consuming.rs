@@ -479,6 +479,73 @@ fn a_consumer_of_an_empty_queue_gets_what_comes_later() {
 }
 
 #[test]
+fn messages_of_higher_priority_overtake_those_that_wait() {
+    run(async {
+        let client = Client::connect().await;
+        let queue =
+            client.queue_with(Kind::Exclusive, &[("x-max-priority", AMQPValue::LongInt(5))]).await;
+        for (body, priority) in
+            [("low", 0), ("high", 5), ("middle", 3), ("beyond", 9), ("low again", 0)]
+        {
+            client
+                .publish(
+                    "",
+                    &queue,
+                    body,
+                    lapin::BasicProperties::default().with_priority(priority),
+                )
+                .await;
+        }
+
+        assert_eq!(client.drain(&queue).await, ["high", "beyond", "middle", "low", "low again"]);
+    });
+}
+
+#[test]
+fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its_history() {
+    run(async {
+        let client = Client::connect().await;
+        for kind in KINDS {
+            let dead = client.queue().await;
+            let arguments = [
+                ("x-dead-letter-exchange", crate::support::long("")),
+                ("x-dead-letter-routing-key", crate::support::long(&dead)),
+            ];
+            let queue = client.queue_with(kind, &arguments).await;
+            client.put(&queue, "x").await;
+            let got = client
+                .channel
+                .basic_get(queue.as_str().into(), BasicGetOptions::default())
+                .await
+                .unwrap()
+                .unwrap();
+
+            got.reject(BasicRejectOptions { requeue: false }).await.unwrap();
+
+            client.until_ready(&dead, 1).await;
+            let letter = client.take(&dead).await.unwrap();
+            let headers = letter.properties.headers().clone().unwrap();
+            let header = |key: &str| {
+                headers
+                    .inner()
+                    .get(key)
+                    .and_then(|value| value.as_long_string().map(ToString::to_string))
+            };
+            assert_eq!(header("x-first-death-reason").as_deref(), Some("rejected"));
+            assert_eq!(header("x-first-death-queue").as_deref(), Some(queue.as_str()));
+            assert_eq!(header("x-last-death-reason").as_deref(), Some("rejected"));
+            assert_eq!(header("x-last-death-queue").as_deref(), Some(queue.as_str()));
+            let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else {
+                panic!("{headers:?}")
+            };
+            let [AMQPValue::FieldTable(death)] = deaths.as_slice() else { panic!("{deaths:?}") };
+            assert_eq!(death.inner().get("count"), Some(&AMQPValue::LongLongInt(1)));
+            assert_eq!(death.inner().get("routing-keys"), Some(&crate::support::longs(&[&queue])));
+        }
+    });
+}
+
+#[test]
 fn a_quorum_queue_counts_deliveries_and_lets_go_at_its_limit() {
     run(async {
         let client = Client::connect().await;

@@ -6,7 +6,9 @@ use lapin::options::{
 use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Confirmation, ExchangeKind};
 
-use crate::support::{Client, KINDS, long, longs, next, refusal, run, table, text};
+use crate::support::{
+    Client, KINDS, Kind, long, longs, next, next_texts, refusal, run, table, text,
+};
 
 #[test]
 fn a_message_arrives_with_all_its_properties() {
@@ -149,6 +151,37 @@ fn a_message_without_a_queue_is_confirmed_all_the_same() {
 }
 
 #[test]
+fn a_full_queue_that_rejects_answers_with_nack() {
+    run(async {
+        let client = Client::connect().await;
+        let limits =
+            [("x-max-length", AMQPValue::LongInt(1)), ("x-overflow", long("reject-publish"))];
+        let queue = client.queue_with(Kind::Exclusive, &limits).await;
+        client.put(&queue, "fits").await;
+
+        let confirmation = client.publish("", &queue, "does not", BasicProperties::default()).await;
+
+        assert!(confirmation.is_nack(), "{confirmation:?}");
+        assert_eq!(client.drain(&queue).await, ["fits"]);
+    });
+}
+
+#[test]
+fn a_full_queue_drops_its_oldest_message() {
+    run(async {
+        let client = Client::connect().await;
+        for kind in KINDS {
+            let queue = client.queue_with(kind, &[("x-max-length", AMQPValue::LongInt(2))]).await;
+
+            client.put_all(&queue, &["1", "2", "3"]).await;
+
+            client.until_ready(&queue, 2).await;
+            assert_eq!(client.drain(&queue).await, ["2", "3"]);
+        }
+    });
+}
+
+#[test]
 fn deleting_a_queue_under_a_publisher_turns_no_confirm_into_a_nack() {
     run(async {
         let client = Client::connect().await;
@@ -235,6 +268,46 @@ fn a_user_id_that_is_the_login_is_accepted_and_another_closes_the_channel() {
 
         let text = "PRECONDITION_FAILED - user_id property set to 'root' but authenticated user was 'guest'";
         assert_eq!(refused, (406, text.to_owned()));
+    });
+}
+
+#[test]
+fn an_expired_message_is_not_delivered() {
+    run(async {
+        let client = Client::connect().await;
+        for kind in KINDS {
+            let queue = client.queue_of(kind).await;
+
+            client
+                .publish(
+                    "",
+                    &queue,
+                    "brief",
+                    BasicProperties::default().with_expiration("1".into()),
+                )
+                .await;
+            client.until_ready(&queue, 0).await;
+            client.put(&queue, "lasting").await;
+
+            assert_eq!(client.drain(&queue).await, ["lasting"]);
+        }
+    });
+}
+
+#[test]
+fn a_message_with_expiration_zero_reaches_only_a_waiting_consumer() {
+    run(async {
+        let client = Client::connect().await;
+        let queue = client.queue().await;
+        let now_or_never = || BasicProperties::default().with_expiration("0".into());
+
+        client.publish("", &queue, "too early", now_or_never()).await;
+        client.until_ready(&queue, 0).await;
+        let channel = client.channel().await;
+        let mut consumer = client.consume(&channel, &queue).await;
+        client.publish("", &queue, "in time", now_or_never()).await;
+
+        assert_eq!(next_texts(&mut consumer, 1).await, ["in time"]);
     });
 }
 

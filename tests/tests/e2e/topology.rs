@@ -589,6 +589,26 @@ fn a_queue_in_memory_that_is_not_exclusive_serves_every_connection() {
 }
 
 #[test]
+fn an_unused_queue_expires() {
+    run(async {
+        let client = Client::connect().await;
+        for kind in KINDS {
+            let queue = client.queue_with(kind, &[("x-expires", AMQPValue::LongInt(50))]).await;
+            // To look for the queue is to use it, so we look for an exchange that goes with it.
+            let exchange = client.exchange(ExchangeKind::Fanout, &[]).await;
+            client.bind(&queue, &exchange, "", &[]).await;
+
+            eventually("the exchange is gone", || async {
+                (!client.has_exchange(&exchange).await).then_some(())
+            })
+            .await;
+
+            assert!(!client.has_queue(&queue).await);
+        }
+    });
+}
+
+#[test]
 fn names_may_be_long_and_hold_any_unicode() {
     run(async {
         let client = Client::connect().await;

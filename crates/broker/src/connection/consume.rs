@@ -10,7 +10,7 @@ use warren_queue::{Attach, Command, CommandReply, Got, Outcome, Refusal, SettleR
 use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, Table};
 
 use super::context::{Context, Kind, unexpected};
-use super::deliver::{read_parts, whole_body, with_delivery_count};
+use super::deliver::{whole_body, with_delivery_count};
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES};
 use super::names::fresh;
 use super::operation::Finish;
@@ -18,6 +18,7 @@ use super::reply_to::REPLY_TO;
 use super::state::Connection;
 use super::unacked::Nth;
 use crate::failure::Failure;
+use crate::queue::handle::read_parts;
 
 /// What a client wants of a consumer.
 struct Wanted {
@@ -27,6 +28,7 @@ struct Wanted {
     exclusive: bool,
     nowait: bool,
     priority: i32,
+    timeout_ms: Option<u64>,
 }
 
 impl Connection {
@@ -120,7 +122,8 @@ impl Connection {
             return self.consume_replies(number, tag, no_ack, nowait);
         }
         let priority = priority(&arguments, &queue, &self.client().vhost)?;
-        let wanted = Wanted { queue, tag, no_ack, exclusive, nowait, priority };
+        let timeout_ms = timeout_ms(&arguments, &queue, &self.client().vhost)?;
+        let wanted = Wanted { queue, tag, no_ack, exclusive, nowait, priority, timeout_ms };
         self.begin_consume(number, wanted);
         Ok(())
     }
@@ -155,7 +158,11 @@ impl Connection {
         let (nth, consumer) = self.holder_number();
         let quorum = queue.kind == QueueKind::Quorum;
         // Quorum queues know no exclusive consumers; RabbitMQ passes the wish over there.
-        let terms = Terms { priority: wanted.priority, exclusive: wanted.exclusive && !quorum };
+        let terms = Terms {
+            priority: wanted.priority,
+            exclusive: wanted.exclusive && !quorum,
+            timeout_ms: wanted.timeout_ms,
+        };
         let placed = Placed {
             slot,
             queue: queue.id,
@@ -255,8 +262,8 @@ impl Connection {
             },
         );
         self.broker.counters.consumers.add(1);
-        let Terms { priority, exclusive } = terms;
-        Attach { consumer, queue, prefetch, granted, priority, exclusive, no_ack, tag }
+        let Terms { priority, exclusive, timeout_ms } = terms;
+        Attach { consumer, queue, prefetch, granted, priority, exclusive, no_ack, tag, timeout_ms }
     }
 
     /// basic.cancel
@@ -455,6 +462,8 @@ impl Connection {
 pub(crate) struct Terms {
     pub(crate) priority: i32,
     pub(crate) exclusive: bool,
+    /// How long a delivery may stay unsettled, instead of what the queue says.
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// A consumer as its queue will know it.
@@ -468,12 +477,27 @@ struct Placed {
 }
 
 fn priority(arguments: &Table, queue: &str, vhost: &str) -> Result<i32, Failure> {
-    let Some(value) = arguments.value("x-priority") else { return Ok(0) };
-    value.as_integer().and_then(|number| i32::try_from(number).ok()).ok_or_else(|| {
+    Ok(integer(arguments, "x-priority", queue, vhost)?.unwrap_or_default())
+}
+
+fn timeout_ms(arguments: &Table, queue: &str, vhost: &str) -> Result<Option<u64>, Failure> {
+    integer(arguments, "x-consumer-timeout", queue, vhost)
+}
+
+/// A consumer's argument that has to be a number of this size.
+fn integer<N: TryFrom<i64>>(
+    arguments: &Table,
+    name: &str,
+    queue: &str,
+    vhost: &str,
+) -> Result<Option<N>, Failure> {
+    let Some(value) = arguments.value(name) else { return Ok(None) };
+    let number = value.as_integer().and_then(|number| N::try_from(number).ok());
+    number.map(Some).ok_or_else(|| {
         Failure::new(
             ReplyCode::PreconditionFailed,
             format_args!(
-                "invalid arg 'x-priority' for queue '{queue}' in vhost '{vhost}': \
+                "invalid arg '{name}' for queue '{queue}' in vhost '{vhost}': \
                  \"expected integer, got {}\"",
                 value.type_name()
             ),
@@ -500,6 +524,7 @@ fn refused(refusal: Refusal, queue: &Queue) -> Failure {
         | Refusal::NotEmpty
         | Refusal::ConsumerExists
         | Refusal::UnknownUpload
+        | Refusal::QueueFull
         | Refusal::SessionClosed => unexpected(Some(&CommandReply::Refused(refusal))),
     }
 }

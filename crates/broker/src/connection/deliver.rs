@@ -10,16 +10,17 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use warren_amqp::{Body, Delivery as Sent, header};
+use warren_amqp::{Body, Delivery as Sent, Reply, ReplyCode, header};
 use warren_queue::entry::{chunk, message};
-use warren_queue::{Command, DeliveredRun, Outcome, SettleRange};
+use warren_queue::{CancelReason, Command, DeliveredRun, Outcome, SettleRange};
 use warren_types::{ConsumerNumber, DeliverySequence, Location, LogIndex, Table, Value};
 
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES, nth};
 use super::state::Connection;
 use super::unacked::Nth;
+use crate::failure::Failure;
 use crate::queue::effects::Delivery;
-use crate::queue::handle::{ShardHandle, ShardSlot};
+use crate::queue::handle::ShardSlot;
 
 /// Rows that are read from the disk at once, ahead of the deliveries that need them.
 const READ_AHEAD_ROWS: usize = 64;
@@ -72,21 +73,6 @@ pub(crate) async fn read_row(reading: &mut Option<RowRead>) -> Rows {
         Some(rows) => rows.await,
         None => std::future::pending().await,
     }
-}
-
-/// A message's bytes, from memory or disk.
-pub(crate) async fn read_parts(
-    shard: &ShardHandle,
-    location: Location,
-    parts: Option<&[Location]>,
-) -> Option<(Bytes, Vec<Bytes>)> {
-    let row = shard.row(location.index).await?;
-    let mut pieces = Vec::new();
-    for part in parts.unwrap_or_default() {
-        let row = shard.row(part.index).await?;
-        pieces.push(chunk(&row, part.offset).ok()?);
-    }
-    Some((row, pieces))
 }
 
 impl Connection {
@@ -311,22 +297,31 @@ impl Connection {
     }
 
     /// A shard has ended one of the connection's consumers.
-    pub(crate) fn cancelled(&mut self, consumer: ConsumerNumber) {
+    pub(crate) fn cancelled(&mut self, consumer: ConsumerNumber, reason: CancelReason) {
         let number = nth(consumer);
         let Some(holder) = self.drop_holder(number) else { return };
-        if holder.is_getter {
-            return;
-        }
-        self.broker.counters.consumers.sub(1);
+        self.staging.command(holder.slot, &Command::Detach { consumer });
         let tag = String::from_utf8_lossy(&holder.tag).into_owned();
+        let told = holder.stage == Stage::Live
+            && !holder.is_getter
+            && self.capabilities.consumer_cancel_notify;
         if let Some(channel) = self.channels.get_mut(&holder.channel) {
             channel.consumers.remove(&tag);
+            channel.getters.retain(|_, getter| *getter != number);
         }
-        if holder.stage == Stage::Live && self.capabilities.consumer_cancel_notify {
-            let cancel = warren_amqp::Reply::Cancel { consumer_tag: tag };
-            self.out.reply(holder.channel, &cancel);
+        if !holder.is_getter {
+            self.broker.counters.consumers.sub(1);
         }
-        self.staging.command(holder.slot, &Command::Detach { consumer });
+        if told {
+            self.out.reply(holder.channel, &Reply::Cancel { consumer_tag: tag });
+        } else if reason == CancelReason::Timeout && self.is_open(holder.channel) {
+            let text = format!(
+                "delivery acknowledgement on channel {} timed out. Timeout value used is the \
+                 queue's or the consumer's consumer timeout.",
+                holder.channel
+            );
+            self.fail(holder.channel, Failure::new(ReplyCode::PreconditionFailed, text));
+        }
     }
 
     /// Grants deliveries to the consumers of channels that have settled something, as far as

@@ -95,6 +95,7 @@ fn is_refused(reply: &CommandReply) -> bool {
             | Refusal::InUse
             | Refusal::NotEmpty
             | Refusal::ConsumerExists
+            | Refusal::QueueFull
             | Refusal::UnknownUpload => true,
         },
         CommandReply::Missing(_)

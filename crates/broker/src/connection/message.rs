@@ -20,6 +20,10 @@ pub(crate) struct Wishes {
     pub(crate) headers: Option<Table>,
     /// Delivery mode 2.
     pub(crate) persistent: bool,
+    /// How long the message may wait in a queue, in milliseconds.
+    pub(crate) expiration_ms: Option<u64>,
+    /// The message's priority.
+    pub(crate) priority: Option<u8>,
 }
 
 /// Reads a message's properties, as far as they concern the broker.
@@ -35,28 +39,34 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
             format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'"),
         ));
     }
-    if let Some(expiration) = header::expiration(&header) {
-        check_expiration(expiration)?;
+    let expiration_ms = header::expiration(&header).map(expiration_ms).transpose()?;
+    let mut wishes = Wishes {
+        persistent: header::delivery_mode(&header) == Some(2),
+        priority: header::priority(&header),
+        header,
+        extra_keys: Vec::new(),
+        headers: None,
+        expiration_ms,
+    };
+    if !header::has_headers(&wishes.header) {
+        return Ok(wishes);
     }
-    let persistent = header::delivery_mode(&header) == Some(2);
-    if !header::has_headers(&header) {
-        return Ok(Wishes { header, extra_keys: Vec::new(), headers: None, persistent });
-    }
-    let mut headers = header::headers_table(&header)?;
-    let (mut header, mut extra_keys) = (header, Vec::new());
+    let mut headers = header::headers_table(&wishes.header)?;
+    let extra_keys = &mut wishes.extra_keys;
     if let Some(table) = &mut headers {
         extra_keys.extend(keys(table, "CC")?);
         let hidden = keys(table, "BCC")?;
         if table.remove("BCC").is_some() {
-            header = header::replace_headers(&header, Some(table));
+            wishes.header = header::replace_headers(&wishes.header, Some(table));
         }
         extra_keys.extend(hidden);
     }
-    Ok(Wishes { header, extra_keys, headers, persistent })
+    wishes.headers = headers;
+    Ok(wishes)
 }
 
 /// A per-message time to live: whole milliseconds, in digits. The texts are RabbitMQ's.
-fn check_expiration(text: &str) -> Result<(), Failure> {
+fn expiration_ms(text: &str) -> Result<u64, Failure> {
     let invalid = |why: &dyn std::fmt::Display| {
         let text = format!("invalid expiration '{text}': {why}");
         Err(Failure::new(ReplyCode::PreconditionFailed, text))
@@ -68,13 +78,14 @@ fn check_expiration(text: &str) -> Result<(), Failure> {
     let (number, rest) = text.split_at(end);
     let Ok(value) = number.parse::<i128>() else { return invalid(&"no_integer") };
     if !rest.is_empty() {
-        invalid(&format_args!("{{leftover_string,\"{rest}\"}}"))
-    } else if value < 0 {
-        invalid(&format_args!("{{value_negative,{value}}}"))
-    } else if value > i128::from(EXPIRATION_MAX_MS) {
-        invalid(&format_args!("{{value_too_large,{value}}}"))
-    } else {
-        Ok(())
+        return invalid(&format_args!("{{leftover_string,\"{rest}\"}}"));
+    }
+    if value < 0 {
+        return invalid(&format_args!("{{value_negative,{value}}}"));
+    }
+    match u64::try_from(value).ok().filter(|value| *value <= EXPIRATION_MAX_MS) {
+        Some(value) => Ok(value),
+        None => invalid(&format_args!("{{value_too_large,{value}}}")),
     }
 }
 
@@ -97,7 +108,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> Option<String> {
-        check_expiration(text).err().map(|failure| failure.to_string())
+        expiration_ms(text).err().map(|failure| failure.to_string())
     }
 
     #[test]

@@ -169,6 +169,8 @@ impl Connection {
                 routing_key: &publish.routing_key,
                 header: &wishes.header,
                 upload: None,
+                expiration_ms: wishes.expiration_ms,
+                priority: wishes.priority,
             };
             let broker = &self.broker;
             self.staging.publish(*slot, &parts, &publish.body, origin, || broker.upload());

@@ -327,7 +327,7 @@ fn told(
         match message {
             ToConnection::Answered { token, reply } => connection.answered(token, reply),
             ToConnection::Deliver(delivery) => connection.given(delivery),
-            ToConnection::Cancelled { consumer } => connection.cancelled(consumer),
+            ToConnection::Cancelled { consumer, reason } => connection.cancelled(consumer, reason),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
             ToConnection::Close { code, text } => {
                 return Some(End::Failed(ConnectionError::new(code, text)));

@@ -360,6 +360,10 @@ impl Context {
     }
 
     async fn status(&self, queue: &Queue) -> Result<QueueStatus, Failure> {
+        if queue.settings.expires_ms.is_some() {
+            // A declaration, passive ones included, renews the lease of a queue that expires.
+            self.broker.shard(self.slot(queue)?).tell(&Command::Touch { queue: queue.id });
+        }
         match self.ask(queue, &Command::Status { queue: queue.id }).await? {
             Some(CommandReply::Status(status)) => Ok(status),
             Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {

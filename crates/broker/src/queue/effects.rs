@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use warren_queue::{Delivered, Effect};
+use warren_queue::{DeadLettered, Delivered, Effect};
 use warren_types::{LogIndex, SessionId};
 
 use super::handle::ShardSlot;
@@ -25,6 +25,7 @@ pub(crate) struct Performer {
     session: SessionId,
     registry: Registry,
     janitor: mpsc::UnboundedSender<Chore>,
+    undertaker: mpsc::UnboundedSender<DeadLettered>,
 }
 
 impl Performer {
@@ -35,8 +36,9 @@ impl Performer {
         session: SessionId,
         registry: Registry,
         janitor: mpsc::UnboundedSender<Chore>,
+        undertaker: mpsc::UnboundedSender<DeadLettered>,
     ) -> Self {
-        Self { slot, session, registry, janitor }
+        Self { slot, session, registry, janitor, undertaker }
     }
 
     /// Carries out `effects`; `row` gives rows that are in memory anyway.
@@ -48,12 +50,14 @@ impl Performer {
         for effect in effects {
             match effect {
                 Effect::Deliver(delivered) => self.deliver(delivered, &row),
-                Effect::Cancelled { consumer, .. } if consumer.session == self.session => {
-                    let cancelled = ToConnection::Cancelled { consumer: consumer.number };
+                Effect::Cancelled { consumer, reason, .. } if consumer.session == self.session => {
+                    let cancelled = ToConnection::Cancelled { consumer: consumer.number, reason };
                     self.registry.send(consumer.number, cancelled);
                 }
                 // A consumer of another node, or of an earlier start of this one.
                 Effect::Cancelled { .. } => {}
+                // One shard's dead go to one undertaker, which keeps their order.
+                Effect::DeadLetter(letters) => drop(self.undertaker.send(letters)),
                 Effect::QueueEnded { queue, reason } => {
                     drop(self.janitor.send(Chore::QueueEnded { slot: self.slot, queue, reason }));
                 }

@@ -8,9 +8,9 @@
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use warren_consensus::Rows;
-use warren_queue::entry::FragmentWriter;
+use warren_queue::entry::{FragmentWriter, chunk};
 use warren_queue::{Command, FragmentReply};
-use warren_types::LogIndex;
+use warren_types::{Location, LogIndex};
 
 use crate::connection::{Mailbox, ToConnection};
 
@@ -171,4 +171,19 @@ impl ShardHandle {
             }
         }
     }
+}
+
+/// A message's bytes, from memory or disk.
+pub(crate) async fn read_parts(
+    shard: &ShardHandle,
+    location: Location,
+    parts: Option<&[Location]>,
+) -> Option<(Bytes, Vec<Bytes>)> {
+    let row = shard.row(location.index).await?;
+    let mut pieces = Vec::new();
+    for part in parts.unwrap_or_default() {
+        let row = shard.row(part.index).await?;
+        pieces.push(chunk(&row, part.offset).ok()?);
+    }
+    Some((row, pieces))
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_consensus::{Group, Performed, ProposeError, Submitted};
 use warren_queue::entry::FragmentWriter;
@@ -28,6 +29,9 @@ const ENTRIES_UNDER_WAY: usize = 4;
 
 /// How long to wait before what could not be proposed is proposed again.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// The shortest time between two ticks: what is due may be late by as much.
+const TICK_MIN: Duration = Duration::from_millis(5);
 
 type Outcome = Result<(LogIndex, Reply), ProposeError>;
 
@@ -66,7 +70,8 @@ impl ShardLeader {
 
     /// Opens the session, then serves until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        self.open_session();
+        self.propose_alone(&Command::OpenSession);
+        let mut tick_at = None;
         loop {
             let room = self.pending.len() < ENTRIES_UNDER_WAY;
             tokio::select! {
@@ -82,13 +87,17 @@ impl ShardLeader {
                     Some(request) => self.propose(request),
                     None => return,
                 },
+                () = tokio::time::sleep_until(tick_at.unwrap_or_else(Instant::now)),
+                    if tick_at.is_some() && room => self.propose_alone(&Command::Tick),
             }
+            let due = self.group.inspect(Shard::next_deadline);
+            tick_at = due.map(|due| Instant::now() + due.max(TICK_MIN));
         }
     }
 
-    fn open_session(&mut self) {
+    fn propose_alone(&mut self, command: &Command) {
         let mut fragment = FragmentWriter::new();
-        fragment.command(&Command::OpenSession);
+        fragment.command(command);
         let fragment = fragment.finish();
         self.propose(Request::Fragment { fragment, answer_to: AnswerTo::Nobody });
     }

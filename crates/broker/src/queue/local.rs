@@ -32,6 +32,9 @@ const SWEEP_SHARE: u32 = 50;
 /// Rows that one sweep reduces to what is still needed of them.
 const SPARSE_ROWS: usize = 256;
 
+/// The shortest time between two ticks: what is due may be late by as much.
+const TICK_MIN: Duration = Duration::from_millis(5);
+
 /// Entries applied between two chances for other tasks to run.
 const ENTRIES_PER_TURN: usize = 8;
 
@@ -69,11 +72,9 @@ impl LocalShard {
 
     /// Serves until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut fragment = FragmentWriter::new();
-        fragment.command(&Command::OpenSession);
-        let fragment = fragment.finish();
-        self.take(Request::Fragment { fragment, answer_to: AnswerTo::Nobody });
+        self.take_alone(&Command::OpenSession);
         let mut turn = 0_usize;
+        let mut tick_at = None;
         loop {
             tokio::select! {
                 biased;
@@ -83,16 +84,26 @@ impl LocalShard {
                     None => return,
                 },
                 () = tokio::time::sleep_until(self.sweep_at), if self.wants_sweep() => {}
+                () = tokio::time::sleep_until(tick_at.unwrap_or_else(Instant::now)),
+                    if tick_at.is_some() => self.take_alone(&Command::Tick),
             }
             if self.wants_sweep() && Instant::now() >= self.sweep_at {
                 self.sweep();
             }
+            tick_at = self.machine.next_deadline().map(|due| Instant::now() + due.max(TICK_MIN));
             turn = turn.saturating_add(1);
             if turn >= ENTRIES_PER_TURN {
                 turn = 0;
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    fn take_alone(&mut self, command: &Command) {
+        let mut fragment = FragmentWriter::new();
+        fragment.command(command);
+        let fragment = fragment.finish();
+        self.take(Request::Fragment { fragment, answer_to: AnswerTo::Nobody });
     }
 
     fn take(&mut self, first: Request) {
