@@ -257,6 +257,9 @@ impl Shard {
             queue.touched = true;
             pass.touched.push(place);
         }
+        if queue.extend(arrival) {
+            return true;
+        }
         if queue.settings.overflow == Overflow::DropHead {
             queue.enqueue(arrival, now);
             return true;
