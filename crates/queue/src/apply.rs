@@ -210,11 +210,11 @@ impl Shard {
             let arrival = Arrival {
                 at,
                 size,
-                parts: parts.cloned(),
+                parts,
                 expiration_ms: publish.expiration_ms,
                 priority: publish.priority,
             };
-            if self.enqueue(place, arrival, &mut shortfall.is_refused, pass) {
+            if self.enqueue(place, &arrival, &mut shortfall.is_refused, pass) {
                 self.rows.hold_open(run::record_weight(publish.body_bytes));
                 if let Some(parts) = parts {
                     self.rows.hold_parts(parts);
@@ -247,7 +247,7 @@ impl Shard {
     fn enqueue(
         &mut self,
         place: usize,
-        arrival: Arrival,
+        arrival: &Arrival<'_>,
         is_refused: &mut bool,
         pass: &mut Pass,
     ) -> bool {
@@ -256,6 +256,9 @@ impl Shard {
         if !queue.touched {
             queue.touched = true;
             pass.touched.push(place);
+        }
+        if queue.extend(arrival) {
+            return true;
         }
         if queue.settings.overflow == Overflow::DropHead {
             queue.enqueue(arrival, now);

@@ -29,7 +29,7 @@ use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 use crate::clock::NEVER;
 use crate::rows::Rows;
 use crate::run::{Parts, Run};
-use crate::{DeadRange, QueueSettings, QueueStatus};
+use crate::{DeadRange, Overflow, QueueSettings, QueueStatus};
 
 pub(crate) use aside::{Aside, Death};
 pub(crate) use backlog::Backlog;
@@ -49,6 +49,8 @@ pub(crate) struct Queue {
     pub(crate) ready: Backlog,
     pub(crate) aside: Option<Box<Aside>>,
     pub(crate) consumers: Consumers,
+    /// Whether the settings have no say about messages that come.
+    admits_all: bool,
     /// When it was used last, of the times when it has no consumers.
     pub(crate) used_at: Timestamp,
     /// No delivery is unsettled for too long before then.
@@ -60,13 +62,21 @@ pub(crate) struct Queue {
 }
 
 /// A message on its way in.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrival {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
     pub(crate) at: Location,
     pub(crate) size: u32,
-    pub(crate) parts: Option<Arc<Parts>>,
+    pub(crate) parts: Option<&'a Arc<Parts>>,
     pub(crate) expiration_ms: Option<u64>,
     pub(crate) priority: Option<u8>,
+}
+
+impl Arrival<'_> {
+    /// Whether it asks for nothing.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.parts.is_none() && self.expiration_ms.is_none() && self.priority.is_none()
+    }
 }
 
 impl Queue {
@@ -74,6 +84,7 @@ impl Queue {
     pub(crate) fn new(id: QueueId, settings: Arc<QueueSettings>, now: Timestamp) -> Self {
         Self {
             id,
+            admits_all: admits_all(&settings),
             settings,
             next_number: MessageNumber(1),
             ready: Backlog::default(),
@@ -86,9 +97,22 @@ impl Queue {
         }
     }
 
+    /// Puts a plain message at the end, if the queue has no rule about what comes and the last one
+    /// is alike, which then stands for both: so it is with most messages.
+    #[inline]
+    pub(crate) fn extend(&mut self, arrival: &Arrival<'_>) -> bool {
+        let is_extended = self.admits_all
+            && arrival.is_plain()
+            && self.ready.extend(self.next_number, arrival.at, arrival.size);
+        if is_extended {
+            self.next_number = MessageNumber(self.next_number.0.saturating_add(1));
+        }
+        is_extended
+    }
+
     /// Puts a message at the end.
     #[inline]
-    pub(crate) fn enqueue(&mut self, arrival: Arrival, now: Timestamp) {
+    pub(crate) fn enqueue(&mut self, arrival: &Arrival<'_>, now: Timestamp) {
         let run = self.admitted(arrival, now);
         self.ready.push(run);
     }
@@ -112,6 +136,7 @@ impl Queue {
 
     /// Works out what follows from the settings and from what is held.
     pub(crate) fn derive(&mut self) {
+        self.admits_all = admits_all(&self.settings);
         self.consumers.reconsider_all(self.settings.single_active_consumer);
         self.lease_due = self.first_lease();
     }
@@ -200,11 +225,10 @@ impl Queue {
     }
 
     /// The record of a message that comes, with the next number.
-    #[inline]
-    pub(super) fn admitted(&mut self, arrival: Arrival, now: Timestamp) -> Run {
+    pub(super) fn admitted(&mut self, arrival: &Arrival<'_>, now: Timestamp) -> Run {
         let number = self.next_number;
         self.next_number = MessageNumber(number.0.saturating_add(1));
-        let mut run = Run::published(number, arrival.at, arrival.size, arrival.parts);
+        let mut run = Run::published(number, arrival.at, arrival.size, arrival.parts.cloned());
         if arrival.priority.is_some() {
             run.level = self.settings.level(arrival.priority);
         }
@@ -216,4 +240,9 @@ impl Queue {
         run.deadline = now.plus_ms(ttl_ms);
         run
     }
+}
+
+/// Whether every message that comes may wait for ever.
+fn admits_all(settings: &QueueSettings) -> bool {
+    settings.message_ttl_ms.is_none() && settings.overflow == Overflow::DropHead
 }

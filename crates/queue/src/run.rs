@@ -112,6 +112,29 @@ impl Run {
         true
     }
 
+    /// Adds a plain message that was just published, as [`Run::join`] would, where it comes next.
+    #[inline]
+    pub(crate) fn extend(&mut self, number: MessageNumber, at: Location, size: u32) -> bool {
+        let is_plain = self.deadline == NEVER
+            && self.level == 0
+            && self.acquired == 0
+            && self.failed == 0
+            && self.parts.is_none();
+        let is_next = self.step == 1
+            && self.number.0.saturating_add(u64::from(self.count)) == number.0
+            && self.count < u32::MAX;
+        if !is_plain || !is_next || self.index != at.index || self.size != size {
+            return false;
+        }
+        let Some(apart) = at.offset.checked_sub(self.offset) else { return false };
+        let stride = if self.count == 1 { apart } else { self.stride };
+        if u64::from(apart) != u64::from(stride) * u64::from(self.count) {
+            return false;
+        }
+        (self.stride, self.count) = (stride, self.count + 1);
+        true
+    }
+
     /// Takes up to `limit` messages off the front. What is left may be nothing: a count of 0.
     #[inline]
     pub(crate) fn take_front(&mut self, limit: u64) -> Self {
@@ -252,6 +275,26 @@ mod tests {
         assert!(middle.join(&run));
         assert!(front.join(&middle));
         assert_eq!(front, whole);
+    }
+
+    #[test]
+    fn extending_a_run_is_joining_it() {
+        for (number, offset, size) in
+            [(4, 250, 10), (4, 249, 10), (5, 250, 10), (4, 250, 11), (4, 90, 10), (3, 250, 10)]
+        {
+            for count in [1, 3] {
+                let mut joined =
+                    Run { count, stride: 50 * (count / 3), ..at(4 - u64::from(count), 100) };
+                joined.offset = 250 - 50 * count;
+                let mut extended = joined.clone();
+                let place = Location { index: LogIndex(7), offset };
+                let next = Run::published(MessageNumber(number), place, size, None);
+                let is_next = number == 4 && joined.join(&next);
+
+                assert_eq!(extended.extend(MessageNumber(number), place, size), is_next);
+                assert_eq!(extended, joined, "{number} at {offset}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use warren_types::LogIndex;
+use warren_types::{Location, LogIndex, MessageNumber};
 
 use super::Ready;
 use crate::run::Run;
@@ -28,9 +28,14 @@ struct Others {
 
 impl Backlog {
     /// Adds at the end of its level.
-    #[inline]
     pub(crate) fn push(&mut self, run: Run) {
         if run.level == 0 { self.ordinary.push(run) } else { self.at_level(&run).push(run) }
+    }
+
+    /// Adds a plain message to the last one, if it is alike.
+    #[inline]
+    pub(crate) fn extend(&mut self, number: MessageNumber, at: Location, size: u32) -> bool {
+        self.ordinary.extend(number, at, size)
     }
 
     /// Adds messages at the place they were taken from.

@@ -19,7 +19,7 @@ impl Queue {
     }
 
     /// Refuses a message. Returns whether it is kept as dead.
-    pub(crate) fn refuse(&mut self, arrival: Arrival, moment: &mut Moment<'_>) -> bool {
+    pub(crate) fn refuse(&mut self, arrival: &Arrival<'_>, moment: &mut Moment<'_>) -> bool {
         let is_kept = self.settings.overflow == Overflow::RejectPublishDlx
             && self.settings.dead_letter.is_some();
         if is_kept {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use warren_types::{LogIndex, MessageNumber};
+use warren_types::{Location, LogIndex, MessageNumber};
 
 use crate::run::Run;
 
@@ -21,8 +21,18 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// Adds at the end.
+    /// Adds a plain message to the last one, if it is alike.
     #[inline]
+    pub(crate) fn extend(&mut self, number: MessageNumber, at: Location, size: u32) -> bool {
+        let is_extended = self.fresh.back_mut().is_some_and(|last| last.extend(number, at, size));
+        if is_extended {
+            self.count += 1;
+            self.bytes += u64::from(size);
+        }
+        is_extended
+    }
+
+    /// Adds at the end.
     pub(crate) fn push(&mut self, run: Run) {
         self.count += u64::from(run.count);
         self.bytes += run.bytes();

@@ -378,10 +378,10 @@ impl History {
         settings.overflow =
             [Overflow::DropHead, Overflow::RejectPublish, Overflow::RejectPublishDlx][self.side(3)];
         settings.dead_letter = self.dice.one_in(2).then(|| Arc::new(target()));
-        settings.delivery_limit = self.dice.one_in(3).then(|| 1);
+        settings.delivery_limit = self.dice.one_in(3).then_some(1);
         settings.delivery_counting =
             [DeliveryCounting::Failures, DeliveryCounting::Returns][self.side(2)];
-        settings.max_priority = self.dice.one_in(2).then(|| 5);
+        settings.max_priority = self.dice.one_in(2).then_some(5);
         settings.consumer_timeout_ms = self.dice.one_in(5).then(|| self.dice.roll(3) * 100);
         let kinds = [DelayedRetryKind::All, DelayedRetryKind::Failed, DelayedRetryKind::Returned];
         let kind = kinds[self.side(3)];
