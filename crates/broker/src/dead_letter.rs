@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn published(headers: Option<Table>, expiration: Option<&str>) -> Bytes {
-        let expiration = expiration.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        let expiration = expiration.map(str::to_owned);
         Properties { headers, expiration, ..Properties::default() }.encode()
     }
 

@@ -97,17 +97,12 @@ impl Soak {
     /// All calls select the workspace, so that nothing is compiled anew; without cargo-nextest,
     /// tests of that name in other packages run as well.
     fn words(&self, has_nextest: bool) -> Vec<String> {
-        let words = if has_nextest {
-            let filter = format!("package({}) & test({})", self.package, self.tests);
-            vec!["nextest", "run", "--workspace", "--profile", "soak", "-E"]
-                .into_iter()
-                .map(str::to_owned)
-                .chain([filter])
-                .collect()
-        } else {
-            ["test", "--workspace", self.tests].map(str::to_owned).to_vec()
-        };
-        words
+        if !has_nextest {
+            return ["test", "--workspace", self.tests].map(str::to_owned).to_vec();
+        }
+        let filter = format!("package({}) & test({})", self.package, self.tests);
+        let words = ["nextest", "run", "--workspace", "--profile", "soak", "-E"];
+        words.into_iter().map(str::to_owned).chain([filter]).collect()
     }
 }
 
