@@ -12,6 +12,7 @@
 )]
 
 mod consuming;
+mod dead_letters;
 mod errors;
 mod frames;
 mod lifecycle;

@@ -198,12 +198,16 @@ impl Client {
 
     pub async fn queue_with(&self, kind: Kind, arguments: &[(&str, AMQPValue)]) -> String {
         let name = unique("e2e");
+        self.queue_named(&name, kind, arguments).await;
+        name
+    }
+
+    pub async fn queue_named(&self, name: &str, kind: Kind, arguments: &[(&str, AMQPValue)]) {
         let options = match kind {
             Kind::Exclusive => QueueDeclareOptions::exclusive(),
             Kind::Durable => QueueDeclareOptions::durable(),
         };
-        self.channel.queue_declare(name.as_str().into(), options, table(arguments)).await.unwrap();
-        name
+        self.channel.queue_declare(name.into(), options, table(arguments)).await.unwrap();
     }
 
     /// An exchange with a name of its own, deleted with its last binding.
