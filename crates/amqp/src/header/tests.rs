@@ -1,3 +1,5 @@
+//! Tests of `header`.
+
 use proptest::prelude::*;
 use warren_types::Value;
 

@@ -1,3 +1,5 @@
+//! Tests of `apply`.
+
 use warren_types::{BootId, NodeId, QueueId, Value};
 
 use crate::testing::{

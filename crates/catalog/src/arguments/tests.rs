@@ -1,3 +1,5 @@
+//! Tests of `arguments`.
+
 use super::*;
 use crate::testing::{Log, VHOST, exclusive, queue, queue_with};
 use crate::{Command, DeclareQueue, RefusalKind, VhostMeta};

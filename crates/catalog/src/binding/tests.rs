@@ -1,3 +1,5 @@
+//! Tests of `binding`.
+
 use super::*;
 
 fn binding(key: &str, arguments: &[(&str, Value)]) -> Binding {

@@ -1,3 +1,5 @@
+//! Tests of `codec`.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `equivalence`.
+
 use warren_types::Value;
 
 use crate::testing::{Log, exchange, exclusive, queue, queue_with, table};

@@ -1,3 +1,5 @@
+//! Tests of `machine`.
+
 use proptest::prelude::*;
 use warren_machine::kit::{
     assert_apply_is_deterministic, assert_snapshot_anywhere_changes_nothing,

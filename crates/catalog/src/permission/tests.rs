@@ -1,3 +1,5 @@
+//! Tests of `permission`.
+
 use super::*;
 use crate::testing::{Log, VHOST};
 use crate::{Command, PutUser, Refusal};

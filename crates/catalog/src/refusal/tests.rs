@@ -1,3 +1,5 @@
+//! Tests of `refusal`.
+
 use warren_types::Table;
 
 use super::*;

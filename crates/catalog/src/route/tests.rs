@@ -1,3 +1,5 @@
+//! Tests of `route`.
+
 use std::cell::Cell;
 
 use warren_types::Value;

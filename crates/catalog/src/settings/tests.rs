@@ -1,3 +1,5 @@
+//! Tests of `settings`.
+
 use super::*;
 use crate::policy::definition::merge;
 use crate::testing::table;

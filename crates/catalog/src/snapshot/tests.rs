@@ -1,3 +1,5 @@
+//! Tests of `snapshot`.
+
 use warren_machine::Machine;
 use warren_types::Value;
 

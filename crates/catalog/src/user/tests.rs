@@ -1,3 +1,5 @@
+//! Tests of `user`.
+
 use super::*;
 use crate::testing::Log;
 use crate::{Command, PutUser};

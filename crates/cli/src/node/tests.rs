@@ -1,3 +1,5 @@
+//! Tests of `node`.
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};

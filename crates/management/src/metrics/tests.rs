@@ -1,3 +1,5 @@
+//! Tests of `metrics`.
+
 use std::collections::BTreeSet;
 
 use warren_types::{GroupId, LogIndex, Term};

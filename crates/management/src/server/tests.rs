@@ -1,3 +1,5 @@
+//! Tests of `server`.
+
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,3 +1,5 @@
+//! Tests of `config`.
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;

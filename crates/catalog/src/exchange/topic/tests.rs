@@ -1,3 +1,5 @@
+//! Tests of `exchange/topic`.
+
 use proptest::prelude::*;
 use warren_types::{GroupId, QueueId};
 

@@ -1,3 +1,5 @@
+//! Tests of `policy/definition`.
+
 use super::*;
 
 fn refusal(text: &str, layer: PolicyLayer) -> String {
