@@ -33,28 +33,28 @@ pub enum Task {
 /// Flags of `warren server`. Each beats its environment variable, which beats the file.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ServerFlags {
-    /// Configuration file (TOML) [env: WARREN_CONFIG]
+    /// Configuration file (TOML) (env: WARREN_CONFIG)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the node keeps its data [default: ./warren-data] [env: WARREN_DATA_DIR]
+    /// Where the node keeps its data (default: ./warren-data) (env: WARREN_DATA_DIR)
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
-    /// The node's name [default: warren@ and the host's name] [env: WARREN_NAME]
+    /// The node's name (default: warren@ and the host's name) (env: WARREN_NAME)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Where clients connect [default: 0.0.0.0:5672] [env: WARREN_AMQP]
+    /// Where clients connect (default: 0.0.0.0:5672) (env: WARREN_AMQP)
     #[arg(long, value_name = "ADDR")]
     pub amqp: Option<String>,
-    /// Where HTTP is served [default: 0.0.0.0:15672] [env: WARREN_HTTP]
+    /// Where HTTP is served (default: 0.0.0.0:15672) (env: WARREN_HTTP)
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
-    /// Where the metrics are served [default: 0.0.0.0:15692] [env: WARREN_METRICS]
+    /// Where the metrics are served (default: 0.0.0.0:15692) (env: WARREN_METRICS)
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
-    /// Where other nodes connect [default: 127.0.0.1:25672] [env: WARREN_PEER]
+    /// Where other nodes connect (default: 127.0.0.1:25672) (env: WARREN_PEER)
     #[arg(long, value_name = "ADDR")]
     pub peer: Option<String>,
-    /// Nodes of the cluster to join, with commas between them [env: WARREN_SEEDS]
+    /// Nodes of the cluster to join, with commas between them (env: WARREN_SEEDS)
     #[arg(long, value_name = "A,B")]
     pub seeds: Option<String>,
 }
