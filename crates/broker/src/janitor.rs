@@ -119,11 +119,9 @@ impl Janitor {
 
     fn remove(&self, queue: &Queue) {
         self.broker.forget_ensured(queue.id);
-        let Some(slot) = self.broker.slot_of(&queue.placement) else { return };
-        let (if_unused, if_empty) = (false, false);
-        let shard = self.broker.shard(slot);
-        shard.tell(&Command::DeleteQueue { queue: queue.id, if_unused, if_empty });
-        shard.tell(&Command::ForgetQueue { queue: queue.id });
+        if let Some(slot) = self.broker.slot_of(&queue.placement) {
+            self.remove_from(slot, queue.id);
+        }
     }
 
     fn close_connections(&self, chosen: impl Fn(&crate::registry::Registered) -> bool, text: &str) {
@@ -144,7 +142,7 @@ impl Janitor {
             for queue in held.difference(&known) {
                 // A row that came after the look has a higher id than any that was seen.
                 if known.last().is_none_or(|last| queue <= last) {
-                    self.remove_orphan(slot, *queue);
+                    self.remove_from(slot, *queue);
                 }
             }
             for row in rows {
@@ -157,7 +155,7 @@ impl Janitor {
         }
     }
 
-    fn remove_orphan(&self, slot: ShardSlot, queue: QueueId) {
+    fn remove_from(&self, slot: ShardSlot, queue: QueueId) {
         let (if_unused, if_empty) = (false, false);
         let shard = self.broker.shard(slot);
         shard.tell(&Command::DeleteQueue { queue, if_unused, if_empty });

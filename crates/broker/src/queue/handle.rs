@@ -56,6 +56,15 @@ pub(crate) enum Request {
     Row { index: LogIndex, answer_to: oneshot::Sender<Option<Bytes>> },
 }
 
+impl Request {
+    /// One command that nobody waits for.
+    pub(crate) fn unheard(command: &Command) -> Self {
+        let mut fragment = FragmentWriter::new();
+        fragment.command(command);
+        Self::Fragment { fragment: fragment.finish(), answer_to: AnswerTo::Nobody }
+    }
+}
+
 /// Where rows are read from.
 #[derive(Clone, Debug)]
 enum RowSource {
@@ -147,9 +156,7 @@ impl ShardHandle {
 
     /// Has one command committed that nobody waits for.
     pub(crate) fn tell(&self, command: &Command) {
-        let mut fragment = FragmentWriter::new();
-        fragment.command(command);
-        self.send(fragment.finish(), AnswerTo::Nobody);
+        drop(self.requests.rest.send(Request::unheard(command)));
     }
 
     /// A row from memory, if it is there without asking anybody.

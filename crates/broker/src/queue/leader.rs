@@ -15,13 +15,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_consensus::{Group, Performed, ProposeError, Submitted};
-use warren_queue::entry::FragmentWriter;
-use warren_queue::{Command, Effect, FragmentReply, Reply, Shard};
+use warren_queue::{Command, Effect, Reply, Shard};
 use warren_types::{LogIndex, RequestSequence, SessionId};
 
-use super::batch::{Batch, gather};
+use super::batch::{Batch, TICK_MIN, gather, hand_out};
 use super::effects::Performer;
-use super::handle::{AnswerTo, Request, Requests};
+use super::handle::{Request, Requests};
 
 /// Entries of one shard that this node has under way at once: enough to keep the disk and the
 /// network busy, few enough that requests gather into large entries while they wait.
@@ -29,9 +28,6 @@ const ENTRIES_UNDER_WAY: usize = 4;
 
 /// How long to wait before what could not be proposed is proposed again.
 const RETRY: Duration = Duration::from_millis(20);
-
-/// The shortest time between two ticks: what is due may be late by as much.
-const TICK_MIN: Duration = Duration::from_millis(5);
 
 type Outcome = Result<(LogIndex, Reply), ProposeError>;
 
@@ -96,10 +92,7 @@ impl ShardLeader {
     }
 
     fn propose_alone(&mut self, command: &Command) {
-        let mut fragment = FragmentWriter::new();
-        fragment.command(command);
-        let fragment = fragment.finish();
-        self.propose(Request::Fragment { fragment, answer_to: AnswerTo::Nobody });
+        self.propose(Request::unheard(command));
     }
 
     fn propose(&mut self, first: Request) {
@@ -131,20 +124,7 @@ impl ShardLeader {
 
     fn answer(&mut self, reply: Reply) {
         let batch = self.pending.pop_front().expect("an answer belongs to the first batch");
-        match reply {
-            Reply::Applied(replies) => {
-                for (answer_to, reply) in batch.answers.into_iter().zip(replies) {
-                    answer_to.answer(reply);
-                }
-            }
-            Reply::Damaged(error) => {
-                // This node wrote the entry: that it cannot be read is a defect of the writer.
-                tracing::error!(%error, "a shard could not read an entry of this node");
-                for answer_to in batch.answers {
-                    answer_to.answer(FragmentReply::UnknownSession);
-                }
-            }
-        }
+        hand_out(reply, batch.answers);
     }
 
     fn perform(&mut self, performed: Performed<Effect>) {

@@ -12,11 +12,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_machine::{Entry, Machine};
-use warren_queue::entry::FragmentWriter;
-use warren_queue::{Command, FragmentReply, Reply, Shard};
+use warren_queue::{Command, Shard};
 use warren_types::{LogIndex, RequestSequence, SessionId, Term};
 
-use super::batch::gather;
+use super::batch::{TICK_MIN, gather, hand_out};
 use super::effects::Performer;
 use super::handle::{AnswerTo, Request, Requests};
 
@@ -31,9 +30,6 @@ const SWEEP_SHARE: u32 = 50;
 
 /// Rows that one sweep reduces to what is still needed of them.
 const SPARSE_ROWS: usize = 256;
-
-/// The shortest time between two ticks: what is due may be late by as much.
-const TICK_MIN: Duration = Duration::from_millis(5);
 
 /// Entries applied between two chances for other tasks to run.
 const ENTRIES_PER_TURN: usize = 8;
@@ -100,10 +96,7 @@ impl LocalShard {
     }
 
     fn take_alone(&mut self, command: &Command) {
-        let mut fragment = FragmentWriter::new();
-        fragment.command(command);
-        let fragment = fragment.finish();
-        self.take(Request::Fragment { fragment, answer_to: AnswerTo::Nobody });
+        self.take(Request::unheard(command));
     }
 
     fn take(&mut self, first: Request) {
@@ -129,20 +122,7 @@ impl LocalShard {
         let applied = self.machine.apply(&entry);
         let rows = &self.rows;
         self.performer.perform(applied.effects, |index| rows.get(&index).cloned());
-        match applied.reply {
-            Reply::Applied(replies) => {
-                for (answer_to, reply) in answers.into_iter().zip(replies) {
-                    answer_to.answer(reply);
-                }
-            }
-            Reply::Damaged(error) => {
-                // This node wrote the entry: that it cannot be read is a defect of the writer.
-                tracing::error!(%error, "a shard could not read an entry of this node");
-                for answer_to in answers {
-                    answer_to.answer(FragmentReply::UnknownSession);
-                }
-            }
-        }
+        hand_out(applied.reply, answers);
         self.dirty = true;
     }
 
