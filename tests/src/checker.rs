@@ -10,11 +10,20 @@
 //! - **Duplicates:** what was delivered before is delivered again only with the flag `redelivered`,
 //!   and what was settled for certain is not delivered again at all.
 //! - **Order:** the first deliveries of one publisher's messages ascend.
+//! - **Confirms:** each message is confirmed at most once, and none is refused.
+//!
+//! Where it is also told who consumes ([`Checker::attach`]), it holds the broker to more:
+//! - **Possession:** what a consumer has, or acknowledged, goes to nobody again while its connection
+//!   lives, unless it gave it back; and without a lost consumer nothing is flagged at all.
+//! - **Prefetch:** no consumer has more than it asked for.
 //!
 //! **Not here:** sockets and time. Events come in the order in which their receiver saw them.
 
+mod fault;
+
+pub use fault::Fault;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// Which publisher, as the test counts them.
 pub type Publisher = u32;
@@ -22,79 +31,8 @@ pub type Publisher = u32;
 /// The number of a message among those of its publisher.
 pub type Number = u64;
 
-/// Something that the broker must not do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Confirmed, and never delivered.
-    Lost {
-        /// Who published it.
-        publisher: Publisher,
-        /// Which one.
-        number: Number,
-    },
-    /// Delivered, and never published.
-    Ghost {
-        /// Who would have published it.
-        publisher: Publisher,
-        /// Which one.
-        number: Number,
-    },
-    /// Delivered again without the flag.
-    Unflagged {
-        /// Who published it.
-        publisher: Publisher,
-        /// Which one.
-        number: Number,
-    },
-    /// Delivered again although its settlement was certain.
-    Risen {
-        /// Who published it.
-        publisher: Publisher,
-        /// Which one.
-        number: Number,
-    },
-    /// First delivered after a later message of the same publisher.
-    Overtaken {
-        /// Who published it.
-        publisher: Publisher,
-        /// The earlier message, which came second.
-        number: Number,
-        /// The later message, which came first.
-        by: Number,
-    },
-    /// A confirm for something that was not published.
-    StrangeConfirm {
-        /// Who got it.
-        publisher: Publisher,
-        /// For which one.
-        number: Number,
-    },
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lost { publisher, number } => {
-                write!(out, "{publisher}/{number} was confirmed and never delivered")
-            }
-            Self::Ghost { publisher, number } => {
-                write!(out, "{publisher}/{number} was delivered and never published")
-            }
-            Self::Unflagged { publisher, number } => {
-                write!(out, "{publisher}/{number} was delivered again without the flag")
-            }
-            Self::Risen { publisher, number } => {
-                write!(out, "{publisher}/{number} was delivered again after it was settled")
-            }
-            Self::Overtaken { publisher, number, by } => {
-                write!(out, "{publisher}/{number} was first delivered after {publisher}/{by}")
-            }
-            Self::StrangeConfirm { publisher, number } => {
-                write!(out, "{publisher}/{number} was confirmed and never published")
-            }
-        }
-    }
-}
+/// Which consumer, as the checker counts them: whoever consumes anew is another one.
+pub type Consumer = u32;
 
 /// What is known of one publisher's messages.
 #[derive(Debug, Default)]
@@ -102,11 +40,29 @@ struct Story {
     /// Messages sent: all numbers below this.
     sent: Number,
     confirmed: BTreeSet<Number>,
+    refused: BTreeSet<Number>,
     /// How often each was delivered.
     delivered: BTreeMap<Number, u32>,
     settled: BTreeSet<Number>,
+    /// Who has, or acknowledged, what nobody may get again.
+    owners: BTreeMap<Number, Owner>,
     /// The highest number that was delivered.
     highest: Option<Number>,
+}
+
+/// Whose a message is.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    consumer: Consumer,
+    acknowledged: bool,
+}
+
+/// What is known of one consumer.
+#[derive(Clone, Copy, Debug)]
+struct Attached {
+    /// Deliveries that it may have unacknowledged; 0: any number.
+    limit: usize,
+    held: usize,
 }
 
 /// Numbers of a history, for the report.
@@ -126,6 +82,9 @@ pub struct Summary {
 #[derive(Debug, Default)]
 pub struct Checker {
     stories: BTreeMap<Publisher, Story>,
+    attached: Vec<Attached>,
+    /// Whether anything may have come back to its queue.
+    is_flag_allowed: bool,
     faults: Vec<Fault>,
 }
 
@@ -141,11 +100,100 @@ impl Checker {
     /// The broker confirmed a message.
     pub fn confirm(&mut self, publisher: Publisher, number: Number) {
         let story = self.stories.entry(publisher).or_default();
-        if number < story.sent {
-            story.confirmed.insert(number);
-        } else {
+        if number >= story.sent {
             self.faults.push(Fault::StrangeConfirm { publisher, number });
+        } else if story.refused.contains(&number) || !story.confirmed.insert(number) {
+            self.faults.push(Fault::ConfirmedTwice { publisher, number });
         }
+    }
+
+    /// The broker refused a message (basic.nack).
+    pub fn refuse(&mut self, publisher: Publisher, number: Number) {
+        let story = self.stories.entry(publisher).or_default();
+        if story.confirmed.contains(&number) || !story.refused.insert(number) {
+            self.faults.push(Fault::ConfirmedTwice { publisher, number });
+        }
+        self.faults.push(Fault::Refused { publisher, number });
+    }
+
+    /// Somebody consumes, and may have so many deliveries unacknowledged; 0: any number.
+    pub fn attach(&mut self, limit: u16) -> Consumer {
+        let consumer = u32::try_from(self.attached.len()).expect("a history has few consumers");
+        self.attached.push(Attached { limit: usize::from(limit), held: 0 });
+        consumer
+    }
+
+    /// The broker delivered a message to a consumer.
+    pub fn deliver_to(
+        &mut self,
+        consumer: Consumer,
+        publisher: Publisher,
+        number: Number,
+        redelivered: bool,
+    ) {
+        let attached = self.attached(consumer);
+        attached.held += 1;
+        let Attached { limit, held } = *attached;
+        if limit > 0 && held > limit {
+            self.faults.push(Fault::Overfed { consumer, held, limit });
+        }
+        let story = self.stories.entry(publisher).or_default();
+        let owner = Owner { consumer, acknowledged: false };
+        if let Some(former) = story.owners.insert(number, owner) {
+            let from = former.consumer;
+            self.faults.push(Fault::Taken { publisher, number, from, to: consumer });
+        }
+        if redelivered && !self.is_flag_allowed {
+            self.faults.push(Fault::FalselyFlagged { publisher, number });
+        }
+        self.deliver(publisher, number, redelivered);
+    }
+
+    /// A consumer acknowledged what it has.
+    pub fn acknowledge(&mut self, consumer: Consumer, publisher: Publisher, number: Number) {
+        self.attached(consumer).held -= 1;
+        if let Some(owner) = self.stories.entry(publisher).or_default().owners.get_mut(&number) {
+            owner.acknowledged = true;
+        }
+    }
+
+    /// A consumer gives back what it has (basic.nack or basic.reject with requeue).
+    pub fn give_back(&mut self, consumer: Consumer, publisher: Publisher, number: Number) {
+        self.attached(consumer).held -= 1;
+        self.is_flag_allowed = true;
+        self.stories.entry(publisher).or_default().owners.remove(&number);
+    }
+
+    /// The connection of a consumer was lost, and with it what it had. Its latest
+    /// acknowledgements may be lost as well.
+    pub fn lose(&mut self, consumer: Consumer) {
+        self.attached(consumer).held = 0;
+        self.is_flag_allowed = true;
+        for story in self.stories.values_mut() {
+            story.owners.retain(|_, owner| owner.consumer != consumer);
+        }
+    }
+
+    /// All acknowledgements of a consumer so far are certain: a later request on its channel was
+    /// answered.
+    pub fn settle_all(&mut self, consumer: Consumer) {
+        for story in self.stories.values_mut() {
+            let certain = |owner: &Owner| owner.acknowledged && owner.consumer == consumer;
+            let numbers =
+                story.owners.iter().filter(|(_, owner)| certain(owner)).map(|(number, _)| *number);
+            story.settled.extend(numbers);
+        }
+    }
+
+    /// What a consumer has and did not acknowledge.
+    pub fn held_by(&self, consumer: Consumer) -> Vec<(Publisher, Number)> {
+        let held = |owner: &Owner| !owner.acknowledged && owner.consumer == consumer;
+        let of = |(&publisher, story): (&Publisher, &Story)| {
+            let numbers: Vec<_> =
+                story.owners.iter().filter(|(_, owner)| held(owner)).map(|(n, _)| *n).collect();
+            numbers.into_iter().map(move |number| (publisher, number))
+        };
+        self.stories.iter().flat_map(of).collect()
     }
 
     /// The broker delivered a message.
@@ -197,6 +245,11 @@ impl Checker {
         }
         (summary, self.faults)
     }
+
+    fn attached(&mut self, consumer: Consumer) -> &mut Attached {
+        let at = usize::try_from(consumer).expect("this machine has more than 16 bits");
+        self.attached.get_mut(at).expect("attach gave this number")
+    }
 }
 
 impl Story {
@@ -210,94 +263,4 @@ fn count(len: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Five messages of publisher 7, all confirmed.
-    fn five_confirmed() -> Checker {
-        let mut checker = Checker::default();
-        for _ in 0..5 {
-            let number = checker.publish(7);
-            checker.confirm(7, number);
-        }
-        checker
-    }
-
-    fn deliver_all(checker: &mut Checker, numbers: &[Number]) {
-        for number in numbers {
-            checker.deliver(7, *number, false);
-        }
-    }
-
-    #[test]
-    fn a_history_without_faults_has_none() {
-        let mut checker = five_confirmed();
-        deliver_all(&mut checker, &[0, 1, 2]);
-        checker.deliver(7, 1, true);
-        deliver_all(&mut checker, &[3, 4]);
-
-        let (summary, faults) = checker.finish();
-
-        assert_eq!(faults, []);
-        assert_eq!(summary, Summary { sent: 5, confirmed: 5, delivered: 5, repeats: 1 });
-    }
-
-    #[test]
-    fn a_dropped_message_is_found_if_it_was_confirmed() {
-        let mut checker = five_confirmed();
-        checker.publish(7);
-        deliver_all(&mut checker, &[0, 1, 3, 4]);
-
-        assert_eq!(checker.missing(), 1);
-        assert_eq!(checker.finish().1, [Fault::Lost { publisher: 7, number: 2 }]);
-    }
-
-    #[test]
-    fn a_second_delivery_without_the_flag_is_found() {
-        let mut checker = five_confirmed();
-        deliver_all(&mut checker, &[0, 1, 2, 3, 4, 3]);
-
-        assert_eq!(checker.finish().1, [Fault::Unflagged { publisher: 7, number: 3 }]);
-    }
-
-    #[test]
-    fn a_message_that_overtakes_another_is_found() {
-        let mut checker = five_confirmed();
-        deliver_all(&mut checker, &[0, 2, 1, 3, 4]);
-
-        assert_eq!(checker.finish().1, [Fault::Overtaken { publisher: 7, number: 1, by: 2 }]);
-    }
-
-    #[test]
-    fn what_was_sent_to_a_lost_connection_may_come_late_and_flagged() {
-        let mut checker = five_confirmed();
-        deliver_all(&mut checker, &[0, 2]);
-        checker.deliver(7, 1, true);
-        deliver_all(&mut checker, &[3, 4]);
-
-        assert_eq!(checker.finish().1, []);
-    }
-
-    #[test]
-    fn a_message_that_comes_again_after_it_was_settled_is_found_even_with_the_flag() {
-        let mut checker = five_confirmed();
-        deliver_all(&mut checker, &[0, 1, 2, 3, 4]);
-        checker.settle(7, 0);
-        checker.deliver(7, 0, true);
-
-        assert_eq!(checker.finish().1, [Fault::Risen { publisher: 7, number: 0 }]);
-    }
-
-    #[test]
-    fn a_message_that_nobody_sent_is_found() {
-        let mut checker = five_confirmed();
-        deliver_all(&mut checker, &[0, 1, 2, 3, 4, 5]);
-        checker.confirm(7, 9);
-
-        let expected = [
-            Fault::Ghost { publisher: 7, number: 5 },
-            Fault::StrangeConfirm { publisher: 7, number: 9 },
-        ];
-        assert_eq!(checker.finish().1, expected);
-    }
-}
+mod tests;

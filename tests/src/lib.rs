@@ -1,15 +1,24 @@
 //! What the end-to-end tests and the load generator of warren share.
 //!
 //! - [`node`]: a real `warren server` process with a data directory and ports of its own.
+//! - [`cluster`]: several of them that are one broker.
 //! - [`wire`]: a small blocking AMQP client that can also send what no library would.
 //! - [`checker`]: judges a history of publishes, confirms and deliveries.
+//! - [`history`] and [`traffic`]: clients at a steady pace, whose every step is recorded.
+//! - [`failover`]: what happens to nodes meanwhile; [`measure`]: how long that takes, and what
+//!   queues cost, behind `warren-measure`.
 //! - [`python`]: pika in several versions, installed on demand.
 //! - [`load`]: the load generator behind `warren-load`.
 //!
 //! The tests themselves are in `tests/tests`, the Python programs in `tests/python`.
 
 pub mod checker;
+pub mod cluster;
+pub mod failover;
+pub mod history;
 pub mod load;
+pub mod measure;
 pub mod node;
 pub mod python;
+pub mod traffic;
 pub mod wire;

@@ -15,7 +15,7 @@ mod consumer;
 mod frames;
 mod histogram;
 mod options;
-mod process;
+pub mod process;
 mod publisher;
 mod report;
 mod run;

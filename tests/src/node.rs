@@ -58,6 +58,8 @@ pub struct Node {
     addresses: Addresses,
     extra: Vec<String>,
     process: Option<(Child, Leash)>,
+    /// Where the log of this life of the process begins.
+    log_begin: u64,
 }
 
 impl Node {
@@ -78,6 +80,20 @@ impl Node {
     pub fn start_with(arguments: &[&str]) -> Self {
         let binary = binary().expect("there is a broker to start");
         Self::start_binary(&binary, arguments)
+    }
+
+    /// A node that is not started yet; its addresses are known.
+    ///
+    /// # Panics
+    ///
+    /// If there is no broker to start.
+    pub fn prepared() -> Self {
+        Self::prepare(&binary().expect("there is a broker to start"), &[])
+    }
+
+    /// What `warren server` is given beside directory and addresses, from its next start on.
+    pub fn set_arguments(&mut self, arguments: Vec<String>) {
+        self.extra = arguments;
     }
 
     fn start_binary(binary: &Path, arguments: &[&str]) -> Self {
@@ -101,7 +117,7 @@ impl Node {
         let [amqp, http, metrics, peer] = ports::free();
         let addresses = Addresses { amqp, http, metrics, peer };
         let extra = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { binary: binary.to_owned(), dir, addresses, extra, process: None }
+        Self { binary: binary.to_owned(), dir, addresses, extra, process: None, log_begin: 0 }
     }
 
     /// Kills the process as `kill -9` does, and waits until it is gone.
@@ -161,6 +177,26 @@ impl Node {
         self.signal(Signal::CONT);
     }
 
+    /// Removes all data, as if the disk had been replaced.
+    ///
+    /// # Panics
+    ///
+    /// If it runs, or its files cannot be removed.
+    pub fn wipe(&self) {
+        assert!(self.process.is_none(), "the node runs");
+        fs::remove_dir_all(self.data_dir()).expect("its files can be removed");
+    }
+
+    /// Whether there is a process, frozen or not.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether there is a process that is not frozen.
+    pub fn is_awake(&self) -> bool {
+        self.is_running() && !is_stopped(self.pid())
+    }
+
     /// Where it listens.
     pub fn addresses(&self) -> Addresses {
         self.addresses
@@ -202,17 +238,24 @@ impl Node {
         self.dir.path().join("node.log")
     }
 
-    fn log_tail(&self) -> String {
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
         tail(&self.log_path())
     }
 
     fn launch(&mut self) -> Result<()> {
+        self.spawn()?;
+        self.wait_ready()
+    }
+
+    /// Starts the process and does not wait until it is ready.
+    pub fn spawn(&mut self) -> Result<()> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.log_path())
             .context("cannot open the node's log")?;
-        let begin = log.metadata()?.len();
+        self.log_begin = log.metadata()?.len();
         let mut command = Command::new(&self.binary);
         command.arg("server").arg("--data-dir").arg(self.data_dir());
         let addresses = self.addresses;
@@ -229,16 +272,17 @@ impl Node {
             command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let leash = Leash::tie(child.id(), self.dir.path())?;
         self.process = Some((child, leash));
-        self.wait_ready(begin)
+        Ok(())
     }
 
-    fn wait_ready(&mut self, begin: u64) -> Result<()> {
+    /// Waits until the process that was started is ready.
+    pub fn wait_ready(&mut self) -> Result<()> {
         let until = Instant::now() + PATIENCE;
         loop {
-            if ready_since(&self.log_path(), begin)? {
+            if ready_since(&self.log_path(), self.log_begin)? {
                 return Ok(());
             }
-            let (child, _) = self.process.as_mut().expect("launch put it there");
+            let (child, _) = self.process.as_mut().expect("spawn put it there");
             if let Some(status) = child.try_wait()? {
                 self.process = None;
                 bail!("the node left with {status} before it was ready");

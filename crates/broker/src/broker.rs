@@ -1,6 +1,6 @@
 //! The broker on one node: what its connections share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,20 +14,26 @@ use warren_catalog::{
     Catalog, ClusterId, Command as Change, Effect as CatalogEffect, FirstUser, Owner, Placement,
     Queue, RegisterNode, first_start,
 };
-use warren_consensus::{Group, Performed};
+use warren_consensus::{Group, Node as Consensus, Peers, Performed};
 use warren_queue::{Command, Effect, Shard};
-use warren_types::{GroupId, QueueId, SessionId};
+use warren_rpc::Place;
+use warren_types::{BootId, GroupId, NodeId, QueueId, SessionId};
 
+use crate::cluster::{Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent};
 use crate::config::{Config, InitialContent};
 use crate::connection::{self, ToConnection};
 use crate::counters::{Counters, Totals};
 use crate::directory::{Directory, name};
+use crate::host::Host;
 use crate::janitor::{Chore, Janitor};
 use crate::queue::effects::Performer;
-use crate::queue::handle::{ShardHandle, ShardSlot, mailbox};
-use crate::queue::leader::ShardLeader;
+use crate::queue::handle::{Event, ShardHandle, ShardSlot};
+use crate::queue::link::Links;
 use crate::queue::local::LocalShard;
+use crate::queue::shard::{Home, ShardTask};
+use crate::queue::whereabouts::Whereabouts;
 use crate::registry::{ConnectionId, Registry};
+use crate::shards::Shards;
 use crate::undertaker::Undertaker;
 
 /// The version of catalog commands and of shards that this build speaks.
@@ -36,24 +42,43 @@ const SPEAKS: u16 = 1;
 /// How long a socket error of `accept` (no file descriptors, say) keeps the next try waiting.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// One replicated shard, as the broker is given it.
-pub struct ShardPart {
+/// By how many queues a shard that this node leads may be fuller than the emptiest, and still get
+/// the queues that are declared here.
+const PREFERENCE_QUEUES: usize = 16;
+
+/// Between two looks whether all groups are made.
+const FOUNDING_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long handing over the leaderships may take when the node stops.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the cluster may take to hear that the node stops.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+
+/// One replica of a shard, as the broker is given it.
+pub(crate) struct ShardPart {
     /// Its group.
-    pub group: Group<Shard>,
+    pub(crate) group: Group<Shard>,
     /// Which group that is.
-    pub id: GroupId,
+    pub(crate) id: GroupId,
     /// What it says must happen.
-    pub effects: mpsc::UnboundedReceiver<Performed<Effect>>,
+    pub(crate) effects: mpsc::UnboundedReceiver<Performed<Effect>>,
 }
 
-/// The groups that the broker works with.
+/// What the broker works with.
 pub struct Parts {
+    /// Consensus on this node; the broker starts and stops the shards' replicas.
+    pub consensus: Consensus,
     /// The catalog.
     pub catalog: Group<Catalog>,
     /// What it says must happen.
     pub catalog_effects: mpsc::UnboundedReceiver<Performed<CatalogEffect>>,
-    /// The shards, by ascending group.
-    pub shards: Vec<ShardPart>,
+    /// The other nodes.
+    pub peers: Peers,
+    /// What answers the other nodes' calls; it is told what the broker knows of the cluster.
+    pub envoy: Envoy,
+    /// Whether this node makes the cluster, and so its groups.
+    pub founding: bool,
 }
 
 /// Why a broker did not start.
@@ -66,16 +91,15 @@ pub enum StartError {
 
 /// What all tasks of the broker share.
 pub(crate) struct Inner {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) session: SessionId,
     pub(crate) directory: Directory,
     pub(crate) registry: Registry,
-    pub(crate) counters: Counters,
-    shards: Vec<ShardHandle>,
-    /// Slots of the replicated shards.
-    slots: BTreeMap<GroupId, ShardSlot>,
-    /// The machines of the replicated shards, by slot, for listings.
-    groups: Vec<Group<Shard>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) peers: Peers,
+    pub(crate) links: Links,
+    pub(crate) shards: Shards,
+    cluster: Cluster,
     /// Where the next local queue goes.
     next_local: AtomicUsize,
     /// Names for uploads of large bodies.
@@ -86,54 +110,89 @@ pub(crate) struct Inner {
     ready: AtomicBool,
     /// Cancelled when clients are to be sent away.
     draining: CancellationToken,
+    /// Ends all tasks, once no connection needs them.
+    stop: CancellationToken,
     connections: TaskTracker,
+    tasks: TaskTracker,
 }
 
 impl Inner {
     /// The shard at `slot`.
     pub(crate) fn shard(&self, slot: ShardSlot) -> &ShardHandle {
-        self.shards.get(slot.0).expect("a slot names one of the node's shards")
+        self.shards.at(slot)
     }
 
-    /// How many shards this node speaks to.
-    pub(crate) fn shard_count(&self) -> usize {
-        self.shards.len()
-    }
-
-    /// The replicated shards.
-    pub(crate) fn replicated(&self) -> impl Iterator<Item = (GroupId, ShardSlot)> {
-        self.slots.iter().map(|(group, slot)| (*group, *slot))
+    /// The shard that another node means by `place`, on this node.
+    pub(crate) fn shard_here(&self, place: Place) -> Option<&ShardHandle> {
+        self.shards.here(place)
     }
 
     /// Where a queue is reached; `None` when its node has gone with it.
     pub(crate) fn slot_of(&self, placement: &Placement) -> Option<ShardSlot> {
-        match placement {
-            Placement::Shard(group) => self.slots.get(group).copied(),
+        match *placement {
+            Placement::Shard(group) => self.shards.of_group(group),
+            Placement::Local { node, boot, slot } if node == self.session.node => {
+                (boot == self.session.boot).then(|| self.shards.of_memory(slot)).flatten()
+            }
             Placement::Local { node, boot, slot } => {
-                let here = *node == self.session.node && *boot == self.session.boot;
-                let slot = self.slots.len().saturating_add(usize::from(*slot));
-                (here && slot < self.shards.len()).then_some(ShardSlot(slot))
+                self.shards.elsewhere(node, boot, slot, |at| self.speak_to(node, boot, slot, at))
             }
         }
+    }
+
+    /// Starts to speak to a shard in another node's memory.
+    fn speak_to(&self, node: NodeId, boot: BootId, slot: u16, at: ShardSlot) -> ShardHandle {
+        let place = Place::Local { boot, slot };
+        let whereabouts = Arc::new(Whereabouts::new(self.peers.clone(), place));
+        let (handle, inbox) = ShardHandle::new(whereabouts.clone());
+        // What lives in another node's memory is performed there.
+        #[expect(clippy::disallowed_methods, reason = "nothing is ever sent")]
+        let (undertaker, _nobody) = mpsc::unbounded_channel();
+        let registry = self.registry.clone();
+        let performer = Performer::new(at, self.session, registry, self.chores.clone(), undertaker);
+        let home = Home::Memory { node, boot, slot };
+        let (links, directory) = (self.links.clone(), self.directory.clone());
+        let counters = self.counters.clone();
+        let task = ShardTask::new(
+            home,
+            self.session,
+            inbox,
+            performer,
+            whereabouts,
+            links,
+            directory,
+            counters,
+        );
+        self.tasks.spawn(task.run(self.stop.clone()));
+        handle
     }
 
     /// Where a queue that is to be declared shall go.
     pub(crate) fn place(&self, durable: bool, exclusive: bool) -> Placement {
         if durable && !exclusive {
-            return Placement::Shard(self.emptiest_shard());
+            return Placement::Shard(self.shard_for_queue());
         }
-        let locals = self.shards.len().saturating_sub(self.slots.len()).max(1);
+        let locals = self.shards.local().len().max(1);
         let next = self.next_local.fetch_add(1, Ordering::Relaxed);
         let slot = next.checked_rem(locals).unwrap_or_default();
         let slot = u16::try_from(slot).expect("a node has fewer than 65,536 local shards");
         Placement::Local { node: self.session.node, boot: self.session.boot, slot }
     }
 
-    fn emptiest_shard(&self) -> GroupId {
-        let emptiest = self.directory.look(|catalog| {
-            self.slots.keys().copied().min_by_key(|group| catalog.queue_count_of_group(*group))
+    /// The emptiest shard, or one that this node leads and that is about as empty.
+    fn shard_for_queue(&self) -> GroupId {
+        let counts: Vec<(usize, bool, GroupId)> = self.directory.look(|catalog| {
+            let shards = self.shards.replicated();
+            let count = shards.map(|(group, _, shard)| {
+                let leads = shard.whereabouts().leads_here();
+                (catalog.queue_count_of_group(group), leads, group)
+            });
+            count.collect()
         });
-        emptiest.expect("a cluster has at least one shard")
+        let emptiest = counts.iter().min().expect("a cluster has at least one shard");
+        let own = counts.iter().filter(|(_, leads, _)| *leads).min();
+        let limit = emptiest.0.saturating_add(PREFERENCE_QUEUES);
+        own.filter(|(count, ..)| *count <= limit).unwrap_or(emptiest).2
     }
 
     /// Has the queue's shard make it, unless it was asked before. Whatever is sent to the shard
@@ -164,10 +223,19 @@ impl Inner {
         self.ensured.write().unwrap_or_else(PoisonError::into_inner).remove(&queue);
     }
 
-    /// The queues that a replicated shard holds, by this node's copy.
-    pub(crate) fn queues_of_shard(&self, slot: ShardSlot) -> BTreeSet<QueueId> {
-        let Some(group) = self.groups.get(slot.0) else { return BTreeSet::new() };
-        group.inspect(|shard| shard.queues().into_iter().map(|listing| listing.queue).collect())
+    /// A stream to `node` broke: it may be gone.
+    pub(crate) fn suspect(&self, node: NodeId) {
+        self.cluster.neighbours().suspect(node);
+    }
+
+    /// Runs a task until the broker stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Tells when all tasks are to end.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stop
     }
 
     /// A name for an upload that no other has.
@@ -208,10 +276,12 @@ pub struct Overview {
     pub queues: u64,
     /// Exchanges there are.
     pub exchanges: u64,
-    /// Messages that wait in replicated queues.
+    /// Messages that wait in queues that this node leads.
     pub messages_ready: u64,
-    /// Messages of replicated queues that consumers hold.
+    /// Messages of queues that this node leads that consumers hold.
     pub messages_unacknowledged: u64,
+    /// How the cluster is, as this node sees it.
+    pub cluster: ClusterOverview,
     /// What was done since the start.
     pub totals: Totals,
 }
@@ -220,9 +290,7 @@ pub struct Overview {
 #[derive(Clone)]
 pub struct Broker {
     inner: Arc<Inner>,
-    /// Ends all tasks, once no connection needs them.
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    host: Arc<Host>,
 }
 
 impl Broker {
@@ -233,72 +301,96 @@ impl Broker {
     /// # Errors
     /// When the catalog refuses what every start asks of it.
     pub async fn start(config: Config, parts: Parts) -> Result<Self, StartError> {
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let Parts { consensus, catalog, catalog_effects, peers, envoy, founding } = parts;
+        let config = Arc::new(config);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let session = SessionId { node: config.node, boot: config.boot };
-        let registry = Registry::default();
+        let (directory, proposer) = Directory::new(catalog.clone(), peers.clone());
+        tasks.spawn(proposer.run(stop.clone()));
+        announce(&directory, &config).await?;
+
+        let links = Links::new(peers.clone(), tasks.clone(), stop.clone());
+        let common = Common {
+            session,
+            registry: Registry::default(),
+            counters: Arc::default(),
+            links: links.clone(),
+            directory: directory.clone(),
+            peers: peers.clone(),
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
         #[expect(clippy::disallowed_methods, reason = "a chore follows from a committed change")]
         let (chores, chores_due) = mpsc::unbounded_channel();
+        let (shards, undertakers) = common.start_shards(&config, &chores);
 
-        let (directory, proposer) = Directory::new(parts.catalog);
-        tasks.spawn(proposer.run(stop.clone()));
-        let groups: Vec<GroupId> = parts.shards.iter().map(|part| part.id).collect();
-        announce(&directory, &config, &groups).await?;
+        #[expect(clippy::disallowed_methods, reason = "a node has few shards, and few sessions")]
+        let (replica_events, replicas) = mpsc::unbounded_channel();
+        #[expect(clippy::disallowed_methods, reason = "a node has few shards, and few sessions")]
+        let (dead_sessions, dead) = mpsc::unbounded_channel();
+        let cluster = Cluster::start(ClusterParts {
+            config: config.clone(),
+            session,
+            consensus,
+            catalog,
+            directory: directory.clone(),
+            peers: peers.clone(),
+            founding,
+            replica_events,
+            dead_sessions,
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        });
 
-        let mut undertakers = Vec::new();
-        let mut perform = |slot| {
-            #[expect(clippy::disallowed_methods, reason = "a shard has a window of dead per queue")]
-            let (undertaker, dead) = mpsc::unbounded_channel();
-            undertakers.push((slot, dead));
-            Performer::new(slot, session, registry.clone(), chores.clone(), undertaker)
-        };
-        let mut shards = Vec::new();
-        let mut slots = BTreeMap::new();
-        let mut groups = Vec::new();
-        for part in parts.shards {
-            let slot = ShardSlot(shards.len());
-            let (sender, requests) = mailbox();
-            let performer = perform(slot);
-            shards.push(ShardHandle::replicated(sender, part.group.rows()));
-            slots.insert(part.id, slot);
-            groups.push(part.group.clone());
-            let leader = ShardLeader::new(part.group, session, requests, part.effects, performer);
-            tasks.spawn(leader.run(stop.clone()));
-        }
-        for _ in 0..config.local_shards.max(1) {
-            let slot = ShardSlot(shards.len());
-            let (sender, requests) = mailbox();
-            let performer = perform(slot);
-            shards.push(ShardHandle::local(sender));
-            let local = LocalShard::new(session, requests, performer);
-            tasks.spawn(local.run(stop.clone()));
-        }
-
+        envoy.attach(&cluster);
+        let Common { registry, counters, .. } = common;
         let inner = Arc::new(Inner {
+            config,
             session,
             directory,
             registry,
-            counters: Counters::default(),
+            counters,
+            peers,
+            links: links.clone(),
             shards,
-            slots,
-            groups,
+            cluster,
             next_local: AtomicUsize::new(0),
             next_upload: AtomicU64::new(1),
             ensured: RwLock::new(FxHashSet::default()),
             chores: chores.clone(),
             ready: AtomicBool::new(true),
             draining: CancellationToken::new(),
+            stop: stop.clone(),
             connections: TaskTracker::new(),
-            config,
+            tasks: tasks.clone(),
         });
+        links.serve(&inner);
         for (slot, dead) in undertakers {
             tasks.spawn(Undertaker::new(inner.clone(), slot, dead).run(stop.clone()));
         }
-        let janitor = Janitor::new(inner.clone(), chores_due);
-        tasks.spawn(janitor.run(stop.clone()));
-        tasks.spawn(hand_over(parts.catalog_effects, chores.clone(), stop.clone()));
-        drop(chores.send(Chore::Catalog(CatalogEffect::Reconcile)));
-        Ok(Self { inner, stop, tasks })
+        tasks.spawn(Janitor::new(inner.clone(), chores_due).run(stop.clone()));
+        tasks.spawn(hand_over(catalog_effects, chores, stop.clone()));
+        tasks.spawn(pass_on(inner.clone(), replicas, dead, stop));
+        tasks.spawn(crate::watchman::run(inner.clone()));
+        let host = Arc::new(Host::new(inner.clone()));
+        inner.cluster.set_serving(true);
+        Ok(Self { inner, host })
+    }
+
+    /// Waits until this node, which founds the cluster, has made all of its groups.
+    pub async fn founded(&self) {
+        let is_made = |shard: &ShardHandle| {
+            shard.whereabouts().group().is_some_and(|group| !group.status().voters.is_empty())
+        };
+        while !self.inner.shards.replicated().all(|(_, _, shard)| is_made(shard)) {
+            tokio::time::sleep(FOUNDING_PAUSE).await;
+        }
+    }
+
+    /// Answers other nodes' fronts.
+    #[must_use]
+    pub fn frontend(&self) -> Arc<Host> {
+        self.host.clone()
     }
 
     /// Accepts clients until the broker drains.
@@ -326,22 +418,36 @@ impl Broker {
         }
     }
 
-    /// Sends clients away and ends all tasks, within `deadline` if clients let it.
+    /// Hands leaderships over, sends clients away and ends all tasks, within `deadline` if clients
+    /// let it.
     pub async fn drain(&self, deadline: Duration) {
-        self.inner.ready.store(false, Ordering::Relaxed);
-        self.inner.draining.cancel();
+        let inner = &self.inner;
+        inner.ready.store(false, Ordering::Relaxed);
+        inner.cluster.set_serving(false);
+        inner.draining.cancel();
+        let alone = inner.directory.is_alone();
+        if !alone {
+            inner.cluster.drain(HAND_OVER_LIMIT.min(deadline)).await;
+        }
         let goodbye = || ToConnection::Close {
             code: warren_amqp::ReplyCode::ConnectionForced,
             text: "the node is shutting down".to_owned(),
         };
-        self.inner.registry.send_where(|_| true, goodbye);
-        self.inner.connections.close();
-        if tokio::time::timeout(deadline, self.inner.connections.wait()).await.is_err() {
-            tracing::warn!(clients = self.inner.registry.len(), "clients did not leave in time");
+        inner.registry.send_where(|_| true, goodbye);
+        inner.connections.close();
+        if tokio::time::timeout(deadline, inner.connections.wait()).await.is_err() {
+            tracing::warn!(clients = inner.registry.len(), "clients did not leave in time");
         }
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        if !alone {
+            let SessionId { node, boot } = inner.session;
+            let farewell = inner.directory.change(Change::LoseNode { node, boot });
+            if tokio::time::timeout(FAREWELL_LIMIT, farewell).await.is_err() {
+                tracing::warn!("the cluster could not be told that this node stops");
+            }
+        }
+        inner.stop.cancel();
+        inner.tasks.close();
+        inner.tasks.wait().await;
     }
 
     /// Numbers for health checks and metrics.
@@ -357,8 +463,9 @@ impl Broker {
             })
         });
         let (mut ready, mut unsettled) = (0_u64, 0_u64);
-        for group in &inner.groups {
-            for listing in group.inspect(Shard::queues) {
+        for (_, _, shard) in inner.shards.replicated() {
+            let led = shard.whereabouts().group().filter(|_| shard.whereabouts().leads_here());
+            for listing in led.iter().flat_map(|group| group.inspect(Shard::queues)) {
                 ready = ready.saturating_add(listing.status.ready);
                 unsettled = unsettled.saturating_add(listing.status.unsettled);
             }
@@ -371,18 +478,80 @@ impl Broker {
             exchanges: count(exchanges),
             messages_ready: ready,
             messages_unacknowledged: unsettled,
+            cluster: inner.cluster.overview(),
             totals: inner.counters.totals(),
         }
     }
 }
 
+/// What the shards' tasks are made with.
+struct Common {
+    session: SessionId,
+    registry: Registry,
+    counters: Arc<Counters>,
+    links: Links,
+    directory: Directory,
+    peers: Peers,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Shards whose dead are to be buried.
+type Undertakers = Vec<(ShardSlot, mpsc::UnboundedReceiver<warren_queue::DeadLettered>)>;
+
+impl Common {
+    /// Starts to speak to the replicated shards, and makes those in memory.
+    fn start_shards(
+        &self,
+        config: &Config,
+        chores: &mpsc::UnboundedSender<Chore>,
+    ) -> (Shards, Undertakers) {
+        let mut undertakers = Vec::new();
+        let mut slots = (0_usize..).map(ShardSlot);
+        let mut perform = || {
+            #[expect(clippy::disallowed_methods, reason = "a shard has a window of dead per queue")]
+            let (undertaker, dead) = mpsc::unbounded_channel();
+            let slot = slots.next().expect("numbers do not end");
+            undertakers.push((slot, dead));
+            let (registry, chores) = (self.registry.clone(), chores.clone());
+            Performer::new(slot, self.session, registry, chores, undertaker)
+        };
+        let replicated = (1..=config.shards).map(|group| {
+            let group = GroupId(group);
+            let whereabouts = Whereabouts::new(self.peers.clone(), Place::Shard(group));
+            let whereabouts = Arc::new(whereabouts);
+            let (handle, inbox) = ShardHandle::new(whereabouts.clone());
+            let task = ShardTask::new(
+                Home::Group(group),
+                self.session,
+                inbox,
+                perform(),
+                whereabouts,
+                self.links.clone(),
+                self.directory.clone(),
+                self.counters.clone(),
+            );
+            self.tasks.spawn(task.run(self.stop.clone()));
+            handle
+        });
+        let replicated: Vec<ShardHandle> = replicated.collect();
+        let locals = config.local_shards.clamp(1, usize::from(u16::MAX));
+        let local = (0_u16..).take(locals).map(|slot| {
+            let place = Place::Local { boot: self.session.boot, slot };
+            let whereabouts = Arc::new(Whereabouts::own_memory(self.peers.clone(), place));
+            let (handle, inbox) = ShardHandle::new(whereabouts);
+            let shard = LocalShard::new(place, self.session, inbox, perform());
+            self.tasks.spawn(shard.run(self.stop.clone()));
+            handle
+        });
+        let local = local.collect();
+        (Shards::new(self.session, replicated, local), undertakers)
+    }
+}
+
 /// Says that this node has started, and fills the catalog if it is empty. All of it may be said
 /// at every start: what the catalog has already stays as it is.
-async fn announce(
-    directory: &Directory,
-    config: &Config,
-    shards: &[GroupId],
-) -> Result<(), StartError> {
+async fn announce(directory: &Directory, config: &Config) -> Result<(), StartError> {
     let Config { node, boot, .. } = *config;
     let mut changes = vec![
         Change::FoundCluster(ClusterId(config.cluster)),
@@ -391,16 +560,13 @@ async fn announce(
             wanted: Some(node),
             name: name(&config.node_name),
             address: name(&config.peer_address),
-            zone: name(""),
+            zone: name(&config.zone),
         }),
+        Change::StartNode { node, boot, speaks: SPEAKS },
     ];
-    let placed = |group: &GroupId| directory.look(|catalog| catalog.shard(*group).is_some());
-    let unplaced = shards.iter().copied().filter(|group| !placed(group));
-    changes.extend(unplaced.map(|group| Change::PutShard { group, replicas: vec![node] }));
     if directory.look(|catalog| catalog.vhosts().next().is_none()) {
         changes.extend(initial_content(&config.initial));
     }
-    changes.push(Change::StartNode { node, boot, speaks: SPEAKS });
     for change in changes {
         let outcome = directory.change(change).await;
         outcome.map_err(|error| StartError::Refused(error.to_string()))?;
@@ -433,6 +599,31 @@ async fn hand_over(
         let Some(performed) = performed else { return };
         for effect in performed.effects {
             drop(chores.send(Chore::Catalog(effect)));
+        }
+    }
+}
+
+/// Tells the shards' tasks what the cluster has to tell them.
+async fn pass_on(
+    broker: Arc<Inner>,
+    mut replicas: mpsc::UnboundedReceiver<ReplicaEvent>,
+    mut dead: mpsc::UnboundedReceiver<(GroupId, SessionId)>,
+    stop: CancellationToken,
+) {
+    loop {
+        let (group, event) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            Some(event) = replicas.recv() => match event {
+                ReplicaEvent::Started(part) => (part.id, Event::Replica(part)),
+                ReplicaEvent::Stopped(group) => (group, Event::NoReplica),
+            },
+            Some((group, session)) = dead.recv() => (group, Event::Dead(session)),
+            else => return,
+        };
+        match broker.shards.of_group(group) {
+            Some(slot) => broker.shard(slot).inform(event),
+            None => tracing::error!(%group, "a group that the cluster was not made with"),
         }
     }
 }

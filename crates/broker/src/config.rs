@@ -19,6 +19,18 @@ pub struct Config {
     pub token: u128,
     /// Where other nodes reach this one.
     pub peer_address: String,
+    /// The node's failure zone, empty if unknown: replicas of one shard go to different ones.
+    pub zone: String,
+    /// Shards that the cluster was made with.
+    pub shards: u32,
+    /// Nodes that hold each shard, if there are as many.
+    pub replication_factor: usize,
+    /// How long nothing may be heard of a node before it is given up, with its sessions.
+    pub node_timeout: Duration,
+    /// How long a node may be away before its replicas go to others.
+    pub replace_after: Duration,
+    /// How long the preferred leader of a shard has to be well before it is given the lead back.
+    pub lead_return_after: Duration,
     /// What people call the cluster; clients read it.
     pub cluster_name: String,
     /// The user, password and virtual host that an empty catalog begins with.

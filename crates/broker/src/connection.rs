@@ -9,6 +9,7 @@
 //! unanswered, deliveries by prefetch or window, output by a limit beyond which no delivery is
 //! written. Beyond its bound the socket is not read.
 
+mod census;
 mod channel;
 mod confirm;
 mod consume;
@@ -45,6 +46,8 @@ use warren_types::{ChannelNumber, ConsumerNumber};
 
 use crate::broker::Inner;
 use crate::queue::effects::Delivery;
+use crate::queue::guests::Census;
+use crate::queue::handle::ShardSlot;
 use state::Connection;
 
 /// What others tell a connection's task.
@@ -56,6 +59,10 @@ pub(crate) enum ToConnection {
     Deliver(Delivery),
     /// A shard has ended one of its consumers.
     Cancelled { consumer: ConsumerNumber, reason: CancelReason },
+    /// The consumers of this node that a shard knows.
+    Census { slot: ShardSlot, consumers: Arc<Census> },
+    /// A shard in another node's memory has gone with all that it held.
+    ShardGone { slot: ShardSlot },
     /// A direct reply for the consumer of replies on `channel`.
     DirectReply(DirectReply),
     /// The connection is to be closed, by an operator or because the node stops.

@@ -38,6 +38,7 @@ pub(crate) struct Counters {
     pub(crate) redelivered: Counter,
     pub(crate) got: Counter,
     pub(crate) acknowledged: Counter,
+    pub(crate) orphans: Counter,
 }
 
 /// The counters at one moment. Totals are since the node's start.
@@ -69,6 +70,9 @@ pub struct Totals {
     pub got: u64,
     /// Messages that were acknowledged by clients.
     pub acknowledged: u64,
+    /// Consumers that a shard knew and that no connection had, found by comparing: none, unless
+    /// something is wrong.
+    pub orphaned_consumers: u64,
 }
 
 impl Counters {
@@ -88,6 +92,7 @@ impl Counters {
             redelivered: self.redelivered.value(),
             got: self.got.value(),
             acknowledged: self.acknowledged.value(),
+            orphaned_consumers: self.orphans.value(),
         }
     }
 }

@@ -4,15 +4,15 @@
 //! both halves; when that is interrupted, or when a queue ends by itself, the janitor brings the
 //! other half about. Every chore may be done twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use warren_amqp::ReplyCode;
-use warren_catalog::{Command as Change, Effect, Owner, Queue, RemovalReason};
-use warren_queue::{Command, EndReason};
-use warren_types::QueueId;
+use warren_catalog::{Catalog, Command as Change, Effect, Owner, Queue, RemovalReason};
+use warren_queue::{Command, EndReason, QueueSettings, Shard};
+use warren_types::{GroupId, QueueId};
 
 use crate::broker::Inner;
 use crate::connection::ToConnection;
@@ -25,6 +25,8 @@ pub(crate) enum Chore {
     QueueEnded { slot: ShardSlot, queue: QueueId, reason: EndReason },
     /// The catalog has carried out a change.
     Catalog(Effect),
+    /// A shard's leader is to compare its queues with the catalog's rows.
+    Reconcile(GroupId),
     /// A connection has ended without giving up its exclusive queues.
     ConnectionGone(Owner),
 }
@@ -63,7 +65,8 @@ impl Janitor {
             Chore::QueueEnded { slot, queue, reason } => {
                 self.queue_ended(slot, queue, reason).await
             }
-            Chore::Catalog(effect) => self.changed(effect),
+            Chore::Catalog(effect) => self.changed(effect).await,
+            Chore::Reconcile(group) => self.reconcile(Some(group)).await,
             Chore::ConnectionGone(owner) => {
                 let outcome = self.broker.directory.change(Change::CloseConnection { owner }).await;
                 if let Err(error) = outcome {
@@ -88,7 +91,7 @@ impl Janitor {
         self.broker.shard(slot).tell(&Command::ForgetQueue { queue });
     }
 
-    fn changed(&self, effect: Effect) {
+    async fn changed(&self, effect: Effect) {
         match effect {
             Effect::QueueCreated(queue) => {
                 self.broker.ensure(&queue);
@@ -109,11 +112,11 @@ impl Janitor {
                 |registered| registered.user == user,
                 &format!("user '{user}' is deleted"),
             ),
-            Effect::Reconcile => self.reconcile(),
+            Effect::Reconcile => self.reconcile(None).await,
             // Nothing outside the catalog hangs on an exchange.
             Effect::ExchangeRemoved(_) => {}
             // Memberships of groups are consensus's affair.
-            Effect::ShardChanged(_) | Effect::NodeForgotten(_) => {}
+            Effect::ShardChanged(_) | Effect::NodeChanged(_) | Effect::NodeForgotten(_) => {}
         }
     }
 
@@ -130,28 +133,53 @@ impl Janitor {
         self.broker.registry.send_where(chosen, message);
     }
 
-    /// Compares each replicated shard's queues with the catalog's rows.
-    fn reconcile(&self) {
-        for (group, slot) in self.broker.replicated() {
-            let rows: Vec<Arc<Queue>> = self
-                .broker
-                .directory
-                .look(|catalog| catalog.queues_of_group(group).cloned().collect());
-            let known: BTreeSet<QueueId> = rows.iter().map(|queue| queue.id).collect();
-            let held = self.broker.queues_of_shard(slot);
-            for queue in held.difference(&known) {
-                // A row that came after the look has a higher id than any that was seen.
-                if known.last().is_none_or(|last| queue <= last) {
-                    self.remove_from(slot, *queue);
+    /// Compares the queues of a replicated shard, or of all of which this node has a replica, with
+    /// the catalog's rows.
+    async fn reconcile(&self, only: Option<GroupId>) {
+        // A row that was deleted must not bring its queue back.
+        if self.broker.directory.catch_up().await.is_err() {
+            return;
+        }
+        for (group, slot, shard) in self.broker.shards.replicated() {
+            if only.is_some_and(|only| only != group) {
+                continue;
+            }
+            let Some(replica) = shard.whereabouts().group() else { continue };
+            let rows: BTreeMap<QueueId, Arc<Queue>> = self.broker.directory.look(|catalog| {
+                catalog.queues_of_group(group).map(|row| (row.id, row.clone())).collect()
+            });
+            let held = replica.inspect(Shard::queues);
+            for listing in &held {
+                match rows.get(&listing.queue) {
+                    None => self.remove_deleted(slot, listing.queue),
+                    Some(row) => self.configure(slot, row, &listing.settings),
                 }
             }
-            for row in rows {
+            let held: BTreeSet<QueueId> = held.iter().map(|listing| listing.queue).collect();
+            for row in rows.values() {
                 if held.contains(&row.id) {
                     self.broker.note_ensured(row.id);
                 } else {
-                    self.broker.ensure(&row);
+                    self.broker.forget_ensured(row.id);
+                    self.broker.ensure(row);
                 }
             }
+        }
+    }
+
+    /// Removes a queue that the catalog does not name, unless it is too young for what this node
+    /// knows of the catalog.
+    fn remove_deleted(&self, slot: ShardSlot, queue: QueueId) {
+        if self.broker.directory.look(|catalog| is_deleted(catalog, queue)) {
+            self.remove_from(slot, queue);
+        }
+    }
+
+    fn configure(&self, slot: ShardSlot, row: &Queue, known: &QueueSettings) {
+        let settings = crate::queue::settings(row);
+        if settings != *known {
+            let command = Command::ConfigureQueue { queue: row.id, settings };
+            self.broker.shard(slot).tell(&command);
         }
     }
 
@@ -161,4 +189,9 @@ impl Janitor {
         shard.tell(&Command::DeleteQueue { queue, if_unused, if_empty });
         shard.tell(&Command::ForgetQueue { queue });
     }
+}
+
+/// Whether a queue was declared and deleted again, as far as this copy of the catalog has come.
+pub(crate) fn is_deleted(catalog: &Catalog, queue: QueueId) -> bool {
+    catalog.queue_by_id(queue).is_none() && catalog.has_seen(queue)
 }

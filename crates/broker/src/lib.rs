@@ -10,18 +10,24 @@
 //! **Not here:** how entries are replicated (`consensus`), what a queue does with them (`queue`).
 
 mod broker;
+mod cluster;
 mod config;
 mod connection;
 mod counters;
 mod dead_letter;
 mod directory;
 mod failure;
+mod host;
 mod janitor;
 mod queue;
 mod registry;
+mod shards;
 mod undertaker;
+mod watchman;
 
-pub use broker::{Broker, Overview, Parts, ShardPart, StartError};
+pub use broker::{Broker, Overview, Parts, StartError};
+pub use cluster::{ClusterOverview, Envoy};
 pub use config::{Config, InitialContent, Limits};
 pub use counters::Totals;
+pub use host::Host;
 pub use registry::ConnectionId;

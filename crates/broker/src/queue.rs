@@ -2,9 +2,14 @@
 
 pub(crate) mod batch;
 pub(crate) mod effects;
+pub(crate) mod front;
+pub(crate) mod guests;
 pub(crate) mod handle;
-pub(crate) mod leader;
+pub(crate) mod leading;
+pub(crate) mod link;
 pub(crate) mod local;
+pub(crate) mod shard;
+pub(crate) mod whereabouts;
 
 use std::sync::Arc;
 

@@ -66,6 +66,12 @@ impl Registry {
         self.send_to(ConnectionId::of(consumer), message);
     }
 
+    /// Whether there is the connection of `consumer`.
+    pub(crate) fn has(&self, consumer: ConsumerNumber) -> bool {
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        connections.contains_key(&ConnectionId::of(consumer))
+    }
+
     /// Sends to a connection; false when it has gone.
     pub(crate) fn send_to(&self, connection: ConnectionId, message: ToConnection) -> bool {
         let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);

@@ -62,6 +62,10 @@ impl Undertaker {
     }
 
     async fn serve(&self, letters: DeadLettered) -> Result<(), Stopped> {
+        if !self.broker.shard(self.slot).whereabouts().leads_here() {
+            // Whoever leads has them from the shard.
+            return Ok(());
+        }
         let source =
             self.broker.directory.look(|catalog| catalog.queue_by_id(letters.queue).cloned());
         let mut sequence = letters.first;
@@ -200,6 +204,8 @@ fn is_full(reply: &FragmentReply) -> bool {
         FragmentReply::Done(replies) => {
             replies.iter().any(|(_, reply)| *reply == CommandReply::Refused(Refusal::QueueFull))
         }
-        FragmentReply::Duplicate | FragmentReply::UnknownSession => false,
+        FragmentReply::Duplicate | FragmentReply::UnknownSession | FragmentReply::Gap { .. } => {
+            false
+        }
     }
 }

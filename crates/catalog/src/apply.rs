@@ -112,7 +112,7 @@ impl Catalog {
 fn check_name(what: &'static str, name: &Name) -> Result<(), Refusal> {
     match name.len() {
         1..=NAME_LIMIT_BYTES => Ok(()),
-        bytes => Err(Refusal::InvalidName { what, bytes }),
+        bytes => Err(Refusal::InvalidName { what: what.into(), bytes }),
     }
 }
 

@@ -150,8 +150,8 @@ pub(crate) fn check(queue: &Resource, arguments: &Table) -> Result<QueueKind, Re
         let argument = DEAD_LETTER_EXCHANGE;
         return Err(Refusal::ArgumentType {
             resource: queue.clone(),
-            argument,
-            given: value.type_name(),
+            argument: argument.into(),
+            given: value.type_name().into(),
         });
     }
     let invalid = |argument: &str, reason: String| Refusal::InvalidArgument {

@@ -163,6 +163,22 @@ impl Catalog {
         self.nodes.values()
     }
 
+    /// Whether a node's start may still be running: its latest, unless that is believed to be
+    /// gone. So may one that the node has not yet made known here.
+    #[must_use]
+    pub fn is_live(&self, (node, boot): (NodeId, BootId)) -> bool {
+        self.nodes
+            .get(&node)
+            .is_some_and(|row| boot > row.boot || (boot == row.boot && row.running))
+    }
+
+    /// Whether this copy has come to where a queue was declared: if it does not name the queue, the
+    /// queue has been deleted.
+    #[must_use]
+    pub fn has_seen(&self, queue: QueueId) -> bool {
+        crate::command::declared_at(queue) <= self.revision
+    }
+
     /// A shard.
     #[must_use]
     pub fn shard(&self, group: GroupId) -> Option<&Shard> {
@@ -172,6 +188,12 @@ impl Catalog {
     /// All shards, by group.
     pub fn shards(&self) -> impl ExactSizeIterator<Item = &Shard> {
         self.shards.values()
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shard_count(&self) -> usize {
+        self.shards.len()
     }
 }
 
@@ -287,8 +309,22 @@ impl Catalog {
 
     /// The queues in the memory of one node's start, by placement and id.
     pub fn queues_of_node(&self, node: NodeId, boot: BootId) -> impl Iterator<Item = &Arc<Queue>> {
-        let first = Placement::Local { node, boot, slot: 0 };
-        let last = Placement::Local { node, boot, slot: u16::MAX };
+        self.queues_of_starts(node, boot, boot)
+    }
+
+    /// The queues in the memory of a node, whichever start the rows name, by placement and id.
+    pub fn local_queues(&self, node: NodeId) -> impl Iterator<Item = &Arc<Queue>> {
+        self.queues_of_starts(node, BootId(0), BootId(u64::MAX))
+    }
+
+    fn queues_of_starts(
+        &self,
+        node: NodeId,
+        first: BootId,
+        last: BootId,
+    ) -> impl Iterator<Item = &Arc<Queue>> {
+        let first = Placement::Local { node, boot: first, slot: 0 };
+        let last = Placement::Local { node, boot: last, slot: u16::MAX };
         let ids = self.placed.range(first..=last).flat_map(|(_, ids)| ids);
         ids.filter_map(|id| self.queues_by_id.value(id))
     }

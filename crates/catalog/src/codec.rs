@@ -1,4 +1,5 @@
-//! The byte format of what the catalog stores: batches in the log, records in snapshots.
+//! The byte format of what the catalog stores and says: batches in the log, records in snapshots,
+//! replies between nodes.
 //!
 //! A batch is a version octet, a time and a list; each command in it begins with a version octet
 //! of its own and a code. What is stored is never changed: another shape is another version or
@@ -6,6 +7,7 @@
 
 mod command;
 mod record;
+pub mod reply;
 mod stored;
 
 use bytes::Bytes;

@@ -218,3 +218,8 @@ pub enum RemovalReason {
 pub fn incarnation(index: LogIndex, ordinal: u16) -> QueueId {
     QueueId((index.0 << 16) | u64::from(ordinal))
 }
+
+/// Where in the log the entry stands that made `id`.
+pub(crate) fn declared_at(id: QueueId) -> LogIndex {
+    LogIndex(id.0 >> 16)
+}

@@ -25,6 +25,7 @@ mod node;
 mod outcome;
 mod parameter;
 mod permission;
+mod plan;
 mod policy;
 mod queue;
 mod refusal;
@@ -38,6 +39,7 @@ mod vhost;
 
 pub use binding::{Binding, Destination};
 pub use catalog::{Catalog, PermissionRow, TopicPermissionRow};
+pub use codec::reply;
 pub use command::{
     Batch, BindingCommand, Command, DeclareExchange, DeclareQueue, MAX_BATCH_COMMANDS, PutPolicy,
     PutUser, RegisterNode, RemovalReason, incarnation,
@@ -52,6 +54,7 @@ pub use permission::{
     Access, Pattern, PatternError, Permission, TopicAccess, TopicCheck, TopicPermission,
     TopicVariables,
 };
+pub use plan::{PlanInput, plan_shards, plan_voters};
 pub use policy::{ApplyTo, Definition, DefinitionError, Policy, PolicyLayer};
 pub use queue::{Owner, Placement, Queue, QueueKind, Target};
 pub use refusal::{Given, Inequivalence, Refusal, RefusalKind};

@@ -42,7 +42,7 @@ impl Machine for Catalog {
     }
 
     /// None: no row is needed at all.
-    fn sparse_rows(&self, _floor: LogIndex, _limit: usize) -> Vec<SparseRow> {
+    fn sparse_rows(&self, _: LogIndex, _: LogIndex, _: usize) -> Vec<SparseRow> {
         Vec::new()
     }
 

@@ -58,6 +58,8 @@ pub enum Effect {
     UserRemoved(Name),
     /// A shard's replicas are to be others.
     ShardChanged(GroupId),
+    /// What is known about a node changed: its address, its start, whether it runs or is emptied.
+    NodeChanged(NodeId),
     /// A node is gone for good: take it out of every group.
     NodeForgotten(NodeId),
     /// Another leader may have left things undone: compare each shard's queues to the rows of

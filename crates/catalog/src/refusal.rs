@@ -189,7 +189,7 @@ pub enum Refusal {
     InvalidArgument { resource: Resource, argument: String, reason: String },
     /// An argument whose value is no text.
     #[error("invalid type '{given}' for arg '{argument}' in {resource}")]
-    ArgumentType { resource: Resource, argument: &'static str, given: &'static str },
+    ArgumentType { resource: Resource, argument: Name, given: Name },
     /// A stream's segments would be too large.
     #[error("Exceeded max value for x-stream-max-segment-size-bytes")]
     SegmentTooLarge,
@@ -201,7 +201,7 @@ pub enum Refusal {
     UnsupportedArgument { resource: Resource, argument: String, kind: QueueKind },
     /// A property that this queue type cannot have.
     #[error("invalid property '{property}' for {resource}")]
-    InvalidProperty { resource: Resource, property: &'static str },
+    InvalidProperty { resource: Resource, property: Name },
     /// A queue type that the broker chooses no name for.
     #[error("Cannot declare a server-named queue for type {}", kind.long_name())]
     ServerNamed { kind: QueueKind },
@@ -235,7 +235,7 @@ pub enum Refusal {
     InvalidValue { name: Name },
     /// A name that is empty or longer than AMQP can carry.
     #[error("a {what} has 1 to 255 bytes, not {bytes}")]
-    InvalidName { what: &'static str, bytes: usize },
+    InvalidName { what: Name, bytes: usize },
 }
 
 impl Refusal {

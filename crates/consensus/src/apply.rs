@@ -20,6 +20,7 @@ use crate::codec;
 use crate::driver::Driver;
 use crate::error::Broken;
 use crate::fatal::Vigil;
+use crate::holds::Holds;
 use crate::log::{FloorLock, completion, written};
 use crate::types::{LogId, SnapshotMeta, StoredMembership, Types};
 
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) store: GroupStore,
     pub(crate) floor: FloorLock,
+    pub(crate) holds: Holds,
     /// Held while entries are applied, and while the state is copied.
     gate: Arc<Mutex<()>>,
     /// The last entry that the stored snapshot covers; held while one is stored, so that an older
@@ -70,7 +72,8 @@ impl StateMachine {
 
 impl Shared {
     pub(crate) fn new(driver: Arc<dyn Driver>, store: GroupStore, floor: FloorLock) -> Self {
-        Self { driver, store, floor, gate: Arc::default(), stored: Arc::default() }
+        let (holds, gate, stored) = (Holds::default(), Arc::default(), Arc::default());
+        Self { driver, store, floor, holds, gate, stored }
     }
 
     async fn stored_snapshot(&self) -> Result<Option<(SnapshotMeta, Vec<Bytes>)>, Broken> {

@@ -36,6 +36,9 @@ pub struct Config {
     pub max_append_bytes: usize,
     /// The largest entry that is accepted.
     pub max_entry_bytes: usize,
+    /// What all groups together may spend on snapshots that this node sends; 0 is as fast as it
+    /// goes.
+    pub snapshot_bytes_per_second: u64,
     /// How often a group looks whether a snapshot, a purge or a sweep is due.
     pub sweep_ms: u64,
     /// How many sparse rows one sweep rewrites.
@@ -45,8 +48,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 250,
-            election_min_ms: 1000,
+            heartbeat_ms: 500,
+            election_min_ms: 1500,
             election_max_ms: 2000,
             snapshot_after_bytes: 64 * 1024 * 1024,
             snapshot_after_entries: 50_000,
@@ -55,6 +58,7 @@ impl Default for Config {
             keep_bytes: 64 * 1024 * 1024,
             max_append_bytes: 1024 * 1024,
             max_entry_bytes: 16 * 1024 * 1024,
+            snapshot_bytes_per_second: 64 * 1024 * 1024,
             sweep_ms: 1000,
             sweep_rows: 16,
         }

@@ -52,7 +52,7 @@ pub(crate) trait Driver: Send + Sync + 'static {
     /// See [`Machine::live_rows`].
     fn live_rows(&self, floor: LogIndex) -> Vec<LogIndex>;
     /// See [`Machine::sparse_rows`].
-    fn sparse_rows(&self, floor: LogIndex, limit: usize) -> Vec<SparseRow>;
+    fn sparse_rows(&self, after: LogIndex, floor: LogIndex, limit: usize) -> Vec<SparseRow>;
     /// See [`Machine::thin`].
     fn thin(&self, row: &Bytes, live_offsets: &[u32]) -> Bytes;
 }
@@ -203,8 +203,8 @@ impl<M: Machine> Driver for Cell<M> {
         self.inspect(|machine| machine.live_rows(floor))
     }
 
-    fn sparse_rows(&self, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
-        self.inspect(|machine| machine.sparse_rows(floor, limit))
+    fn sparse_rows(&self, after: LogIndex, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
+        self.inspect(|machine| machine.sparse_rows(after, floor, limit))
     }
 
     fn thin(&self, row: &Bytes, live_offsets: &[u32]) -> Bytes {

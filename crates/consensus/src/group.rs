@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use warren_machine::Machine;
 use warren_types::{GroupId, LogIndex, NodeId};
 
-use crate::driver::Cell;
+use crate::driver::{Cell, Driver as _};
 use crate::error::{BootstrapError, MembershipError, ProposeError, ReadError};
 use crate::member::Member;
 use crate::propose::{Proposal, Submitted};
@@ -98,18 +98,22 @@ impl<M: Machine> Group<M> {
     }
 
     /// Returns once this replica has applied everything that was committed before the call,
-    /// whoever leads. Reading the applied state then is linearizable.
+    /// whoever leads. Reading the applied state then is linearizable. Calls at the same time share
+    /// one question to the leader.
     ///
     /// # Errors
     /// When no leader confirms what is committed; a retry may work.
     pub async fn read_barrier(&self) -> Result<LogIndex, ReadError> {
-        let index = match self.member.read_index().await {
-            Ok(index) => index,
-            Err(ReadError::NoLeader) => self.ask_leader().await?,
-            Err(error) => return Err(error),
-        };
+        let index = self.member.barriers.ask(|| self.committed_index()).await?;
         self.member.wait_applied(index).await?;
         Ok(index)
+    }
+
+    async fn committed_index(&self) -> Result<LogIndex, ReadError> {
+        match self.member.read_index().await {
+            Err(ReadError::NoLeader) => self.ask_leader().await,
+            outcome => outcome,
+        }
     }
 
     async fn ask_leader(&self) -> Result<LogIndex, ReadError> {
@@ -122,6 +126,12 @@ impl<M: Machine> Group<M> {
         let limit = std::time::Duration::from_millis(lease).saturating_mul(READ_INDEX_LEASES);
         let answer = self.peers.raft(leader, self.member.id).read_index(limit).await;
         answer.map_err(|error| ReadError::Unanswered { leader, text: error.to_string() })
+    }
+
+    /// How often the leader was asked for a barrier.
+    #[cfg(test)]
+    pub(crate) fn barrier_rounds(&self) -> u64 {
+        self.member.barriers.begun()
     }
 
     /// A short look at the applied state. Entries wait meanwhile.
@@ -139,6 +149,12 @@ impl<M: Machine> Group<M> {
     #[must_use]
     pub fn applied(&self) -> LogIndex {
         self.cell.applied_index()
+    }
+
+    /// The last entry that the machine has applied, and every change of it.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<LogIndex> {
+        self.cell.progress()
     }
 
     /// Waits until the machine has applied `index`.

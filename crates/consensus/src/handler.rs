@@ -146,9 +146,7 @@ impl RaftHandler for Handler {
     }
 
     async fn progress(&self, _caller: Caller, group: GroupId) -> Result<LogIndex, Refusal> {
-        let member = self.member(group)?;
-        let (applied, _) = member.shared.driver.applied();
-        Ok(codec::index_of(applied.as_ref()))
+        Ok(self.member(group)?.progress())
     }
 
     async fn snapshot(

@@ -20,7 +20,9 @@ use crate::codec;
 use crate::error::{Broken, ReadError};
 use crate::fatal::{Alarm, Fatality, Life};
 use crate::log::{completion, written};
+use crate::rounds::Rounds;
 use crate::status::{Leadership, Status};
+use crate::transfers::Transfers;
 use crate::types::Types;
 
 /// One replica, of whatever machine.
@@ -36,6 +38,11 @@ pub(crate) struct Member {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Held while a snapshot comes in: one at a time.
     incoming: tokio::sync::Mutex<()>,
+    transfers: Arc<Transfers>,
+    /// Asks the other voters whether this node still leads.
+    confirming: Rounds<Result<LogIndex, ReadError>>,
+    /// Asks the leader, here or elsewhere, what is committed.
+    pub(crate) barriers: Rounds<Result<LogIndex, ReadError>>,
 }
 
 impl Member {
@@ -45,6 +52,7 @@ impl Member {
         raft: Raft<Types, StateMachine>,
         shared: Shared,
         life: Life,
+        transfers: Arc<Transfers>,
     ) -> Self {
         Self {
             id,
@@ -56,6 +64,9 @@ impl Member {
             stop: CancellationToken::new(),
             tasks: Mutex::default(),
             incoming: tokio::sync::Mutex::default(),
+            transfers,
+            confirming: Rounds::new(),
+            barriers: Rounds::new(),
         }
     }
 
@@ -124,6 +135,10 @@ impl Member {
 
     /// As the leader: up to where one must have applied to have seen everything committed.
     pub(crate) async fn read_index(&self) -> Result<LogIndex, ReadError> {
+        self.confirming.ask(|| self.confirm()).await
+    }
+
+    async fn confirm(&self) -> Result<LogIndex, ReadError> {
         use openraft::errors::{LinearizableReadError, RaftError};
         match self.raft.get_read_linearizer(openraft::ReadPolicy::ReadIndex).await {
             Ok(linearizer) => Ok(codec::index(linearizer.read_log_id().index())),
@@ -147,6 +162,15 @@ impl Member {
         }
     }
 
+    /// Up to where this replica lacks no body: it has applied that far, or a snapshot that was cut
+    /// off got that far. A snapshot's bodies come in ascending order, and whichever snapshot comes
+    /// next refers to none before that one's that it did not refer to.
+    pub(crate) fn progress(&self) -> LogIndex {
+        let (applied, _) = self.shared.driver.applied();
+        let adopted = self.shared.store.last_adopted().unwrap_or_default();
+        codec::index_of(applied.as_ref()).max(adopted)
+    }
+
     /// Takes a snapshot that the leader sends: the bodies first, then the state.
     pub(crate) async fn receive(
         &self,
@@ -157,6 +181,7 @@ impl Member {
         let Ok(_incoming) = self.incoming.try_lock() else {
             return Err(failed("another snapshot is coming in"));
         };
+        let _one_of_some = self.transfers.receive().await;
         let meta = codec::read_meta(begin.meta).map_err(|error| senseless(&error.to_string()))?;
         let upto = codec::index_of(meta.last_log_id.as_ref());
         let (mut rows, mut pages) = (0_u64, Vec::new());
@@ -225,7 +250,7 @@ pub(crate) async fn pause(stop: &CancellationToken, limit: Duration) -> bool {
     }
 }
 
-fn ms_since(at: alias::InstantOf<Types>) -> u64 {
+pub(crate) fn ms_since(at: alias::InstantOf<Types>) -> u64 {
     let now = alias::InstantOf::<Types>::now();
     u64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(u64::MAX)
 }

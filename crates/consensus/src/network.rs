@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +34,7 @@ use warren_types::{GroupId, LogIndex, NodeId};
 
 use crate::apply::{Pages, Shared};
 use crate::codec;
+use crate::transfers::Transfers;
 use crate::types::{LogId, Types, Vote};
 
 /// The least time that setting up a stream gets, however short the heartbeat: it may include a
@@ -56,6 +58,7 @@ pub(crate) struct Network {
     node: NodeId,
     peers: Peers,
     shared: Shared,
+    transfers: Arc<Transfers>,
 }
 
 /// What a connection is used for.
@@ -70,12 +73,19 @@ pub(crate) struct Link {
     peer: RaftPeer,
     from: NodeId,
     shared: Shared,
+    transfers: Arc<Transfers>,
     used_for: Use,
 }
 
 impl Network {
-    pub(crate) fn new(group: GroupId, node: NodeId, peers: Peers, shared: Shared) -> Self {
-        Self { group, node, peers, shared }
+    pub(crate) fn new(
+        group: GroupId,
+        node: NodeId,
+        peers: Peers,
+        shared: Shared,
+        transfers: Arc<Transfers>,
+    ) -> Self {
+        Self { group, node, peers, shared, transfers }
     }
 
     fn link(&self, target: u64, at: &BasicNode, used_for: Use) -> Link {
@@ -83,7 +93,8 @@ impl Network {
         // The membership's address is as old as the membership; whoever knows better wins.
         self.peers.suggest_address(target, &at.addr);
         let peer = self.peers.raft(target, self.group);
-        Link { peer, from: self.node, shared: self.shared.clone(), used_for }
+        let (shared, transfers) = (self.shared.clone(), Arc::clone(&self.transfers));
+        Link { peer, from: self.node, shared, transfers, used_for }
     }
 }
 
@@ -135,14 +146,16 @@ impl Link {
                 target: node.0,
                 timeout: Duration::from_millis(u64::try_from(limit_ms).unwrap_or(u64::MAX)),
             }),
-            PeerError::Failed { .. } | PeerError::NotLeader { .. } => {
+            PeerError::NotHere { .. } | PeerError::NotLeader { .. } => {
                 RPCError::Network(NetworkError::new(&error))
             }
             PeerError::NoAddress { .. }
             | PeerError::Gone { .. }
             | PeerError::Unreachable { .. }
+            | PeerError::Unavailable { .. }
             | PeerError::Stranger { .. }
-            | PeerError::UnknownGroup { .. } => RPCError::Unreachable(Unreachable::new(&error)),
+            | PeerError::UnknownGroup { .. }
+            | PeerError::Failed { .. } => RPCError::Unreachable(Unreachable::new(&error)),
         }
     }
 }
@@ -271,8 +284,10 @@ impl Link {
         vote: Vote,
         snapshot: SnapshotOf<Types, Pages>,
     ) -> Result<Vote, PeerError> {
-        let has = self.peer.progress(PROGRESS_LIMIT).await?;
+        let _one_of_some = self.transfers.send().await;
         let upto = codec::index_of(snapshot.meta.last_log_id.as_ref());
+        let has = self.peer.progress(PROGRESS_LIMIT).await?;
+        let _what_follows = self.shared.holds.behind(upto);
         let driver = self.shared.driver.clone();
         let node = self.peer.node();
         let broke = |_| PeerError::Failed { node, text: "listing live rows panicked".to_owned() };
@@ -291,9 +306,11 @@ impl Link {
             pages: snapshot.snapshot.pages.into_iter(),
             ended: false,
         };
-        let parts = stream::unfold(parts, |mut parts| async move {
+        let transfers = Arc::clone(&self.transfers);
+        let parts = stream::unfold((parts, transfers), |(mut parts, transfers)| async move {
             let part = parts.next().await?;
-            Some((part, parts))
+            transfers.spend(part_bytes(&part)).await;
+            Some((part, (parts, transfers)))
         });
         Ok(codec::vote(self.peer.snapshot(begin, parts).await?))
     }
@@ -354,6 +371,16 @@ impl SnapshotParts {
                 None
             }
         }
+    }
+}
+
+fn part_bytes(part: &SnapshotPart) -> usize {
+    match part {
+        SnapshotPart::Rows(rows) => {
+            rows.iter().map(|row| row.payload.len()).fold(0, usize::saturating_add)
+        }
+        SnapshotPart::Page(page) => page.len(),
+        SnapshotPart::End { .. } => 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::future::join_all;
 use openraft::Raft;
@@ -22,7 +23,10 @@ use crate::handler::Handler;
 use crate::log::{FloorLock, LogStore, completion};
 use crate::member::Member;
 use crate::network::Network;
-use crate::{propose, sweep};
+use crate::status::Status;
+use crate::tidy::Tidy;
+use crate::transfers::Transfers;
+use crate::{handover, propose, sweep};
 
 /// Consensus on this node. Cheap to clone.
 #[derive(Clone)]
@@ -31,11 +35,13 @@ pub struct Node {
     config: Arc<Config>,
     alarm: Alarm,
     groups: Arc<Groups>,
+    tidy: Arc<Tidy>,
 }
 
 /// The groups that run on this node, by id.
 pub(crate) struct Groups {
     peers: Peers,
+    transfers: Arc<Transfers>,
     members: RwLock<BTreeMap<GroupId, Place>>,
 }
 
@@ -54,8 +60,10 @@ impl Node {
             let text = format!("the storage failed: {error}");
             ringing.ring(Fatality { group: None, text });
         }));
-        let groups = Groups { peers, members: RwLock::default() };
-        Self { store, config: Arc::new(config), alarm, groups: Arc::new(groups) }
+        let transfers = Arc::new(Transfers::new(config.snapshot_bytes_per_second));
+        let groups = Groups { peers, transfers, members: RwLock::default() };
+        let tidy = Arc::new(Tidy::new(store.clone()));
+        Self { store, config: Arc::new(config), alarm, groups: Arc::new(groups), tidy }
     }
 
     /// Who this node is.
@@ -109,12 +117,14 @@ impl Node {
         let vigil = |part| Some(Vigil::new(id, part, &life, &self.alarm));
         let log = LogStore::new(store, self.config.max_append_bytes, floor, vigil("core"));
         let machine = StateMachine::new(shared.clone(), vigil("machine"));
-        let network = Network::new(id, node, self.groups.peers.clone(), shared.clone());
+        let transfers = Arc::clone(&self.groups.transfers);
+        let (peers, sent) = (self.groups.peers.clone(), Arc::clone(&transfers));
+        let network = Network::new(id, node, peers, shared.clone(), sent);
         let raft = Raft::build(node.0, raft_config, network, log, machine).await;
         let raft =
             raft.map_err(|error| StartError::Restore { group: id, text: error.to_string() })?;
 
-        let member = Arc::new(Member::new(id, node, raft, shared, life.clone()));
+        let member = Arc::new(Member::new(id, node, raft, shared, life.clone(), transfers));
         // Other nodes may speak to it as soon as it speaks to them.
         self.groups.put(id, Arc::clone(&member));
         life.begin();
@@ -126,7 +136,7 @@ impl Node {
         let watching = Arc::clone(&member).watch(peers.clone(), self.alarm.clone());
         member.keep(tokio::spawn(watching));
         let config = Config::clone(&self.config);
-        member.keep(tokio::spawn(sweep::run(Arc::clone(&member), config)));
+        member.keep(tokio::spawn(sweep::run(Arc::clone(&member), config, Arc::clone(&self.tidy))));
         Ok(Group::new(member, cell, backlog, peers, self.config.max_entry_bytes))
     }
 
@@ -154,6 +164,32 @@ impl Node {
     #[must_use]
     pub fn handler(&self) -> Arc<Handler> {
         Arc::new(Handler::new(Arc::clone(&self.groups)))
+    }
+
+    /// The groups that run here, ascending.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupId> {
+        self.groups.all().iter().map(|member| member.id).collect()
+    }
+
+    /// How this node's replica of `group` is, if it runs.
+    #[must_use]
+    pub fn status(&self, group: GroupId) -> Option<Status> {
+        self.groups.member(group).map(|member| member.status())
+    }
+
+    /// The groups that this node leads, ascending.
+    #[must_use]
+    pub fn leads(&self) -> Vec<GroupId> {
+        let members = self.groups.all();
+        let led = members.iter().filter(|member| member.leadership.borrow().here);
+        led.map(|member| member.id).collect()
+    }
+
+    /// Gives every leadership to the voter that lives and has most of the log, and waits until none
+    /// is left here, or nobody could take it, or `limit` ends. Says how many are left.
+    pub async fn hand_over(&self, limit: Duration) -> usize {
+        handover::run(&self.groups.all(), limit).await
     }
 
     /// Stops one group, which may be started again. Nothing of it is removed.

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::type_config::alias::InstantOf;
 use warren_types::LogIndex;
 
 use crate::apply::Shared;
@@ -16,10 +18,17 @@ use crate::codec;
 use crate::config::Config;
 use crate::error::Broken;
 use crate::member::{Member, pause};
+use crate::runtime::on_raster;
+use crate::tidy::Tidy;
+use crate::types::Types;
 
 /// Rounds after which rows are swept although the floor has not moved, because the machine may
 /// have let go of them. Asking it which it still needs goes through all of them.
 const LAZY_ROUNDS: u32 = 10;
+
+/// Bytes of entries that are kept for a replica that is being sent a snapshot. One that cannot
+/// catch up with what is written meanwhile begins again.
+const HOLD_BYTES: u64 = 1024 * 1024 * 1024;
 
 struct Sweep {
     member: Arc<Member>,
@@ -31,6 +40,7 @@ struct Sweep {
     /// When something was last applied.
     changed: Instant,
     swept: Swept,
+    tidy: Arc<Tidy>,
 }
 
 /// How far the group had applied.
@@ -46,10 +56,12 @@ struct Swept {
     floor: LogIndex,
     applied: LogIndex,
     rounds_ago: u32,
+    /// The last sparse row that was looked at, while there are more.
+    sparse: Option<LogIndex>,
 }
 
 /// Looks after one group until it ends.
-pub(crate) async fn run(member: Arc<Member>, config: Config) {
+pub(crate) async fn run(member: Arc<Member>, config: Config, tidy: Arc<Tidy>) {
     let every = Duration::from_millis(config.sweep_ms);
     let snapshot = codec::index_of(member.raft.metrics().borrow_watched().snapshot.as_ref());
     let mut sweep = Sweep {
@@ -59,8 +71,10 @@ pub(crate) async fn run(member: Arc<Member>, config: Config) {
         history: VecDeque::new(),
         changed: Instant::now(),
         swept: Swept::default(),
+        tidy,
     };
-    while pause(&sweep.member.stop, every).await {
+    // All groups of a node at the same moment: looking is cheap, being woken is not.
+    while pause(&sweep.member.stop, on_raster(InstantOf::<Types>::now(), every)).await {
         sweep.round().await;
     }
 }
@@ -92,6 +106,7 @@ impl Sweep {
         if let Err(error) = self.sweep(index).await {
             tracing::error!(group = %self.member.id, %error, "sweeping failed");
         }
+        self.tidy.look().await;
     }
 
     fn snapshot_is_due(&self, here: Mark) -> bool {
@@ -110,7 +125,17 @@ impl Sweep {
         let enough_behind =
             |mark: &&Mark| here.bytes.saturating_sub(mark.bytes) >= self.config.keep_bytes;
         let by_bytes = self.history.iter().rev().find(enough_behind);
-        by_bytes.map_or(by_entries, |mark| mark.index.max(by_entries)).min(snapshot)
+        let free = by_bytes.map_or(by_entries, |mark| mark.index.max(by_entries)).min(snapshot);
+        match self.member.shared.holds.lowest() {
+            Some(held) if !self.is_far_behind(here, held) => free.min(held),
+            Some(_) | None => free,
+        }
+    }
+
+    /// Whether what follows `index` is more than what is kept for a replica that is sent a snapshot.
+    fn is_far_behind(&self, here: Mark, index: LogIndex) -> bool {
+        let mark = self.history.iter().find(|mark| mark.index >= index);
+        mark.is_some_and(|mark| here.bytes.saturating_sub(mark.bytes) > HOLD_BYTES)
     }
 
     async fn sweep(&mut self, applied: LogIndex) -> Result<(), Broken> {
@@ -118,26 +143,33 @@ impl Sweep {
         self.swept.rounds_ago = self.swept.rounds_ago.saturating_add(1);
         let moved = floor.index != self.swept.floor;
         let late = self.swept.rounds_ago >= LAZY_ROUNDS && applied != self.swept.applied;
-        if !moved && !late {
+        let anew = moved || late;
+        if !anew && self.swept.sparse.is_none() {
             return Ok(());
         }
-        self.swept = Swept { floor: floor.index, applied, rounds_ago: 0 };
+        let after = self.swept.sparse.unwrap_or_default();
+        if anew {
+            self.swept = Swept { floor: floor.index, applied, rounds_ago: 0, sparse: None };
+        }
         // A snapshot that comes in has bodies that only its own state refers to.
         let shared = self.member.shared.clone();
         let stored = Arc::clone(&shared.stored).lock_owned().await;
         let limit = self.config.sweep_rows;
         let sweeping = tokio::task::spawn_blocking(move || {
-            let outcome = sweep_rows(&shared, floor, limit);
+            if anew {
+                let_go(&shared, floor);
+            }
+            let outcome = thin_out(&shared, after, floor.index, limit);
             drop(stored);
             outcome
         });
-        sweeping.await.map_err(|_| Broken::Other("sweeping panicked"))?
+        self.swept.sparse = sweeping.await.map_err(|_| Broken::Other("sweeping panicked"))??;
+        Ok(())
     }
 }
 
-/// Lets go of the rows below `floor` that the machine does not refer to, and rewrites some of
-/// those of which it needs little.
-fn sweep_rows(shared: &Shared, floor: warren_storage::LogId, limit: usize) -> Result<(), Broken> {
+/// Lets go of the rows below `floor` that the machine does not refer to.
+fn let_go(shared: &Shared, floor: warren_storage::LogId) {
     let Shared { driver, store, .. } = shared;
     let live = driver.live_rows(floor.index);
     shared.floor.held(|| {
@@ -146,7 +178,20 @@ fn sweep_rows(shared: &Shared, floor: warren_storage::LogId, limit: usize) -> Re
             store.retain(&live);
         }
     });
-    for sparse in driver.sparse_rows(floor.index, limit) {
+}
+
+/// Rewrites some of the rows behind `after` of which the machine needs little. Says where to go on:
+/// a row that was rewritten is as sparse as before.
+fn thin_out(
+    shared: &Shared,
+    after: LogIndex,
+    floor: LogIndex,
+    limit: usize,
+) -> Result<Option<LogIndex>, Broken> {
+    let Shared { driver, store, .. } = shared;
+    let sparse = driver.sparse_rows(after, floor, limit);
+    let more = sparse.last().map(|last| last.index).filter(|_| sparse.len() >= limit);
+    for sparse in sparse {
         let Some(mut row) = store.row(sparse.index)? else { continue };
         let thin = driver.thin(&row.payload, &sparse.live_offsets);
         if thin.len() < row.payload.len() {
@@ -154,5 +199,5 @@ fn sweep_rows(shared: &Shared, floor: warren_storage::LogId, limit: usize) -> Re
             store.replace(row);
         }
     }
-    Ok(())
+    Ok(more)
 }

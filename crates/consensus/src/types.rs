@@ -16,11 +16,11 @@ use openraft::type_config::alias;
 use openraft::{OptionalSend, RaftTypeConfig};
 use tokio::sync::oneshot;
 
+use crate::runtime::Runtime;
+
 /// openraft's type parameter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Types;
-
-type Runtime = openraft::impls::TokioRuntime;
 
 impl RaftTypeConfig for Types {
     type D = Command;

@@ -109,12 +109,17 @@ async fn is_gone(member: &Member, peers: &Peers, leader: NodeId) -> bool {
     for attempt in 0..TRIES {
         match peer.progress(TRY_LIMIT).await {
             // A process that does not run the group does not lead it: it has just been started.
-            Err(PeerError::Gone { .. } | PeerError::UnknownGroup { .. }) => return true,
+            Err(
+                PeerError::Gone { .. }
+                | PeerError::UnknownGroup { .. }
+                | PeerError::Unavailable { .. },
+            ) => return true,
             // A dying process may still answer, or have its connections open, for a moment.
             Ok(_)
             | Err(
                 PeerError::Unreachable { .. }
                 | PeerError::TimedOut { .. }
+                | PeerError::NotHere { .. }
                 | PeerError::NotLeader { .. }
                 | PeerError::Failed { .. },
             ) => {}

@@ -94,8 +94,9 @@ pub trait Machine: Send + Sync + 'static {
     /// Rows that are not named may be removed from the disk once a snapshot covers them.
     fn live_rows(&self, floor: LogIndex) -> Vec<LogIndex>;
 
-    /// Up to `limit` rows up to and including `floor` of which less than a quarter is needed.
-    fn sparse_rows(&self, floor: LogIndex, limit: usize) -> Vec<SparseRow>;
+    /// The first `limit` rows behind `after`, up to and including `floor`, of which less than a
+    /// quarter is needed; ascending. A row that was thinned out is named again.
+    fn sparse_rows(&self, after: LogIndex, floor: LogIndex, limit: usize) -> Vec<SparseRow>;
 
     /// `row` reduced to what stands at `live_offsets`, so that it is found under the same offsets.
     fn thin(row: &Bytes, live_offsets: &[u32]) -> Bytes

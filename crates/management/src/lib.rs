@@ -14,7 +14,7 @@ mod node;
 mod server;
 
 pub use node::{
-    ClientTotals, GroupObservation, Health, Identity, Node, Observation, Phase, ProcessObservation,
-    StorageTotals,
+    ClientTotals, ClusterTotals, GroupObservation, Health, Identity, Node, Observation, Phase,
+    ProcessObservation, StorageTotals,
 };
 pub use server::Server;

@@ -6,7 +6,8 @@
 
 use crate::exposition::{Kind, Metric, Page};
 use crate::node::{
-    ClientTotals, GroupObservation, Identity, Observation, ProcessObservation, StorageTotals,
+    ClientTotals, ClusterTotals, GroupObservation, Identity, Observation, ProcessObservation,
+    StorageTotals,
 };
 
 /// Microseconds in a second: durations are counted in the former and shown in the latter.
@@ -25,6 +26,16 @@ const IDENTITY_INFO: Metric =
 const BUILD_INFO: Metric = gauge("rabbitmq_build_info", "Which program this is; always 1.");
 const UPTIME: Metric =
     gauge("rabbitmq_erlang_uptime_seconds", "Time since the node's start, under RabbitMQ's name.");
+
+const NODES: Metric = gauge("warren_cluster_nodes", "Nodes that belong to the cluster.");
+const NODES_RUNNING: Metric =
+    gauge("warren_cluster_nodes_running", "Nodes of the cluster that are believed to run.");
+const REPLICAS_MISSING: Metric = gauge(
+    "warren_cluster_replicas_missing",
+    "Replicas that should be there and are not, or whose node does not run.",
+);
+const GROUPS_LEADERLESS: Metric =
+    gauge("warren_cluster_groups_leaderless", "Groups of this node that nobody is known to lead.");
 
 const CONNECTIONS: Metric = gauge("rabbitmq_connections", "Connections there are.");
 const CHANNELS: Metric = gauge("rabbitmq_channels", "Channels there are.");
@@ -74,6 +85,11 @@ const ACKNOWLEDGED: Metric =
     counter("rabbitmq_global_messages_acknowledged_total", "Messages that clients acknowledged.");
 const GOT: Metric = counter("warren_messages_got_total", "Messages fetched with basic.get.");
 
+const ORPHANED: Metric = counter(
+    "warren_orphaned_consumers_total",
+    "Consumers that a queue knew and no connection had; what they held went back.",
+);
+
 const RESIDENT_MEMORY: Metric =
     gauge("rabbitmq_process_resident_memory_bytes", "Memory that the process uses.");
 const OPEN_FILES: Metric =
@@ -119,6 +135,9 @@ pub(crate) fn page(observation: &Observation, endpoint: &str) -> String {
     if let Some(clients) = &observation.clients {
         clients_now(&mut page, clients);
         clients_in_total(&mut page, clients);
+    }
+    if let Some(cluster) = &observation.cluster {
+        cluster_totals(&mut page, cluster);
     }
     groups(&mut page, &observation.groups);
     if let Some(storage) = &observation.storage {
@@ -193,6 +212,18 @@ fn clients_in_total(page: &mut Page, clients: &ClientTotals) {
         (GOT, clients.got),
     ] {
         page.single(metric, &labels, value);
+    }
+    page.single(ORPHANED, &[], clients.orphaned_consumers);
+}
+
+fn cluster_totals(page: &mut Page, cluster: &ClusterTotals) {
+    for (metric, value) in [
+        (NODES, cluster.nodes),
+        (NODES_RUNNING, cluster.nodes_running),
+        (REPLICAS_MISSING, cluster.replicas_missing),
+        (GROUPS_LEADERLESS, cluster.groups_leaderless),
+    ] {
+        page.single(metric, &[], value);
     }
 }
 

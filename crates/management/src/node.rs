@@ -54,6 +54,8 @@ pub struct Observation {
     pub identity: Identity,
     /// What clients do; nothing as long as none can be served.
     pub clients: Option<ClientTotals>,
+    /// How the cluster is, as this node sees it; nothing as long as it belongs to none.
+    pub cluster: Option<ClusterTotals>,
     /// The Raft groups that have a replica here, in any order.
     pub groups: Vec<GroupObservation>,
     /// What the storage did; nothing as long as it is not open.
@@ -103,6 +105,21 @@ pub struct ClientTotals {
     pub got: u64,
     /// Messages that clients acknowledged.
     pub acknowledged: u64,
+    /// Consumers that a shard knew and no connection had.
+    pub orphaned_consumers: u64,
+}
+
+/// How a cluster is, as one node sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterTotals {
+    /// Nodes that belong to it.
+    pub nodes: u64,
+    /// Nodes of it that are believed to run.
+    pub nodes_running: u64,
+    /// Replicas that should be there and are not, or do not vote yet, or whose node does not run.
+    pub replicas_missing: u64,
+    /// Groups with a replica on this node that nobody is known to lead.
+    pub groups_leaderless: u64,
 }
 
 /// One Raft group's replica on this node.

@@ -83,17 +83,19 @@ impl Shard {
     }
 
     fn fragment(&mut self, fragment: FragmentRef<'_>, pass: &mut Pass) -> FragmentReply {
-        let (session, sequence) = (fragment.session, fragment.sequence);
+        let FragmentRef { session, sequence, heard, .. } = fragment;
+        if session == SessionId::LEADER {
+            return self.leader_fragment(fragment, pass);
+        }
         let opens = matches!(fragment.commands().next(), Some(CommandRef::OpenSession));
-        match self.sessions.admit(session, sequence, opens) {
+        match self.sessions.admit(session, sequence, heard, opens) {
             Admission::Admitted => {}
-            Admission::Duplicate => return FragmentReply::Duplicate,
-            Admission::Unknown => return FragmentReply::UnknownSession,
+            Admission::Answered(reply) => return reply,
             Admission::Opens { ends } => {
                 if let Some(former) = ends {
                     self.close_session(former, pass);
                 }
-                self.sessions.open(session, sequence);
+                self.sessions.open(session, sequence, heard);
             }
         }
         let mut replies = vec![];
@@ -102,7 +104,19 @@ impl Shard {
                 replies.push((ordinal, reply));
             }
         }
+        self.sessions.keep(session, sequence, &replies);
         FragmentReply::Done(replies)
+    }
+
+    /// What the leader does for nobody: closes sessions. Of all else nothing is done, as there is
+    /// no session; and nothing is remembered, because closing a session again does nothing.
+    fn leader_fragment(&mut self, fragment: FragmentRef<'_>, pass: &mut Pass) -> FragmentReply {
+        for command in fragment.commands() {
+            if let CommandRef::CloseSession { session } = command {
+                self.close_session(session, pass);
+            }
+        }
+        FragmentReply::Done(vec![])
     }
 
     #[inline]

@@ -99,6 +99,29 @@ pub struct Delivered {
     pub runs: Vec<DeliveredRun>,
 }
 
+impl Delivered {
+    /// Drops the messages up to and including `after` from the front: those that the consumer's
+    /// connection has seen. Returns how many.
+    pub fn skip_to(&mut self, after: DeliverySequence) -> u64 {
+        let seen = after.0.saturating_add(1).saturating_sub(self.first.0);
+        let (mut left, mut whole) = (seen, 0_usize);
+        for run in &mut self.runs {
+            let count = u64::from(run.count);
+            if left < count {
+                run.drop_front(u32::try_from(left).expect("less than a count of 32 bits"));
+                left = 0;
+                break;
+            }
+            left -= count;
+            whole += 1;
+        }
+        self.runs.drain(..whole);
+        let dropped = seen - left;
+        self.first = DeliverySequence(self.first.0.saturating_add(dropped));
+        dropped
+    }
+}
+
 /// Messages that stand at equal distances in one log row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveredRun {
@@ -118,6 +141,18 @@ pub struct DeliveredRun {
     pub acquired_count: u32,
     /// Where the earlier parts of a large body stand, in order; such a run has one message.
     pub parts: Option<Arc<[Location]>>,
+}
+
+impl DeliveredRun {
+    /// Drops the first `count` messages, fewer than there are.
+    fn drop_front(&mut self, count: u32) {
+        let offset = &mut self.location.offset;
+        *offset = offset.saturating_add(self.stride.saturating_mul(count));
+        self.count = self.count.saturating_sub(count);
+        if self.count == 1 {
+            self.stride = 0;
+        }
+    }
 }
 
 /// Why a consumer was ended by its shard.

@@ -1,8 +1,9 @@
 //! The bytes of a shard's log entries.
 //!
 //! ```text
-//! entry     u8 format (1) | u16 machine version | u64 time in ms | fragments
-//! fragment  u32 length of the rest | u64 node | u64 boot | u64 request sequence | commands
+//! entry     u8 format (3) | u16 machine version | u64 time in ms | fragments
+//! fragment  u32 length of the rest | u64 node | u64 boot | u64 request sequence
+//!           | u64 heard up to which sequence | commands
 //! command   u8 kind | fields
 //! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
 //!           | short exchange | short routing key | u32 + header | u32 + body
@@ -41,10 +42,10 @@ pub use write::{EntryWriter, FragmentWriter, PublishParts};
 pub const ENTRY_HEADER_BYTES: usize = 11;
 
 /// Bytes that a fragment takes in an entry besides its commands.
-pub const FRAGMENT_HEADER_BYTES: usize = 28;
+pub const FRAGMENT_HEADER_BYTES: usize = 36;
 
 /// The first byte of an entry.
-const FORMAT_ENTRY: u8 = 1;
+const FORMAT_ENTRY: u8 = 3;
 
 /// The first byte of a row that was thinned out.
 const FORMAT_SPARSE: u8 = 2;

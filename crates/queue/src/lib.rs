@@ -33,6 +33,7 @@ mod take_over;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod wire;
 
 pub use command::{Attach, Command, DeadRange, DeadSequence, Outcome, Publish, SettleRange};
 pub use effect::{

@@ -118,12 +118,26 @@ impl Shard {
             let session = node.session.as_ref()?;
             Some(SessionListing {
                 session: SessionId { node: id, boot: node.boot },
-                last: node.last,
+                last: node.answers.last(),
                 consumers: session.consumers.keys().copied().collect(),
                 uploads: session.uploads.keys().copied().collect(),
             })
         });
         open.collect()
+    }
+
+    /// The open sessions, by node, and nothing about them.
+    #[must_use]
+    pub fn open_sessions(&self) -> Vec<SessionId> {
+        self.sessions.open_sessions().map(|(id, _)| id).collect()
+    }
+
+    /// The consumers of a session, ascending, also those that were cancelled and still hold
+    /// something, and those made by basic.get; none where the session is not open.
+    #[must_use]
+    pub fn session_consumers(&self, session: SessionId) -> Vec<ConsumerNumber> {
+        let open = self.sessions.session(session);
+        open.map_or_else(Vec::new, |session| session.consumers.keys().copied().collect())
     }
 
     /// The log rows that are needed.
@@ -138,7 +152,7 @@ impl Shard {
         let queues: usize = self.queues.unordered().map(|(_, queue)| queue_memory(queue)).sum();
         // A row in a tree of half full nodes.
         let rows = self.rows.len() * 48;
-        bytes(queues + rows + self.queues.memory_bytes())
+        bytes(queues + rows + self.queues.memory_bytes() + self.sessions.memory_bytes())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_types::{DecodeError, DeliverySequence, Location, QueueId};
+use warren_types::{DecodeError, DeliverySequence, Location, QueueId, RequestSequence};
 
 /// The answer to an entry: one for each of its fragments, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,16 +14,20 @@ pub enum Reply {
 }
 
 /// The answer to one fragment.
+#[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FragmentReply {
     /// All was done. Holds the answers of those commands that have one, by ordinal from 0,
     /// ascending. A command that is not named was accepted.
     Done(Vec<(u32, CommandReply)>),
-    /// It was done before, under the same sequence; what was answered is not kept. A session that is
-    /// opened again under the same boot goes on counting.
+    /// It was done before, under the same sequence, and its session has said that it has the answer.
+    /// One whose answer was not heard is answered as the first time. A session that is opened again
+    /// under the same boot goes on counting.
     Duplicate,
     /// Its session is not known here, or was ended. Nothing was done.
     UnknownSession,
+    /// Some before it are missing, of which `next` is the first. Nothing was done.
+    Gap { next: RequestSequence },
 }
 
 /// The answer to one command.

@@ -1,8 +1,10 @@
 //! The front ends that a shard knows.
 //!
-//! A node has one session at a time: its last boot. What it asked last is remembered beyond the
-//! session's end, so that a request whose outcome was unknown is not done twice when the session was
-//! closed and opened again in between.
+//! A node has one session at a time: its last boot. What it asked is remembered beyond the session's
+//! end ([`Answers`]), so that a request whose outcome was unknown is not done twice when the session
+//! was closed and opened again in between. A later boot begins from nothing.
+
+mod answers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +13,10 @@ use warren_types::{
     BootId, ConsumerId, ConsumerNumber, Location, NodeId, RequestSequence, SessionId,
 };
 
+use crate::{CommandReply, FragmentReply};
 use crate::run::Parts;
+
+pub(crate) use answers::{Answers, Kept};
 
 /// Where a consumer sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +55,25 @@ impl Upload {
 pub(crate) struct Node {
     /// Its last boot.
     pub(crate) boot: BootId,
-    /// What that boot asked last.
-    pub(crate) last: RequestSequence,
+    /// What that boot asked, and was answered.
+    pub(crate) answers: Answers,
     /// Its session, while open.
     pub(crate) session: Option<Session>,
 }
 
 /// Whether a fragment is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Admission {
-    /// Its session is open, and it was not done before.
+    /// Its session is open, and it comes next.
     Admitted,
-    /// It was done before.
-    Duplicate,
-    /// There is no such session.
-    Unknown,
+    /// There is nothing to be done but to answer this.
+    Answered(FragmentReply),
     /// The fragment opens the session; `ends` is the one that its node had before.
     Opens { ends: Option<SessionId> },
+}
+
+impl Admission {
+    const UNKNOWN: Self = Self::Answered(FragmentReply::UnknownSession);
 }
 
 /// All nodes that ever opened a session.
@@ -76,35 +83,77 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Says what is to be done with a request, and takes note of its number when it is admitted.
+    /// Says what is to be done with a request, and takes note of its number when it is admitted, and
+    /// of what its session has heard.
+    ///
+    /// One that was done and whose first command opens the session opens it again where it was closed
+    /// since, and is not done: so a front end that goes on behind what it has heard may open its
+    /// session under a number that it has used.
     pub(crate) fn admit(
         &mut self,
         id: SessionId,
         sequence: RequestSequence,
+        heard: RequestSequence,
         opens: bool,
     ) -> Admission {
         let Some(node) = self.nodes.get_mut(&id.node) else {
-            return if opens { Admission::Opens { ends: None } } else { Admission::Unknown };
+            return if opens { Admission::Opens { ends: None } } else { Admission::UNKNOWN };
         };
-        let is_current = node.boot == id.boot;
-        if is_current && sequence <= node.last {
-            return Admission::Duplicate;
+        if node.boot != id.boot {
+            if !opens || id.boot < node.boot {
+                return Admission::UNKNOWN;
+            }
+            let former = SessionId { node: id.node, boot: node.boot };
+            return Admission::Opens { ends: node.session.is_some().then_some(former) };
         }
-        if is_current && node.session.is_some() {
-            node.last = sequence;
+        let is_open = node.session.is_some();
+        if is_open && node.answers.is_next(sequence) {
+            node.answers.advance(sequence, heard);
             return Admission::Admitted;
         }
-        if !opens || id.boot < node.boot {
-            return Admission::Unknown;
+        node.answers.hear(heard);
+        if let Some(reply) = node.answers.earlier(sequence) {
+            if opens && !is_open {
+                node.session = Some(Session::default());
+            }
+            return Admission::Answered(reply);
         }
-        let former = SessionId { node: id.node, boot: node.boot };
-        Admission::Opens { ends: node.session.is_some().then_some(former) }
+        match (is_open, opens) {
+            (true, _) => Admission::Answered(FragmentReply::Gap { next: node.answers.next() }),
+            (false, true) => Admission::Opens { ends: None },
+            (false, false) => Admission::UNKNOWN,
+        }
     }
 
     /// Opens a session in place of whatever its node had; that must have been ended.
-    pub(crate) fn open(&mut self, id: SessionId, sequence: RequestSequence) {
-        let session = Some(Session::default());
-        self.nodes.insert(id.node, Node { boot: id.boot, last: sequence, session });
+    pub(crate) fn open(
+        &mut self,
+        id: SessionId,
+        sequence: RequestSequence,
+        heard: RequestSequence,
+    ) {
+        let node = self.nodes.entry(id.node).or_default();
+        if node.boot != id.boot {
+            *node = Node { boot: id.boot, ..Node::default() };
+        }
+        node.session = Some(Session::default());
+        node.answers.advance(sequence, heard);
+    }
+
+    /// Keeps what a request was answered, for as long as its session has not heard it.
+    #[inline]
+    pub(crate) fn keep(
+        &mut self,
+        id: SessionId,
+        sequence: RequestSequence,
+        replies: &[(u32, CommandReply)],
+    ) {
+        if replies.is_empty() {
+            return;
+        }
+        if let Some(node) = self.nodes.get_mut(&id.node).filter(|node| node.boot == id.boot) {
+            node.answers.keep(sequence, replies);
+        }
     }
 
     /// Ends a session; what it had is the caller's.
@@ -155,6 +204,11 @@ impl Sessions {
             let id = SessionId { node: *node, boot: state.boot };
             state.session.as_ref().map(|session| (id, session))
         })
+    }
+
+    /// Bytes of memory that what was answered takes, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.nodes.values().map(|node| node.answers.memory_bytes()).sum()
     }
 
     /// Puts back what a snapshot has of a node.

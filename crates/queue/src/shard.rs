@@ -20,7 +20,7 @@ use crate::{Effect, EndReason, QueueSettings, Reply, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
-pub const MACHINE_VERSION: u16 = 2;
+pub const MACHINE_VERSION: u16 = 3;
 
 /// A shard's state.
 #[derive(Debug, Default)]
@@ -74,15 +74,8 @@ impl Shard {
         self.version
     }
 
-    /// As [`Machine::sparse_rows`], of the rows behind `after` only: for sweeps that go on where
-    /// they stopped, because a row that was thinned out remains sparse.
-    #[must_use]
-    pub fn sparse_rows_after(
-        &self,
-        after: LogIndex,
-        floor: LogIndex,
-        limit: usize,
-    ) -> Vec<SparseRow> {
+    /// See [`Machine::sparse_rows`].
+    fn find_sparse(&self, after: LogIndex, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
         let sparse = self.rows.sparse(after, floor).take(limit);
         let mut wanted: BTreeMap<LogIndex, Vec<u32>> =
             sparse.map(|index| (index, vec![])).collect();
@@ -146,8 +139,8 @@ impl Machine for Shard {
         self.rows.up_to(floor).map(|(index, _)| index).collect()
     }
 
-    fn sparse_rows(&self, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
-        self.sparse_rows_after(LogIndex(0), floor, limit)
+    fn sparse_rows(&self, after: LogIndex, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
+        self.find_sparse(after, floor, limit)
     }
 
     fn thin(row: &Bytes, live_offsets: &[u32]) -> Bytes {

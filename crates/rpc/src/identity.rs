@@ -14,6 +14,8 @@ use warren_types::{BootId, GroupId, NodeId};
 const PEER: &str = "warren-peer";
 /// Carries the group that is spoken of.
 const GROUP: &str = "warren-group";
+/// Carries the boot of whoever answers, where it matters.
+const BOOT: &str = "warren-boot";
 
 /// One cluster, drawn by chance when it is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,38 +54,50 @@ pub struct Caller {
     pub boot: BootId,
 }
 
-/// What a checked call was about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Addressed {
-    pub(crate) caller: Caller,
-    pub(crate) group: GroupId,
-}
-
-/// The metadata of calls from one node to another about one group.
+/// The metadata of calls from one node to another, about one group if they are about one.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     peer: MetadataValue<Ascii>,
-    group: MetadataValue<Ascii>,
+    group: Option<MetadataValue<Ascii>>,
 }
 
 impl Stamp {
-    pub(crate) fn new(from: Identity, to: NodeId, group: GroupId) -> Self {
+    pub(crate) fn new(from: Identity, to: NodeId, group: Option<GroupId>) -> Self {
         let Identity { cluster, incarnation, node, boot } = from;
         let peer = format!("{cluster}.{}.{node}.{boot}.{to}", incarnation.0);
-        let ascii = "digits and dots are ASCII";
-        Self { peer: peer.parse().expect(ascii), group: group.to_string().parse().expect(ascii) }
+        Self { peer: ascii(&peer), group: group.map(|group| ascii(&group.to_string())) }
     }
 
     pub(crate) fn put<T>(&self, request: &mut Request<T>) {
         request.metadata_mut().insert(PEER, self.peer.clone());
-        request.metadata_mut().insert(GROUP, self.group.clone());
+        if let Some(group) = &self.group {
+            request.metadata_mut().insert(GROUP, group.clone());
+        }
     }
 }
 
+/// Which group a call is about.
+pub(crate) fn group(metadata: &MetadataMap) -> Result<GroupId, Box<Status>> {
+    let said = text(metadata, GROUP).unwrap_or_default();
+    let senseless = |_| Box::new(Status::invalid_argument(format!("'{said}' names no group")));
+    said.parse().map(GroupId).map_err(senseless)
+}
+
+/// Says who answers.
+pub(crate) fn put_boot(metadata: &mut MetadataMap, boot: BootId) {
+    metadata.insert(BOOT, ascii(&boot.to_string()));
+}
+
+/// Who has answered.
+pub(crate) fn boot(metadata: &MetadataMap) -> Option<BootId> {
+    text(metadata, BOOT)?.parse().ok().map(BootId)
+}
+
 impl Identity {
-    /// Finds out who calls about what, and refuses whom this node does not know.
-    pub(crate) fn check(&self, metadata: &MetadataMap) -> Result<Addressed, Box<Status>> {
-        let said = text(metadata, PEER)?;
+    /// Finds out who calls, and refuses whom this node does not know.
+    pub(crate) fn check(&self, metadata: &MetadataMap) -> Result<Caller, Box<Status>> {
+        let missing = || stranger(format!("{PEER} is missing"));
+        let said = text(metadata, PEER).ok_or_else(missing)?;
         let mut parts = said.split('.');
         let cluster = parts.next().and_then(|hex| u128::from_str_radix(hex, 16).ok());
         let mut number = || parts.next().and_then(|part| u64::from_str(part).ok());
@@ -102,20 +116,16 @@ impl Identity {
         if NodeId(to) != self.node {
             return Err(stranger(format!("this is node {}", self.node)));
         }
-        let group = text(metadata, GROUP)?;
-        let Ok(group) = u32::from_str(group) else {
-            return Err(Box::new(Status::invalid_argument(format!("'{group}' names no group"))));
-        };
-        let caller = Caller { node: NodeId(node), boot: BootId(boot) };
-        Ok(Addressed { caller, group: GroupId(group) })
+        Ok(Caller { node: NodeId(node), boot: BootId(boot) })
     }
 }
 
-fn text<'a>(metadata: &'a MetadataMap, key: &str) -> Result<&'a str, Box<Status>> {
-    metadata
-        .get(key)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(|| stranger(format!("{key} is missing")))
+fn text<'a>(metadata: &'a MetadataMap, key: &str) -> Option<&'a str> {
+    metadata.get(key).and_then(|value| value.to_str().ok())
+}
+
+fn ascii(text: &str) -> MetadataValue<Ascii> {
+    text.parse().expect("digits and dots are ASCII")
 }
 
 fn stranger(text: String) -> Box<Status> {
@@ -135,32 +145,42 @@ mod tests {
         }
     }
 
-    fn ask(from: Identity, to: u64, receiver: Identity) -> Result<Addressed, Box<Status>> {
+    /// What `from` says to `to`.
+    fn said(from: Identity, to: u64, about: Option<GroupId>) -> MetadataMap {
         let mut request = Request::new(());
-        Stamp::new(from, NodeId(to), GroupId(3)).put(&mut request);
-        receiver.check(request.metadata())
+        Stamp::new(from, NodeId(to), about).put(&mut request);
+        request.metadata().clone()
     }
 
     #[test]
     fn a_call_within_the_cluster_says_who_calls_about_what() {
-        let outcome = ask(identity(9, 1, 1), 2, identity(9, 1, 2));
+        let metadata = said(identity(9, 1, 1), 2, Some(GroupId(3)));
 
-        let addressed = outcome.expect("same cluster, right node");
-        assert_eq!(addressed.caller, Caller { node: NodeId(1), boot: BootId(7) });
-        assert_eq!(addressed.group, GroupId(3));
+        let caller = identity(9, 1, 2).check(&metadata).expect("same cluster, right node");
+        assert_eq!(caller, Caller { node: NodeId(1), boot: BootId(7) });
+        assert_eq!(group(&metadata).expect("it is about a group"), GroupId(3));
+    }
+
+    #[test]
+    fn a_call_about_no_group_names_none() {
+        let metadata = said(identity(9, 1, 1), 2, None);
+
+        assert!(metadata.get(GROUP).is_none());
+        let status = group(&metadata).expect_err("none is named");
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
     }
 
     #[test]
     fn another_cluster_incarnation_or_receiver_is_refused() {
         let here = identity(9, 1, 2);
 
-        let other_cluster = ask(identity(8, 1, 1), 2, here);
-        let other_incarnation = ask(identity(9, 2, 1), 2, here);
-        let other_receiver = ask(identity(9, 1, 1), 5, here);
-        let nobody = here.check(&MetadataMap::new());
+        let other_cluster = said(identity(8, 1, 1), 2, None);
+        let other_incarnation = said(identity(9, 2, 1), 2, None);
+        let other_receiver = said(identity(9, 1, 1), 5, None);
+        let nobody = MetadataMap::new();
 
-        for outcome in [other_cluster, other_incarnation, other_receiver, nobody] {
-            let status = outcome.expect_err("strangers are refused");
+        for metadata in [other_cluster, other_incarnation, other_receiver, nobody] {
+            let status = here.check(&metadata).expect_err("strangers are refused");
             assert_eq!(status.code(), tonic::Code::PermissionDenied);
         }
     }

@@ -1,28 +1,44 @@
 //! What nodes say to each other: messages, clients and the server, over gRPC.
 //!
 //! A [`Peers`] reaches other nodes by their id, wherever they currently are, over separate
-//! connections for signs of life, for entries and for snapshots, so that the small and urgent never
-//! waits behind the large. [`serve`] answers them, through a [`RaftHandler`]. Both ends say who
-//! they are ([`Identity`]) with every call, and strangers are refused before anything else happens.
+//! connections per [`Purpose`], so that the small and urgent never waits behind the large. [`serve`]
+//! answers them through the handlers of a [`Desk`]. Both ends say who they are ([`Identity`]) with
+//! every call, and strangers are refused before anything else happens; only who looks for a cluster
+//! ([`Hello`], [`Join`]) need not be anybody.
 //!
 //! Every call that can be bounded takes its time limit as an argument; nothing here retries.
 //!
 //! **Not here:** what the messages mean. Generated code, tonic and prost do not leave this crate.
 
+mod batch;
 mod client;
+mod cluster;
+mod dialer;
 mod error;
+mod flow;
+mod frontend;
 mod identity;
 mod peers;
 mod raft;
 mod server;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
+pub use batch::MESSAGE_BYTES;
 pub use client::RaftPeer;
+pub use cluster::{Founded, GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict};
+pub use dialer::{Dialer, Duplex};
 pub use error::{PeerError, Refusal};
+pub use flow::Flow;
+pub use frontend::{DirectReply, FrontFragment, FrontItem, HostItem, Place};
 pub use identity::{Caller, ClusterId, Identity, Incarnation};
-pub use peers::{Peers, Purpose};
+pub use peers::{MESSAGE_LIMIT_BYTES, Peers, Purpose};
 pub use raft::{
-    AppendReply, AppendRequest, Ballot, Entry, EntryId, EntryKind, Flow, SnapshotBegin,
-    SnapshotPart, TransferReply, TransferRequest, VoteReply, VoteRequest,
+    AppendReply, AppendRequest, Ballot, Entry, EntryId, EntryKind, SnapshotBegin, SnapshotPart,
+    TransferReply, TransferRequest, VoteReply, VoteRequest,
 };
-pub use server::{RaftHandler, ServeError, serve};
+pub use server::{
+    ClusterHandler, Desk, FrontendHandler, Nobody, RaftHandler, ServeError, serve, serve_streams,
+};

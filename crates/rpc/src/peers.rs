@@ -12,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use warren_types::{GroupId, NodeId};
 
 use crate::client::RaftPeer;
+use crate::dialer::Dialer;
 use crate::error::PeerError;
 use crate::identity::Identity;
 
@@ -25,8 +26,9 @@ pub(crate) const PING_LIMIT: Duration = Duration::from_millis(4000);
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// What all streams of one connection together may send ahead.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// The largest message that is read. An append carries at least one entry whatever its size.
-pub(crate) const MESSAGE_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+/// The largest message that is read. An append carries at least one entry whatever its size, and a
+/// batch at least one item.
+pub const MESSAGE_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a connection is for. Each has its own, so that none waits behind another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +39,15 @@ pub enum Purpose {
     Entries,
     /// Snapshots.
     Snapshot,
+    /// What clients ask of queues elsewhere, and the bodies that they get.
+    FrontEnd,
 }
 
 /// The other nodes. Cheap to clone; all clones share the addresses and connections.
 #[derive(Clone, Debug)]
 pub struct Peers {
-    identity: Identity,
+    identity: Arc<OnceLock<Identity>>,
+    dialer: Dialer,
     links: Arc<RwLock<HashMap<NodeId, Arc<Link>>>>,
 }
 
@@ -55,19 +60,52 @@ struct Link {
     control: OnceLock<Channel>,
     entries: OnceLock<Channel>,
     snapshot: OnceLock<Channel>,
+    front_end: OnceLock<Channel>,
 }
 
 impl Peers {
     /// Nobody yet. `identity` is who calls.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        Self { identity, links: Arc::default() }
+        Self::with_dialer(identity, Dialer::tcp())
+    }
+
+    /// Nobody yet, to be reached with `dialer`. `identity` is who calls.
+    #[must_use]
+    pub fn with_dialer(identity: Identity, dialer: Dialer) -> Self {
+        let peers = Self::unknown_with_dialer(dialer);
+        peers.set_identity(identity);
+        peers
+    }
+
+    /// Nobody yet, and who calls is not known either: only [`Peers::hello`] and [`Peers::join`] are
+    /// of use before [`Peers::set_identity`].
+    #[must_use]
+    pub fn new_unknown() -> Self {
+        Self::unknown_with_dialer(Dialer::tcp())
+    }
+
+    /// As [`Peers::new_unknown`], with `dialer`.
+    #[must_use]
+    pub fn unknown_with_dialer(dialer: Dialer) -> Self {
+        Self { identity: Arc::default(), dialer, links: Arc::default() }
+    }
+
+    /// From here on, `identity` is who calls.
+    ///
+    /// # Panics
+    /// When it is called a second time: nobody changes who it is.
+    pub fn set_identity(&self, identity: Identity) {
+        self.identity.set(identity).expect("a node is given one identity");
     }
 
     /// Who calls.
+    ///
+    /// # Panics
+    /// Before it is known.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.identity
+        *self.identity.get().expect("calls between nodes begin when the identity is known")
     }
 
     /// From here on, `node` is at `address` (host:port). An unchanged address keeps its
@@ -119,20 +157,19 @@ impl Peers {
             Purpose::Control => &link.control,
             Purpose::Entries => &link.entries,
             Purpose::Snapshot => &link.snapshot,
+            Purpose::FrontEnd => &link.front_end,
         };
         if let Some(channel) = slot.get() {
             return Ok(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(format!("http://{}", link.address))
-            .map_err(|_| PeerError::NoAddress { node })?
-            .connect_timeout(CONNECT_LIMIT)
-            .tcp_nodelay(true)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_LIMIT)
-            .keep_alive_while_idle(true);
-        Ok(slot.get_or_init(|| endpoint.connect_lazy()).clone())
+        let endpoint = endpoint(&link.address).ok_or(PeerError::NoAddress { node })?;
+        Ok(slot.get_or_init(|| self.dialer.channel(&endpoint, &link.address)).clone())
+    }
+
+    /// A connection to whoever listens at `address`, for as long as it is held.
+    pub(crate) fn anyone(&self, address: &str) -> Result<Channel, PeerError> {
+        let endpoint = endpoint(address).ok_or(PeerError::NoAddress { node: NodeId(0) })?;
+        Ok(self.dialer.channel(&endpoint, address))
     }
 
     fn link(&self, node: NodeId) -> Option<Arc<Link>> {
@@ -148,6 +185,19 @@ impl Link {
             control: OnceLock::new(),
             entries: OnceLock::new(),
             snapshot: OnceLock::new(),
+            front_end: OnceLock::new(),
         }
     }
+}
+
+fn endpoint(address: &str) -> Option<Endpoint> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_LIMIT)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_LIMIT)
+        .keep_alive_while_idle(true);
+    Some(endpoint)
 }

@@ -2,14 +2,8 @@
 //!
 //! These are the messages of `proto/warren/raft/v1`, with the ids of `types` in them.
 
-use std::pin::Pin;
-
 use bytes::Bytes;
-use tokio_stream::Stream;
 use warren_types::{LogIndex, NodeId, Term};
-
-/// Values that arrive one after the other.
-pub type Flow<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
 /// A vote; a leadership, when a majority has granted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

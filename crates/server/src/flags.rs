@@ -21,6 +21,8 @@ pub struct Flags {
 pub enum Task {
     /// Run a node.
     Server(ServerFlags),
+    /// Run several nodes on this machine, as one cluster, until a signal ends it.
+    Cluster(ClusterFlags),
     /// Say whether a configuration file is right, and what is wrong with it.
     CheckConfig {
         /// The file.
@@ -54,9 +56,42 @@ pub struct ServerFlags {
     /// Where other nodes connect (default: 127.0.0.1:25672) (env: WARREN_PEER)
     #[arg(long, value_name = "ADDR")]
     pub peer: Option<String>,
-    /// Nodes of the cluster to join, with commas between them (env: WARREN_SEEDS)
+    /// What other nodes call to reach this one (default: the peer address) (env: WARREN_ADVERTISE)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Where an empty node looks for its cluster, with commas between them (env: WARREN_SEEDS)
     #[arg(long, value_name = "A,B")]
     pub seeds: Option<String>,
+    /// Empty nodes that make a cluster (default: the number of seeds) (env: WARREN_BOOTSTRAP_EXPECT)
+    #[arg(long, value_name = "N")]
+    pub bootstrap_expect: Option<String>,
+    /// The place whose failure takes the node with it (env: WARREN_ZONE)
+    #[arg(long, value_name = "NAME")]
+    pub zone: Option<String>,
+    /// Groups over which a new cluster spreads its queues (default: 16) (env: WARREN_SHARDS)
+    #[arg(long, value_name = "N")]
+    pub shards: Option<String>,
+}
+
+/// Flags of `warren cluster`. Node i, from 0, listens on the loopback interface: AMQP on the base port
+/// plus i, HTTP 10000 above that, metrics 10020, other nodes 20000.
+#[derive(Args, Clone, Debug)]
+pub struct ClusterFlags {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
+    pub nodes: u16,
+    /// Where each node has a directory node-N with data, pid and log
+    #[arg(long, value_name = "DIR", default_value = "./warren-cluster")]
+    pub dir: PathBuf,
+    /// The AMQP port of the first node
+    #[arg(long, value_name = "PORT", default_value_t = 5672)]
+    pub base_port: u16,
+    /// Groups over which the cluster spreads its queues; counts when it is made (default: 16)
+    #[arg(long, value_name = "N")]
+    pub shards: Option<u32>,
+    /// Start nodes that end by themselves again, after a second
+    #[arg(long)]
+    pub restart: bool,
 }
 
 impl ServerFlags {
@@ -70,7 +105,11 @@ impl ServerFlags {
             ("--http", "http", self.http),
             ("--metrics", "metrics", self.metrics),
             ("--peer", "peer", self.peer),
+            ("--advertise", "advertise", self.advertise),
             ("--seeds", "seeds", self.seeds),
+            ("--bootstrap-expect", "bootstrap_expect", self.bootstrap_expect),
+            ("--zone", "zone", self.zone),
+            ("--shards", "shards", self.shards),
         ];
         Inputs {
             file: self.config,
@@ -107,8 +146,16 @@ mod tests {
             "1.0.0.3:3",
             "--peer",
             "1.0.0.4:4",
+            "--advertise",
+            "h:5",
             "--seeds",
             "a:1,b:2",
+            "--bootstrap-expect",
+            "2",
+            "--zone",
+            "z",
+            "--shards",
+            "6",
         ]);
         let Task::Server(server) = flags.task else { panic!("the task is server") };
         let inputs = Inputs { variables: Vec::new(), ..server.inputs() };
@@ -121,7 +168,10 @@ mod tests {
         assert_eq!(node.http.to_string(), "1.0.0.2:2");
         assert_eq!(node.metrics.to_string(), "1.0.0.3:3");
         assert_eq!(node.peer.to_string(), "1.0.0.4:4");
+        assert_eq!(node.advertise, "h:5");
         assert_eq!(node.seeds, ["a:1", "b:2"]);
+        assert_eq!((node.bootstrap_expect, node.shards), (2, 6));
+        assert_eq!(node.zone, "z");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! `warren`: runs a node.
+//! `warren`: runs a node, or several.
 //!
-//! The program says `ready` and its addresses on stdout, in one line, once it serves; everything
+//! A node says `ready` and its addresses on stdout, in one line, once it serves; everything
 //! else goes to stderr. SIGTERM and SIGINT end it in order and with 0, a second one at once.
 //! It ends with 1 when it cannot start, with 2 when its command line makes no sense, and is
 //! aborted when it cannot go on.
@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 use warren_server::config::{Config, Inputs, Loaded};
-use warren_server::flags::{Flags, Task};
-use warren_server::{death, logging, node, process};
+use warren_server::flags::{ClusterFlags, Flags, Task};
+use warren_server::{cluster, death, logging, node, process};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -21,6 +21,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Flags::parse().task {
         Task::Server(flags) => serve(&flags.inputs()),
+        Task::Cluster(flags) => run_cluster(&flags),
         Task::CheckConfig { file } => check(Inputs { file: Some(file), ..Inputs::default() }),
         Task::DefaultConfig => {
             print!("{}", Config::default().reference());
@@ -55,6 +56,13 @@ fn serve(inputs: &Inputs) -> Result<(), String> {
         std::mem::forget(runtime);
     }
     outcome
+}
+
+/// Runs several nodes, each in a process of its own.
+fn run_cluster(flags: &ClusterFlags) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime can be started: {error}"))?;
+    runtime.block_on(cluster::run(flags)).map_err(|error| chain(&error))
 }
 
 /// Says whether a configuration file is right.

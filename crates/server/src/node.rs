@@ -1,12 +1,15 @@
 //! One node: put together, run, taken apart.
 //!
 //! The parts are built from the disk upwards and stopped in the opposite order. Whoever stops one
-//! knows that nothing above it asks it for anything any more.
+//! knows that nothing above it asks it for anything any more. A node answers on HTTP, and other
+//! nodes' hellos, before it belongs to a cluster; what else it answers follows as its parts start.
+//!
+//! **Always holds:** nobody hears of a place in a cluster, or of a start in it, before the disk has it.
 //!
 //! **Not here:** what the parts do, and what the process is besides a node (`main.rs`).
 
-mod groups;
 mod open;
+mod place;
 
 use std::future::Future;
 use std::io::{self, Write as _};
@@ -14,20 +17,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use warren_broker::Broker;
-use warren_consensus::{BootstrapError, Node as Consensus, Peers};
+use warren_broker::{Broker, Envoy, Host, Parts};
+use warren_consensus::{BootstrapError, Handler, Node as Consensus, Peers};
 use warren_management::{Identity, Server};
+use warren_rpc::Desk;
 use warren_storage::{OpenError, StorageError, Store};
 use warren_types::GroupId;
 
 use crate::config::Config;
 use crate::death;
 use crate::doors::{Addresses, DoorError, Doors};
-use crate::identity::{Record, RecordError};
+use crate::formation::seeds;
+use crate::formation::talk::Candidate;
+use crate::identity::{Membership, Record, RecordError};
 use crate::logging::chain;
 use crate::observer::Observer;
+use crate::process;
+use crate::reception::Reception;
 use crate::settings::{self, Names};
 use crate::signals::Signals;
 use crate::version;
@@ -38,9 +47,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Why a node did not run, or did not end in order.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The node was told to join a cluster.
-    #[error("joining a cluster is not supported by this build: leave 'seeds' empty")]
-    Seeds,
     /// Another process uses the data directory.
     #[error("the data directory {dir} is locked by another process{}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     Locked {
@@ -67,15 +73,9 @@ pub enum NodeError {
     /// A group did not start.
     #[error(transparent)]
     Group(#[from] warren_consensus::StartError),
-    /// A group was not made.
-    #[error("group {group} cannot be made")]
-    Bootstrap {
-        /// The group.
-        group: GroupId,
-        /// Why.
-        #[source]
-        source: BootstrapError,
-    },
+    /// The catalog's group was not made.
+    #[error("group {} cannot be made", GroupId::CATALOG)]
+    Bootstrap(#[from] BootstrapError),
     /// The broker did not start.
     #[error("the broker did not start")]
     Broker(#[from] warren_broker::StartError),
@@ -89,9 +89,6 @@ pub enum NodeError {
 /// # Errors
 /// When it does not start, or is not allowed to end in order.
 pub async fn run(config: &Config) -> Result<(), NodeError> {
-    if !config.node.seeds.is_empty() {
-        return Err(NodeError::Seeds);
-    }
     let mut signals = Signals::catch().map_err(NodeError::Signals)?;
     let (store, record) = open::open(config).await?;
     let doors = Doors::open(&config.node).await?;
@@ -121,10 +118,16 @@ pub async fn run(config: &Config) -> Result<(), NodeError> {
 struct Node<'a> {
     config: &'a Config,
     names: Names,
-    record: Record,
     addresses: Addresses,
+    /// What others call to reach it.
+    advertised: String,
+    record: Record,
     store: Store,
-    consensus: Consensus,
+    candidate: Candidate,
+    peers: Peers,
+    desk: Arc<Desk<Handler, Host, Reception>>,
+    reception: Arc<Reception>,
+    consensus: Option<Consensus>,
     broker: Option<Broker>,
     observer: Arc<Observer>,
     /// Whatever listens.
@@ -139,21 +142,27 @@ impl<'a> Node<'a> {
         let identity = Identity {
             node_name: names.node.clone(),
             cluster_name: names.cluster.clone(),
-            cluster_id: record.identity.cluster.to_string(),
+            cluster_id: String::new(),
             version: version::VERSION.to_owned(),
             commit: version::COMMIT.to_owned(),
         };
         let observer = Observer::new(identity, config.node.data_dir.clone(), store.clone());
-        let peers = Peers::new(record.identity);
-        let consensus = Consensus::new(store.clone(), peers, settings::consensus(config));
-        consensus.on_fatal(|fatality| death::end(&fatality));
+        let founded = record.membership.map(|membership| membership.founded());
+        let candidate = Candidate::new(record.token, founded);
+        let advertised =
+            seeds::advertised(&config.node.advertise, addresses.peer, &process::host_name());
         Self {
             config,
             names,
-            record,
             addresses,
+            advertised,
+            record,
             store,
-            consensus,
+            peers: Peers::new_unknown(),
+            desk: Arc::new(Desk::new()),
+            reception: Arc::new(Reception::new(candidate.clone())),
+            candidate,
+            consensus: None,
             broker: None,
             observer: Arc::new(observer),
             tasks: TaskTracker::new(),
@@ -168,42 +177,79 @@ impl<'a> Node<'a> {
         self.tasks.spawn(async move { server.serve(listener, closing).await });
     }
 
-    /// Answers other nodes from here on.
+    /// Answers other nodes from here on, as far as there is somebody to answer.
     fn serve_peers(&self, listener: TcpListener) {
-        let (identity, handler) = (self.record.identity, self.consensus.handler());
-        let closing = self.closing.clone().cancelled_owned();
+        self.desk.set_cluster(Arc::clone(&self.reception));
+        let (desk, closing) = (Arc::clone(&self.desk), self.closing.clone().cancelled_owned());
         self.tasks.spawn(async move {
             // A node that its peers cannot reach would look alive to itself alone.
-            if let Err(error) = warren_rpc::serve(listener, identity, handler, closing).await {
+            if let Err(error) = warren_rpc::serve(listener, desk, closing).await {
                 death::end(&chain(&error));
             }
         });
     }
 
-    /// Starts the groups and the broker, and serves clients. Waits for a leader of the catalog.
+    /// Finds the node's cluster, starts groups and broker, and serves clients. Waits for other nodes,
+    /// and for a leader of the catalog.
     async fn start(&mut self, amqp: TcpListener) -> Result<(), NodeError> {
-        let (parts, views) = groups::start(&self.consensus, self.record.shards).await?;
-        self.observer.set_groups(views);
-        if !self.record.founded {
-            groups::found(&parts, &self.record, self.addresses.peer).await?;
-            self.record.founded = true;
-            open::save(&self.store, self.record).await?;
-        }
-        let settings =
-            settings::broker(self.config, &self.record, &self.names, self.addresses.peer);
+        let membership = self.find_place().await?;
+        let serving = self.closing.child_token();
+        let _found_enough = serving.clone().drop_guard();
+        self.keep_finding(membership.founded(), serving);
+        let settings = settings::broker(self.config, &self.record, &self.names, &self.advertised);
+        let parts = self.start_catalog(&membership, &settings).await?;
+        self.reception.set_envoy(parts.envoy.clone());
         let broker = Broker::start(settings, parts).await?;
-        let serving = broker.clone();
-        self.tasks.spawn(async move { serving.serve(amqp).await });
-        self.observer.set_serving(broker.clone());
-        self.broker = Some(broker);
-        self.announce();
+        self.desk.set_frontend(broker.frontend());
+        self.broker = Some(broker.clone());
+        if membership.founding {
+            broker.founded().await;
+            self.keep(Membership { founding: false, ..membership }).await?;
+        }
+        let accepting = broker.clone();
+        self.tasks.spawn(async move { accepting.serve(amqp).await });
+        self.observer.set_serving(broker);
+        self.announce(membership);
         Ok(())
     }
 
+    /// Starts consensus, and the catalog with it: as its first node where the cluster is made, else
+    /// with what is stored, or with nothing, and waits for the catalog's leader to take it in.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "apply must not wait; what it says is bounded by what is proposed, and that is"
+    )]
+    async fn start_catalog(
+        &mut self,
+        membership: &Membership,
+        settings: &warren_broker::Config,
+    ) -> Result<Parts, NodeError> {
+        let consensus = self.start_consensus();
+        let (effects, catalog_effects) = mpsc::unbounded_channel();
+        let catalog = consensus.start(GroupId::CATALOG, Default::default, effects).await?;
+        let founding = membership.founding;
+        if founding {
+            catalog.bootstrap(&[(membership.identity.node, self.advertised.clone())]).await?;
+        }
+        let peers = self.peers.clone();
+        let envoy = Envoy::new(settings, consensus.clone(), catalog.clone(), peers.clone());
+        Ok(Parts { consensus, catalog, catalog_effects, peers, envoy, founding })
+    }
+
+    /// Starts consensus, without any group.
+    fn start_consensus(&mut self) -> Consensus {
+        let settings = settings::consensus(self.config);
+        let consensus = Consensus::new(self.store.clone(), self.peers.clone(), settings);
+        consensus.on_fatal(|fatality| death::end(&fatality));
+        self.desk.set_raft(consensus.handler());
+        self.observer.set_consensus(consensus.clone());
+        self.consensus = Some(consensus.clone());
+        consensus
+    }
+
     /// Says where the node serves, in one line on stdout, for whoever waits for it.
-    fn announce(&self) {
-        let Self { addresses, record, .. } = self;
-        let identity = record.identity;
+    fn announce(&self, membership: Membership) {
+        let (addresses, identity) = (&self.addresses, membership.identity);
         tracing::info!(
             %addresses, cluster = %identity.cluster, node = %identity.node, boot = %identity.boot,
             "the node serves"
@@ -221,7 +267,9 @@ impl<'a> Node<'a> {
             let limit = drain_limit.saturating_add(STOP_LIMIT);
             within(limit, "the broker", broker.drain(drain_limit)).await;
         }
-        within(STOP_LIMIT, "consensus", self.consensus.shutdown()).await;
+        if let Some(consensus) = &self.consensus {
+            within(STOP_LIMIT, "consensus", consensus.shutdown()).await;
+        }
         self.closing.cancel();
         self.tasks.close();
         within(STOP_LIMIT, "the listeners", self.tasks.wait()).await;

@@ -4,37 +4,32 @@
 //! health and metrics are served while the node is still starting.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
-use warren_broker::Broker;
-use warren_consensus::Status;
+use warren_broker::{Broker, ClusterOverview, Overview};
+use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
-    ClientTotals, GroupObservation, Health, Identity, Node, Observation, Phase, ProcessObservation,
+    ClientTotals, ClusterTotals, GroupObservation, Health, Identity, Node, Observation, Phase, ProcessObservation,
     StorageTotals,
 };
+use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};
 use warren_types::GroupId;
 
 use crate::process;
 
-/// One group, of whatever machine.
-pub struct GroupView {
-    /// Which group.
-    pub id: GroupId,
-    /// Says how its replica is.
-    pub status: Box<dyn Fn() -> Status + Send + Sync>,
-}
-
 /// What is known about the node from outside.
 pub struct Observer {
     identity: Identity,
+    cluster: OnceLock<ClusterId>,
+    waiting: Mutex<Option<String>>,
     data_dir: PathBuf,
     started: Instant,
     phase: AtomicU8,
     store: Store,
-    groups: OnceLock<Vec<GroupView>>,
+    consensus: OnceLock<Consensus>,
     broker: OnceLock<Broker>,
 }
 
@@ -44,19 +39,32 @@ impl Observer {
     pub fn new(identity: Identity, data_dir: PathBuf, store: Store) -> Self {
         Self {
             identity,
+            cluster: OnceLock::new(),
+            waiting: Mutex::default(),
             data_dir,
             started: Instant::now(),
             phase: AtomicU8::new(STARTING),
             store,
-            groups: OnceLock::new(),
+            consensus: OnceLock::new(),
             broker: OnceLock::new(),
         }
     }
 
-    /// The groups run.
-    pub fn set_groups(&self, groups: Vec<GroupView>) {
-        // There is one set of groups in the life of a process, and one who sets it.
-        let _first = self.groups.set(groups);
+    /// The node belongs to `cluster`.
+    pub fn set_cluster(&self, cluster: ClusterId) {
+        // Nobody changes its cluster.
+        let _first = self.cluster.set(cluster);
+    }
+
+    /// What the node waits for before it can start, in words.
+    pub fn set_waiting(&self, waiting: Option<String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+    }
+
+    /// Groups may run from here on.
+    pub fn set_consensus(&self, consensus: Consensus) {
+        // There is one in the life of a process, and one who sets it.
+        let _first = self.consensus.set(consensus);
     }
 
     /// The broker serves clients.
@@ -70,41 +78,20 @@ impl Observer {
         self.phase.store(DRAINING, Ordering::Release);
     }
 
-    /// A group of this node that nobody is known to lead.
-    fn leaderless(&self) -> Option<GroupId> {
-        let groups = self.groups.get()?;
-        let leaderless = |group: &&GroupView| (group.status)().leadership.leader.is_none();
-        groups.iter().find(leaderless).map(|group| group.id)
-    }
-
-    fn clients(&self) -> Option<ClientTotals> {
-        let overview = self.broker.get()?.overview();
-        let totals = overview.totals;
-        Some(ClientTotals {
-            connections: overview.connections,
-            connections_opened: totals.connections_opened,
-            connections_closed: totals.connections_closed,
-            channels_opened: totals.channels_opened,
-            channels_closed: totals.channels_closed,
-            consumers: totals.consumers,
-            vhosts: overview.vhosts,
-            exchanges: overview.exchanges,
-            queues: overview.queues,
-            messages_ready: overview.messages_ready,
-            messages_unacked: overview.messages_unacknowledged,
-            published: totals.published,
-            confirmed: totals.confirmed,
-            returned: totals.returned,
-            unroutable_dropped: totals.unroutable_dropped,
-            delivered: totals.delivered,
-            redelivered: totals.redelivered,
-            got: totals.got,
-            acknowledged: totals.acknowledged,
+    /// The groups that run on this node.
+    fn groups(&self) -> impl Iterator<Item = (GroupId, Status)> {
+        self.consensus.get().into_iter().flat_map(|consensus| {
+            consensus.groups().into_iter().filter_map(|id| Some((id, consensus.status(id)?)))
         })
     }
 
+    /// A group of this node that nobody is known to lead.
+    fn leaderless(&self) -> Option<GroupId> {
+        let mut groups = self.groups();
+        groups.find(|(_, status)| status.leadership.leader.is_none()).map(|(id, _)| id)
+    }
+
     fn storage(&self) -> StorageTotals {
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let statistics = self.store.statistics();
         StorageTotals {
             rows_written: statistics.rows_written,
@@ -135,16 +122,21 @@ impl Node for Observer {
         let obstacle = match (self.store.failure(), self.leaderless()) {
             (Some(_), _) => Some("storage failed".to_owned()),
             (None, Some(group)) => Some(format!("group {group} has no leader")),
-            (None, None) => None,
+            (None, None) => self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         Health { phase, obstacle }
     }
 
     fn observe(&self) -> Observation {
+        let overview = self.broker.get().map(Broker::overview);
         Observation {
-            identity: self.identity.clone(),
-            clients: self.clients(),
-            groups: self.groups.get().into_iter().flatten().map(GroupView::observe).collect(),
+            identity: Identity {
+                cluster_id: self.cluster.get().map(ToString::to_string).unwrap_or_default(),
+                ..self.identity.clone()
+            },
+            clients: overview.as_ref().map(clients),
+            cluster: overview.as_ref().map(|overview| cluster(&overview.cluster)),
+            groups: self.groups().map(|(id, status)| group(id, &status)).collect(),
             storage: Some(self.storage()),
             process: ProcessObservation {
                 resident_memory_bytes: process::resident_memory_bytes(),
@@ -157,17 +149,53 @@ impl Node for Observer {
     }
 }
 
-impl GroupView {
-    fn observe(&self) -> GroupObservation {
-        let status = (self.status)();
-        GroupObservation {
-            group: self.id,
-            term: status.leadership.term,
-            leads: status.leadership.here,
-            committed: status.committed,
-            applied: status.applied,
-            last: status.last,
-            snapshot: status.snapshot,
-        }
+fn clients(overview: &Overview) -> ClientTotals {
+    let totals = &overview.totals;
+    ClientTotals {
+        connections: overview.connections,
+        connections_opened: totals.connections_opened,
+        connections_closed: totals.connections_closed,
+        channels_opened: totals.channels_opened,
+        channels_closed: totals.channels_closed,
+        consumers: totals.consumers,
+        vhosts: overview.vhosts,
+        exchanges: overview.exchanges,
+        queues: overview.queues,
+        messages_ready: overview.messages_ready,
+        messages_unacked: overview.messages_unacknowledged,
+        published: totals.published,
+        confirmed: totals.confirmed,
+        returned: totals.returned,
+        unroutable_dropped: totals.unroutable_dropped,
+        delivered: totals.delivered,
+        redelivered: totals.redelivered,
+        got: totals.got,
+        acknowledged: totals.acknowledged,
+        orphaned_consumers: totals.orphaned_consumers,
     }
+}
+
+fn cluster(overview: &ClusterOverview) -> ClusterTotals {
+    ClusterTotals {
+        nodes: count(overview.nodes_known),
+        nodes_running: count(overview.nodes_running),
+        replicas_missing: count(overview.replicas_missing),
+        groups_leaderless: count(overview.leaderless),
+    }
+}
+
+fn group(id: GroupId, status: &Status) -> GroupObservation {
+    GroupObservation {
+        group: id,
+        term: status.leadership.term,
+        leads: status.leadership.here,
+        committed: status.committed,
+        applied: status.applied,
+        last: status.last,
+        snapshot: status.snapshot,
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,5 @@
 //! The configuration, as each crate wants to hear it.
 
-use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -81,16 +80,24 @@ pub fn broker(
     config: &Config,
     record: &Record,
     names: &Names,
-    peer: SocketAddr,
+    advertised: &str,
 ) -> warren_broker::Config {
     let node = &config.node;
+    let membership = record.membership.expect("a broker has a cluster");
+    let identity = membership.identity;
     warren_broker::Config {
-        node: record.identity.node,
-        boot: record.identity.boot,
+        node: identity.node,
+        boot: identity.boot,
         node_name: names.node.clone(),
-        cluster: record.identity.cluster.0,
+        cluster: identity.cluster.0,
         token: record.token,
-        peer_address: peer.to_string(),
+        peer_address: advertised.to_owned(),
+        zone: node.zone.clone(),
+        shards: membership.shards,
+        replication_factor: usize::try_from(node.replication_factor).unwrap_or(usize::MAX),
+        node_timeout: Duration::from_millis(node.node_timeout_ms),
+        replace_after: Duration::from_millis(node.replace_after_ms),
+        lead_return_after: Duration::from_millis(node.lead_return_ms),
         cluster_name: names.cluster.clone(),
         initial: InitialContent {
             user: node.default_user.clone(),
@@ -126,6 +133,7 @@ mod tests {
     use warren_types::{BootId, NodeId};
 
     use super::*;
+    use crate::identity::Membership;
 
     #[test]
     fn names_follow_from_the_machine_and_the_node_unless_they_are_given() {
@@ -154,13 +162,13 @@ mod tests {
 
     #[test]
     fn the_default_user_is_held_to_loopback_only_if_it_is_listed() {
-        let record = Record::founder(ClusterId(1), 2, 4).started();
+        let record = Record::new(2).with(Membership::founder(ClusterId(1), 4).started());
         let mut config = Config::default();
         let names = Names::new(&config);
-        let guest = broker(&config, &record, &names, SocketAddr::from(([127, 0, 0, 1], 25672)));
+        let guest = broker(&config, &record, &names, "127.0.0.1:25672");
         config.node.default_user = "ann".to_owned();
 
-        let ann = broker(&config, &record, &names, SocketAddr::from(([127, 0, 0, 1], 25672)));
+        let ann = broker(&config, &record, &names, "127.0.0.1:25672");
 
         assert!(guest.initial.loopback_only);
         assert!(!ann.initial.loopback_only);

@@ -96,6 +96,14 @@ pub trait Engine: Send + Sync + 'static {
     /// When the disk does not say.
     fn scan(&self, from: &Key, to: &Key, visit: &mut Visit<'_>) -> Result<(), EngineError>;
 
+    /// Gives the room back that removed records of these ranges took, and what else waits to be
+    /// given back. The ranges hold little but removed records. Takes a while; others may read and
+    /// write meanwhile.
+    ///
+    /// # Errors
+    /// When it is unknown what is, or will stay, on the disk.
+    fn compact(&self, ranges: &[(Key, Key)]) -> Result<(), EngineError>;
+
     /// About how much of the disk is in use.
     fn disk_bytes(&self) -> u64;
 }

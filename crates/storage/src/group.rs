@@ -35,7 +35,7 @@ use crate::writer::{Appended, Shared};
 use crate::{Bounds, Key, LogId, Row, StorageError};
 
 use snapshots::Numbers;
-use state::State;
+use state::{Garbage, State};
 use sweep::Sweep;
 
 /// What all handles of a group share.
@@ -61,6 +61,18 @@ impl Group {
     /// Drops the oldest rows from memory, see [`ring::Ring::evict`].
     pub(crate) fn evict(&self, last: LogIndex, ticket: Ticket) -> usize {
         self.state().ring.evict(last, ticket)
+    }
+
+    /// How many removed rows may still take room.
+    pub(crate) fn garbage_rows(&self) -> u64 {
+        self.state().garbage.filter(Garbage::is_dense).map_or(0, |garbage| garbage.rows)
+    }
+
+    /// The stretch that holds little but removed rows, to be compacted: it is forgotten here.
+    pub(crate) fn take_garbage(&self) -> Option<(Key, Key)> {
+        let mut state = self.state();
+        let Run { first, last } = state.garbage.take_if(|garbage| garbage.is_dense())?.within;
+        Some((Key::Row(self.id, first), Key::Row(self.id, last)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -206,6 +218,7 @@ impl GroupStore {
         state.removing();
         let mut changes = Vec::with_capacity(dead.len().saturating_add(1));
         for run in dead {
+            state.discard(run);
             changes.push(remove(Key::Row(id, run.first), Key::Row(id, run.last)));
             if forget_adopted(&mut state, run) {
                 changes.push(remove(Key::Adopted(id, run.first), Key::Adopted(id, run.last)));
@@ -215,6 +228,12 @@ impl GroupStore {
         let pushed = shared.backlog.push(Request::new(changes, false, None));
         drop(state);
         shared.pushed(pushed);
+    }
+
+    /// The highest row that was adopted and not swept.
+    #[must_use]
+    pub fn last_adopted(&self) -> Option<LogIndex> {
+        self.group.state().adopted.last().copied()
     }
 
     /// Puts a thinned `row` in the place of the one with its index, at or below the floor. Does

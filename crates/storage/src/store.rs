@@ -19,6 +19,9 @@ use crate::{Config, GroupStore, Key, OpenError, Statistics, StorageError};
 /// The folder of the database in the data directory.
 const DATABASE: &str = "db";
 
+/// What a removed row is taken to have had before one was written.
+const UNKNOWN_ROW_BYTES: u64 = 1024;
+
 /// One node's storage. Cheap to clone; closed when the last clone, and the last
 /// [`GroupStore`], is dropped.
 #[derive(Clone)]
@@ -151,6 +154,31 @@ impl Store {
         shared.counters.statistics(shared.backlog.bytes(), shared.engine.disk_bytes())
     }
 
+    /// About how many bytes on the disk belong to rows that were removed, where
+    /// [`Store::compact`] would give them back.
+    #[must_use]
+    pub fn garbage_bytes(&self) -> u64 {
+        let groups = self.inner.all();
+        let rows = groups.iter().map(|group| group.garbage_rows()).fold(0, u64::saturating_add);
+        let written = self.statistics();
+        let row_bytes = written.bytes_written.checked_div(written.rows_written);
+        rows.saturating_mul(row_bytes.unwrap_or(UNKNOWN_ROW_BYTES))
+    }
+
+    /// Gives the room back that removed rows took. Takes as long as reading what else stands among
+    /// them does.
+    ///
+    /// # Errors
+    /// When the store has failed.
+    pub fn compact(&self) -> Result<(), StorageError> {
+        let shared = &self.inner.shared;
+        shared.failure.check()?;
+        let ranges: Vec<(Key, Key)> =
+            self.inner.all().iter().filter_map(|group| group.take_garbage()).collect();
+        let outcome = shared.engine.compact(&ranges);
+        outcome.map_err(|source| shared.fail(StorageError::Write { source: Arc::new(source) }))
+    }
+
     /// Writes what waits and stops. Later writes are refused; reads go on. The directory is free
     /// when the last handle is dropped. Not for use in a completion.
     pub fn close(&self) {
@@ -161,6 +189,10 @@ impl Store {
 impl Inner {
     fn groups(&self) -> MutexGuard<'_, BTreeMap<GroupId, Arc<Group>>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all(&self) -> Vec<Arc<Group>> {
+        self.groups().values().cloned().collect()
     }
 
     fn close(&self) {

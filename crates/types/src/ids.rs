@@ -118,6 +118,12 @@ pub struct SessionId {
     pub boot: BootId,
 }
 
+impl SessionId {
+    /// The leader of a shard, where it speaks for nobody: it lets time pass and closes sessions.
+    /// No node has the number 0.
+    pub const LEADER: Self = Self { node: NodeId(0), boot: BootId(0) };
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.node, self.boot)

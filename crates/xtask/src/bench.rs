@@ -3,8 +3,10 @@
 //! Every scenario gets a fresh node with an empty data directory and is driven by
 //! `warren-load`, a program of its own, through the loopback interface. The table says on what
 //! machine, at which commit and with which settings, because a rate without them says nothing.
+//! Scenarios of three nodes ([`cluster`]) have a table of their own.
 //! What is worth keeping goes to `crates/server/BENCHMARKS.md`.
 
+mod cluster;
 mod json;
 mod machine;
 mod node;
@@ -30,9 +32,10 @@ struct Request {
     json: bool,
     seconds: u32,
     scenarios: Vec<&'static Scenario>,
+    clusters: Vec<&'static cluster::Scenario>,
 }
 
-/// Builds, runs the scenarios that are named, or all, and prints the results.
+/// Builds, runs the scenarios that are named, or all of one node, and prints the results.
 pub(crate) fn bench(options: &[String]) -> Outcome {
     let request = Request::read(options)?;
     Cargo::ready()?.build_programs()?;
@@ -42,17 +45,24 @@ pub(crate) fn bench(options: &[String]) -> Outcome {
         eprintln!("xtask: {} for {} s: {}", scenario.name, request.seconds, scenario.summary);
         rows.push(Row { scenario, result: measure(scenario, request.seconds)? });
     }
+    let mut clusters = Vec::new();
+    for scenario in &request.clusters {
+        eprintln!("xtask: {}: {}", scenario.name, scenario.summary);
+        clusters.push(cluster::measure(scenario)?);
+    }
     if request.json {
-        println!("{}", report::json(&machine, request.seconds, &rows));
+        println!("{}", report::json(&machine, request.seconds, &rows, &clusters));
     } else {
         print!("{}", report::table(&machine, request.seconds, &rows));
+        print!("{}", cluster::table(&clusters));
     }
     Ok(())
 }
 
 impl Request {
     fn read(options: &[String]) -> Result<Self, String> {
-        let mut request = Self { json: false, seconds: SECONDS, scenarios: Vec::new() };
+        let mut request =
+            Self { json: false, seconds: SECONDS, scenarios: Vec::new(), clusters: Vec::new() };
         let mut words = options.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -63,10 +73,13 @@ impl Request {
                         .filter(|seconds| *seconds > 0)
                         .ok_or("--seconds needs a number of seconds")?;
                 }
-                name => request.scenarios.push(scenario(name)?),
+                name => match cluster::SCENARIOS.iter().find(|scenario| scenario.name == name) {
+                    Some(scenario) => request.clusters.push(scenario),
+                    None => request.scenarios.push(scenario(name)?),
+                },
             }
         }
-        if request.scenarios.is_empty() {
+        if request.scenarios.is_empty() && request.clusters.is_empty() {
             request.scenarios = SCENARIOS.iter().collect();
         }
         Ok(request)
@@ -75,7 +88,9 @@ impl Request {
 
 fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
-        let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        let one = SCENARIOS.iter().map(|scenario| scenario.name);
+        let three = cluster::SCENARIOS.iter().map(|scenario| scenario.name);
+        let names: Vec<&str> = one.chain(three).collect();
         format!("no scenario '{name}'; there are {}", names.join(", "))
     })
 }
@@ -112,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn without_names_every_scenario_runs() {
+    fn without_names_every_scenario_of_one_node_runs() {
         let request = read(&["--json"]).unwrap();
 
-        assert!(request.json);
+        assert!(request.json && request.clusters.is_empty());
         assert_eq!(request.scenarios.len(), SCENARIOS.len());
         assert_eq!(request.seconds, SECONDS);
     }
@@ -129,6 +144,14 @@ mod tests {
         let found: Vec<&str> = request.scenarios.iter().map(|scenario| scenario.name).collect();
         assert_eq!(found, names);
         assert_eq!(request.seconds, 3);
+    }
+
+    #[test]
+    fn a_scenario_of_three_nodes_runs_alone_when_it_is_named() {
+        let request = read(&["queues"]).unwrap();
+
+        assert!(request.scenarios.is_empty());
+        assert_eq!(request.clusters, [&cluster::SCENARIOS[1]]);
     }
 
     #[test]

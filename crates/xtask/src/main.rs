@@ -15,6 +15,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod failover;
 mod needs;
 mod run;
 mod soak;
@@ -35,10 +36,10 @@ struct Chore {
     entry: fn(&[String]) -> Outcome,
 }
 
-const CHORES: [Chore; 6] = [
+const CHORES: [Chore; 7] = [
     Chore {
         name: "run",
-        summary: "build, then start a broker: cargo xtask run [options of `warren server`]",
+        summary: "build, then start a broker, or with --nodes N a cluster: cargo xtask run [options]",
         entry: run::run,
     },
     Chore {
@@ -57,8 +58,13 @@ const CHORES: [Chore; 6] = [
         entry: bench::bench,
     },
     Chore {
+        name: "failover",
+        summary: "what clients notice when nodes die: cargo xtask failover [--fault F] [--rounds N]…",
+        entry: failover::failover,
+    },
+    Chore {
         name: "soak",
-        summary: "histories, fuzzers and crash loops at length: queue catalog storage fuzz crash",
+        summary: "histories, fuzzers and kills at length: queue catalog storage fuzz crash failover",
         entry: soak::soak,
     },
     Chore {
@@ -94,7 +100,7 @@ fn start(name: &str, rest: &[String]) -> Outcome {
 fn usage() -> Outcome {
     println!("cargo xtask <chore> [options]\n");
     for chore in &CHORES {
-        println!("  {:<6} {}", chore.name, chore.summary);
+        println!("  {:<8} {}", chore.name, chore.summary);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 5] = [
+const SOAKS: [Soak; 6] = [
     Soak {
         name: "queue",
         summary: "100,000 generated histories of a shard against a naive model",
@@ -54,6 +54,13 @@ const SOAKS: [Soak; 5] = [
         package: "warren-tests",
         tests: "killed_again_and_again",
         settings: &[("WARREN_TEST_ROUNDS", "200")],
+    },
+    Soak {
+        name: "failover",
+        summary: "50 times kill -9 of the node that leads a queue under load, of three",
+        package: "warren-tests",
+        tests: "when_the_node_that_leads_their_queue_is_killed",
+        settings: &[("WARREN_TEST_ROUNDS", "50")],
     },
 ];
 

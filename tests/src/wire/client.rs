@@ -5,6 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::wire::frame::{FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame};
 use crate::wire::methods::{Flags, declare_queue, get, plain_start_ok, publish};
@@ -86,11 +88,16 @@ impl Wire {
     /// A bare socket: nothing is sent.
     pub fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect")?;
+        Self::over(stream, PATIENCE)
+    }
+
+    /// A conversation over a socket that is connected, from either side.
+    pub fn over(stream: TcpStream, patience: Duration) -> Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
             input: Vec::new(),
-            patience: PATIENCE,
+            patience,
             server_properties: Vec::new(),
             offered: (0, 0, 0),
         })
@@ -109,6 +116,17 @@ impl Wire {
         Ok(wire)
     }
 
+    /// As [`Wire::open_channel`], with no more patience than this, also later.
+    pub fn open_channel_within(address: SocketAddr, patience: Duration) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience).context("cannot connect")?;
+        let mut wire = Self::over(stream, patience)?;
+        wire.shake_hands()?;
+        wire.send(&plain_start_ok("guest", "guest", &capabilities()))?;
+        wire.tune(0)?;
+        wire.channel(1)?;
+        Ok(wire)
+    }
+
     /// As [`Wire::open`], with channel 1 open.
     pub fn open_channel(address: SocketAddr) -> Result<Self> {
         let mut wire = Self::open(address)?;
@@ -119,11 +137,7 @@ impl Wire {
     /// A connection on which the broker has said connection.start.
     pub fn begin(address: SocketAddr) -> Result<Self> {
         let mut wire = Self::connect(address)?;
-        wire.send(b"AMQP\0\0\x09\x01")?;
-        let start = wire.expect(0, id::START)?;
-        let mut arguments = Unpack::new(start.arguments());
-        let _version = (arguments.u8(), arguments.u8());
-        wire.server_properties = arguments.table();
+        wire.shake_hands()?;
         Ok(wire)
     }
 
@@ -349,6 +363,15 @@ impl Wire {
         Ok(())
     }
 
+    fn shake_hands(&mut self) -> Result<()> {
+        self.send(b"AMQP\0\0\x09\x01")?;
+        let start = self.expect(0, id::START)?;
+        let mut arguments = Unpack::new(start.arguments());
+        let _version = (arguments.u8(), arguments.u8());
+        self.server_properties = arguments.table();
+        Ok(())
+    }
+
     fn cut_frame(&mut self) -> Result<Option<Frame>> {
         let Some(&[kind, c0, c1, s0, s1, s2, s3]) = self.input.first_chunk::<7>() else {
             return Ok(None);
@@ -375,7 +398,15 @@ impl Wire {
         if left.is_zero() {
             return Ok(Reading::Nothing);
         }
-        self.stream.set_read_timeout(Some(left))?;
+        // Not the socket's own timeout: the kernel counts that in ticks of some milliseconds.
+        let mut sockets = [PollFd::new(&self.stream, PollFlags::IN)];
+        let timeout = Timespec::try_from(left).context("a patience of centuries")?;
+        match poll(&mut sockets, Some(&timeout)) {
+            Ok(0) => return Ok(Reading::Nothing),
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Reading::More),
+            Err(error) => return Err(error).context("cannot poll"),
+        }
         let mut piece = vec![0; READ_BYTES];
         match self.stream.read(&mut piece) {
             Ok(0) => Ok(Reading::End),

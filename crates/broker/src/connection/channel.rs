@@ -49,6 +49,11 @@ pub(crate) struct Channel {
     /// An operation is under way; what the client sends meanwhile waits in `backlog`.
     pub(crate) busy: bool,
     pub(crate) backlog: VecDeque<Event>,
+    /// How many events at the front of the backlog were read before this node last caught up with
+    /// the catalog.
+    pub(crate) covered: usize,
+    /// Whether the event that is being handled was.
+    pub(crate) is_covered: bool,
 }
 
 impl Channel {
@@ -66,6 +71,8 @@ impl Channel {
             unacked: Unacked::default(),
             busy: false,
             backlog: VecDeque::new(),
+            covered: 0,
+            is_covered: false,
         }
     }
 

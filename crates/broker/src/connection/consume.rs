@@ -71,22 +71,26 @@ impl Connection {
         for nth in nths {
             let Some(old) = self.holders.get_mut(&nth) else { continue };
             old.stage = Stage::Cancelled;
-            let (slot, queue, tag) = (old.slot, old.queue, old.tag.clone());
-            let (no_ack, counts, terms) = (old.no_ack, old.counts_deliveries, old.terms);
+            let (slot, placed) = (old.slot, old.placed());
             self.staging.command(slot, &Command::Cancel { consumer: old.number });
             self.give_back_all(nth);
-            let (nth, consumer) = self.holder_number();
-            let wanted = Placed { slot, queue, tag: tag.clone(), no_ack, counts, terms };
-            let attach = self.hold(number, nth, consumer, wanted, Flow::Channel);
-            self.staging.command(slot, &Command::Attach(attach));
-            if let Some(holder) = self.holders.get_mut(&nth) {
-                holder.stage = Stage::Live;
-            }
-            let tag = String::from_utf8_lossy(&tag).into_owned();
-            self.channel(number).consumers.insert(tag, nth);
+            self.attach_anew(number, placed, Flow::Channel);
         }
         self.relieved.push(number);
         self.out.reply(number, &Reply::QosOk);
+    }
+
+    /// Registers a consumer that its client has under another number. Nobody waits for the answer.
+    pub(crate) fn attach_anew(&mut self, number: ChannelNumber, placed: Placed, flow: Flow) {
+        let (nth, consumer) = self.holder_number();
+        let (slot, tag) = (placed.slot, placed.tag.clone());
+        let attach = self.hold(number, nth, consumer, placed, flow);
+        self.staging.command(slot, &Command::Attach(attach));
+        if let Some(holder) = self.holders.get_mut(&nth) {
+            holder.stage = Stage::Live;
+        }
+        let tag = String::from_utf8_lossy(&tag).into_owned();
+        self.channel(number).consumers.insert(tag, nth);
     }
 
     /// basic.consume
@@ -201,6 +205,10 @@ impl Connection {
         }
         let Some(holder) = self.holders.get_mut(&nth) else { return Ok(()) };
         holder.stage = Stage::Live;
+        if holder.in_doubt {
+            self.attach_again(nth);
+            return Ok(());
+        }
         for delivery in std::mem::take(&mut holder.parked) {
             self.queue_up(nth, delivery);
         }
@@ -255,6 +263,9 @@ impl Connection {
                 terms,
                 flow,
                 stage: Stage::Attaching,
+                received: DeliverySequence::default(),
+                missed: None,
+                in_doubt: false,
                 seen: DeliverySequence::default(),
                 granted,
                 held: 0,
@@ -400,6 +411,9 @@ impl Connection {
             terms: Terms::default(),
             flow: Flow::Prefetch,
             stage: Stage::Live,
+            received: DeliverySequence::default(),
+            missed: None,
+            in_doubt: false,
             seen: DeliverySequence::default(),
             granted: DeliverySequence::default(),
             held: 0,
@@ -467,13 +481,13 @@ pub(crate) struct Terms {
 }
 
 /// A consumer as its queue will know it.
-struct Placed {
-    slot: crate::queue::handle::ShardSlot,
-    queue: warren_types::QueueId,
-    tag: Bytes,
-    no_ack: bool,
-    counts: bool,
-    terms: Terms,
+pub(crate) struct Placed {
+    pub(crate) slot: crate::queue::handle::ShardSlot,
+    pub(crate) queue: warren_types::QueueId,
+    pub(crate) tag: Bytes,
+    pub(crate) no_ack: bool,
+    pub(crate) counts: bool,
+    pub(crate) terms: Terms,
 }
 
 fn priority(arguments: &Table, queue: &str, vhost: &str) -> Result<i32, Failure> {

@@ -134,7 +134,9 @@ impl Context {
         let reply = self.broker.shard(slot).ask(fragment.finish()).await;
         match reply.map_err(Failure::unavailable)? {
             FragmentReply::Done(replies) => Ok(replies.into_iter().next().map(|(_, reply)| reply)),
-            FragmentReply::Duplicate | FragmentReply::UnknownSession => Err(Failure::unavailable(
+            // The node that held the queue in its memory has gone, and the queue with it.
+            FragmentReply::UnknownSession => Err(no_queue(&queue.name, &queue.vhost)),
+            FragmentReply::Duplicate | FragmentReply::Gap { .. } => Err(Failure::unavailable(
                 format_args!("the outcome for queue '{}' is not known", queue.name),
             )),
         }

@@ -20,7 +20,7 @@ use super::state::Connection;
 use super::unacked::Nth;
 use crate::failure::Failure;
 use crate::queue::effects::Delivery;
-use crate::queue::handle::ShardSlot;
+use crate::queue::handle::{Event, ShardSlot};
 
 /// Rows that are read from the disk at once, ahead of the deliveries that need them.
 const READ_AHEAD_ROWS: usize = 64;
@@ -56,6 +56,12 @@ impl Pending {
         self.run.location.offset.saturating_add(self.run.stride.saturating_mul(self.done))
     }
 
+    /// Where the messages stand that are not done.
+    fn offsets(&self) -> impl Iterator<Item = u32> {
+        let DeliveredRun { location, stride, count, .. } = self.run;
+        (self.done..count).map(move |at| location.offset.saturating_add(stride.saturating_mul(at)))
+    }
+
     fn parts_missing(&self) -> bool {
         self.run.parts.as_ref().is_some_and(|parts| parts.len() != self.parts.len())
     }
@@ -79,12 +85,37 @@ impl Connection {
     /// A shard has deliveries for one of the connection's holders.
     pub(crate) fn given(&mut self, delivery: Delivery) {
         let number = nth(delivery.delivered.consumer.number);
+        let Some(delivery) = self.unseen(number, delivery) else { return };
         let Some(holder) = self.holders.get_mut(&number) else { return };
         if holder.stage == Stage::Attaching {
             holder.parked.push(delivery);
             return;
         }
         self.queue_up(number, delivery);
+    }
+
+    /// What of a delivery has not come before: after a change of leader, or a stream that broke,
+    /// a shard sends again what it cannot know to have arrived.
+    fn unseen(&mut self, number: Nth, mut delivery: Delivery) -> Option<Delivery> {
+        // What basic.get took came with its answer.
+        let holder = self.holders.get_mut(&number).filter(|holder| !holder.is_getter)?;
+        let before = delivery.delivered.runs.len();
+        delivery.delivered.skip_to(holder.received);
+        let runs = &delivery.delivered.runs;
+        delivery.rows.drain(..before.saturating_sub(runs.len()));
+        let count: u64 = runs.iter().map(|run| u64::from(run.count)).sum();
+        let first = delivery.delivered.first;
+        if count == 0 {
+            return None;
+        }
+        if first > holder.received.next() && holder.missed != Some(holder.received) {
+            tracing::warn!(consumer = %holder.number, %first, "deliveries are missing");
+            holder.missed = Some(holder.received);
+            self.broker.shard(holder.slot).inform(Event::Again);
+            return None;
+        }
+        holder.received = DeliverySequence(first.0.saturating_add(count).saturating_sub(1));
+        Some(delivery)
     }
 
     /// Puts deliveries behind those that wait for the socket.
@@ -258,7 +289,7 @@ impl Connection {
 
     /// Starts to read the rows of `first` and of the deliveries behind it.
     fn read_ahead(&mut self, slot: ShardSlot, first: &Pending) {
-        let mut wanted: Vec<(ShardSlot, LogIndex)> = Vec::new();
+        let mut wanted = Wanted::new();
         want(&mut wanted, slot, first);
         for pending in self.pending.iter().filter(|pending| pending.row.is_none()) {
             if wanted.len() >= READ_AHEAD_ROWS {
@@ -270,9 +301,9 @@ impl Connection {
         }
         let broker = self.broker.clone();
         self.reading = Some(Box::pin(async move {
-            let reads = wanted.into_iter().map(|(slot, index)| {
+            let reads = wanted.into_iter().map(|((slot, index), offsets)| {
                 let shard = broker.shard(slot).clone();
-                async move { ((slot, index), shard.row(index).await) }
+                async move { ((slot, index), shard.row(index, &offsets).await) }
             });
             let rows = join_all(reads).await;
             rows.into_iter().filter_map(|(place, row)| Some((place, row?))).collect()
@@ -358,18 +389,21 @@ enum Progress {
     Stuck,
 }
 
-fn want(wanted: &mut Vec<(ShardSlot, LogIndex)>, slot: ShardSlot, pending: &Pending) {
-    let parts = pending.run.parts.iter().flat_map(|parts| parts.iter().map(|part| part.index));
-    for index in std::iter::once(pending.run.location.index).chain(parts) {
-        if !wanted.contains(&(slot, index)) {
-            wanted.push((slot, index));
-        }
+/// Rows to be read, and what is needed of each.
+type Wanted = BTreeMap<(ShardSlot, LogIndex), Vec<u32>>;
+
+fn want(wanted: &mut Wanted, slot: ShardSlot, pending: &Pending) {
+    wanted.entry((slot, pending.run.location.index)).or_default().extend(pending.offsets());
+    for part in pending.run.parts.iter().flat_map(|parts| parts.iter()) {
+        wanted.entry((slot, part.index)).or_default().push(part.offset);
     }
 }
 
 fn fill(pending: &mut Pending, slot: ShardSlot, rows: &Rows) {
     if pending.row.is_none() {
-        pending.row = rows.get(&(slot, pending.run.location.index)).cloned();
+        // A row of another node holds what was asked for when it was, and perhaps nothing else.
+        let whole = |row: &&Bytes| pending.offsets().all(|offset| message(row, offset).is_ok());
+        pending.row = rows.get(&(slot, pending.run.location.index)).filter(whole).cloned();
     }
     if let Some(parts) = &pending.run.parts
         && pending.parts.is_empty()

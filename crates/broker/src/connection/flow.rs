@@ -48,9 +48,11 @@ impl Connection {
         self.in_flight_bytes = self.in_flight_bytes.saturating_sub(in_flight.bytes);
         let replies = match reply {
             FragmentReply::Done(replies) => replies,
-            // What was done before has been answered by it; a session that is not known has lost
-            // everything, which its connections are told by being closed.
-            FragmentReply::Duplicate | FragmentReply::UnknownSession => Vec::new(),
+            // The node that held the queues in its memory has gone: what was published to them has
+            // been taken and has gone with them.
+            FragmentReply::Duplicate
+            | FragmentReply::UnknownSession
+            | FragmentReply::Gap { .. } => Vec::new(),
         };
         for span in &in_flight.spans {
             self.confirm_span(span, &replies);

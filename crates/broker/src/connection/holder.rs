@@ -53,6 +53,12 @@ pub(crate) struct Holder {
     pub(crate) terms: Terms,
     pub(crate) flow: Flow,
     pub(crate) stage: Stage,
+    /// The last delivery that came; what comes again is dropped.
+    pub(crate) received: DeliverySequence,
+    /// Where deliveries were found missing, once they were asked for again.
+    pub(crate) missed: Option<DeliverySequence>,
+    /// Whether the shard may have lost it before its answer came.
+    pub(crate) in_doubt: bool,
     /// The last delivery that was written to the socket or given back.
     pub(crate) seen: DeliverySequence,
     /// Up to where the shard may deliver.

@@ -79,8 +79,13 @@ impl Connection {
                 return;
             }
             let Some(event) = channel.backlog.pop_front() else { return };
+            channel.is_covered = channel.covered > 0;
+            channel.covered = channel.covered.saturating_sub(1);
             self.backlog_bytes = self.backlog_bytes.saturating_sub(super::dispatch::weight(&event));
             self.handle(event);
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.is_covered = false;
+            }
         }
     }
 }

@@ -54,7 +54,9 @@ impl Connection {
             return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         self.broker.counters.published.add(1);
-        self.publish_by(number, publish, Freshness::Local)
+        let is_covered = self.channel(number).is_covered;
+        let freshness = if is_covered { Freshness::CaughtUp } else { Freshness::Local };
+        self.publish_by(number, publish, freshness)
     }
 
     /// Publishes, or holds the publish back for the commit of a transaction.
@@ -128,10 +130,13 @@ impl Connection {
     /// What this node knows says no; another node may know better.
     fn ask_again(&mut self, number: ChannelNumber, publish: Publish) -> Result<(), Failure> {
         let directory = self.broker.directory.clone();
+        // What waits behind it was read before the catalog is asked: it need not be asked again.
+        let covered = self.channel(number).backlog.len();
         let work = async move {
             directory.catch_up().await.map_err(Failure::unavailable)?;
             let finish: Finish = Box::new(move |connection| {
                 connection.begin_burst();
+                connection.channel(number).covered = covered;
                 connection.publish_by(number, publish, Freshness::CaughtUp)
             });
             Ok(finish)

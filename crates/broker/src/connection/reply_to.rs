@@ -5,11 +5,15 @@
 //! queue, at most once. The address holds a number that is drawn at random, so that only those
 //! who were given it can use it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use warren_amqp::{Body, Delivery as Sent, Reply, ReplyCode, header};
+use warren_rpc::FrontItem;
 use warren_types::{ChannelNumber, NodeId};
 
 use super::channel::{Mode, ReplyConsumer};
+use super::context::Context;
 use super::message::Wishes;
 use super::publish::Publish;
 use super::state::Connection;
@@ -19,6 +23,9 @@ use crate::registry::ConnectionId;
 
 /// The pseudo-queue that clients consume from and name in `reply-to`.
 pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+/// How long another node may take to say whether somebody listens there.
+const LISTENS_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where a direct reply goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,22 +124,7 @@ impl Connection {
         publish: &Publish,
         wishes: &Wishes,
     ) -> Result<(), Failure> {
-        let listens = |address: &Address| {
-            address.node == self.broker.session.node && self.broker.registry.listens(address.nonce)
-        };
-        let here = address.filter(listens);
-        let reached = here.is_some_and(|address| {
-            let reply = DirectReply {
-                channel: address.channel,
-                nonce: address.nonce,
-                exchange: publish.exchange.clone(),
-                routing_key: publish.routing_key.clone(),
-                header: wishes.header.clone(),
-                // The sender's read buffer is not kept alive by a receiver that is slow.
-                body: Body::from(Bytes::copy_from_slice(&publish.body.to_bytes())),
-            };
-            self.broker.registry.send_to(address.connection, ToConnection::DirectReply(reply))
-        });
+        let reached = address.is_some_and(|address| self.send_reply(address, publish, wishes));
         if !reached && publish.mandatory {
             self.broker.counters.returned.add(1);
             self.out.basic_return(
@@ -150,6 +142,39 @@ impl Connection {
             self.note_confirms(number);
         }
         Ok(())
+    }
+
+    /// Sends a reply to its address; false when certainly nobody is there.
+    fn send_reply(&self, address: Address, publish: &Publish, wishes: &Wishes) -> bool {
+        let Address { node, connection, channel, nonce } = address;
+        // The sender's read buffer is not kept alive by a receiver that is slow.
+        let body = Bytes::copy_from_slice(&publish.body.to_bytes());
+        let (exchange, routing_key) = (publish.exchange.clone(), publish.routing_key.clone());
+        let header = wishes.header.clone();
+        if node != self.broker.session.node {
+            let known = self
+                .broker
+                .directory
+                .look(|catalog| catalog.nodes().any(|known| known.id == node && known.running));
+            let (connection, channel) = (connection.0, channel.0);
+            let reply = warren_rpc::DirectReply {
+                connection,
+                channel,
+                nonce,
+                exchange,
+                routing_key,
+                header,
+                body,
+            };
+            if known {
+                self.broker.links.send(node, FrontItem::DirectReply(reply));
+            }
+            return known;
+        }
+        let body = Body::from(body);
+        let reply = DirectReply { channel, nonce, exchange, routing_key, header, body };
+        self.broker.registry.listens(nonce)
+            && self.broker.registry.send_to(connection, ToConnection::DirectReply(reply))
     }
 
     /// A direct reply has come in.
@@ -174,12 +199,18 @@ impl Connection {
         self.out.deliver(reply.channel, tag.as_bytes(), &delivery, self.frame_max);
         self.broker.counters.delivered.add(1);
     }
+}
 
-    /// Whether somebody listens at an address on this node (passive declare of it).
-    pub(crate) fn reply_consumer_listens(&self, address: Option<Address>) -> bool {
-        address.is_some_and(|address| {
-            address.node == self.broker.session.node && self.broker.registry.listens(address.nonce)
-        })
+impl Context {
+    /// Whether somebody listens at an address (passive declare of it).
+    pub(crate) async fn reply_consumer_listens(&self, address: Option<Address>) -> bool {
+        let Some(Address { node, nonce, .. }) = address else { return false };
+        if node == self.broker.session.node {
+            return self.broker.registry.listens(nonce);
+        }
+        let known = self.broker.directory.look(|catalog| catalog.nodes().any(|row| row.id == node));
+        // A node that does not answer has nobody who could.
+        known && self.broker.peers.listens(node, nonce, LISTENS_LIMIT).await.unwrap_or(false)
     }
 }
 

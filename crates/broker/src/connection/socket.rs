@@ -328,6 +328,8 @@ fn told(
             ToConnection::Answered { token, reply } => connection.answered(token, reply),
             ToConnection::Deliver(delivery) => connection.given(delivery),
             ToConnection::Cancelled { consumer, reason } => connection.cancelled(consumer, reason),
+            ToConnection::Census { slot, consumers } => connection.census(slot, &consumers),
+            ToConnection::ShardGone { slot } => connection.shard_gone(slot),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
             ToConnection::Close { code, text } => {
                 return Some(End::Failed(ConnectionError::new(code, text)));

@@ -57,7 +57,7 @@ struct Stage {
 }
 
 /// One writer for each shard.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Staging {
     stages: Vec<Stage>,
     /// Shards whose stage is not empty, in the order in which they were first touched.
@@ -67,15 +67,11 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Room for `shards` shards.
-    pub(crate) fn new(shards: usize) -> Self {
-        let mut stages = Vec::new();
-        stages.resize_with(shards, Stage::default);
-        Self { stages, touched: Vec::new(), full: Vec::new() }
-    }
-
     fn settles(&mut self, slot: ShardSlot) -> &mut Stage {
-        let stage = self.stages.get_mut(slot.0).expect("a slot names one of the node's shards");
+        if self.stages.len() <= slot.0 {
+            self.stages.resize_with(slot.0.saturating_add(1), Stage::default);
+        }
+        let stage = self.stages.get_mut(slot.0).expect("there is room up to the slot");
         if stage.writer.is_empty() {
             self.touched.push(slot);
         }
@@ -186,7 +182,7 @@ impl Staging {
 
     fn close(&mut self, slot: ShardSlot) {
         self.touched.retain(|touched| *touched != slot);
-        let stage = self.stages.get_mut(slot.0).expect("a slot names one of the node's shards");
+        let stage = self.stages.get_mut(slot.0).expect("what was touched has a stage");
         self.full.push(finish(slot, stage));
     }
 
@@ -199,7 +195,7 @@ impl Staging {
     pub(crate) fn take(&mut self) -> Vec<Staged> {
         let mut staged = std::mem::take(&mut self.full);
         for slot in std::mem::take(&mut self.touched) {
-            let stage = self.stages.get_mut(slot.0).expect("a slot names one of the node's shards");
+            let stage = self.stages.get_mut(slot.0).expect("what was touched has a stage");
             staged.push(finish(slot, stage));
         }
         staged

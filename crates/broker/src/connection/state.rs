@@ -99,7 +99,6 @@ impl Connection {
     /// A connection whose client has not said anything.
     pub(crate) fn new(broker: Arc<Inner>, mailbox: Mailbox, peer: SocketAddr) -> Self {
         let wire = Wire::new(super::login::offer(&broker.config));
-        let shards = broker.shard_count();
         Self {
             id: broker.registry.number(),
             mailbox,
@@ -119,7 +118,7 @@ impl Connection {
             last_holder: 0,
             owns_queues: false,
             plans: Plans::default(),
-            staging: Staging::new(shards),
+            staging: Staging::default(),
             in_flight: Slab::new(),
             in_flight_bytes: 0,
             backlog_bytes: 0,

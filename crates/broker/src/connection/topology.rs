@@ -219,16 +219,18 @@ impl Connection {
 
     /// Passive declare of a reply address: is somebody there?
     fn declare_reply_queue(&mut self, number: ChannelNumber, declared: &Declared) {
-        let queue = declared.queue.clone();
-        let listens = queue == REPLY_TO || self.reply_consumer_listens(Address::parse(&queue));
-        if !listens {
-            let failure = no_queue(&queue, &self.client().vhost);
-            return self.fail(number, failure.at(MethodId::QUEUE_DECLARE));
-        }
-        if !declared.nowait {
+        let (queue, nowait) = (declared.queue.clone(), declared.nowait);
+        let context = self.context();
+        let waits_for = format!("queue '{queue}'");
+        let work = async move {
+            let address = Address::parse(&queue);
+            if queue != REPLY_TO && !context.reply_consumer_listens(address).await {
+                return Err(no_queue(&queue, &context.client.vhost));
+            }
             let reply = Reply::QueueDeclareOk { queue, messages: 0, consumers: 1 };
-            self.out.reply(number, &reply);
-        }
+            Ok(answer(number, (!nowait).then_some(reply)))
+        };
+        self.begin(number, MethodId::QUEUE_DECLARE, waits_for, work);
     }
 
     fn tie(&mut self, number: ChannelNumber, method: MethodId, tie: Tie, ok: Option<Reply>) {

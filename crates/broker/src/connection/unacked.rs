@@ -22,6 +22,9 @@ struct Slot {
 /// No holder has this number: they count from 1.
 const SETTLED: Nth = 0;
 
+/// Marks a slot whose message is nobody's here any more; nor does any holder have this number.
+const DISOWNED: Nth = Nth::MAX;
+
 /// The tag was never given out, or has been settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownTag;
@@ -118,6 +121,13 @@ impl Unacked {
         }
         self.trim();
         Ok(settled)
+    }
+
+    /// What `holder` was given is not its any more: settling it means nothing.
+    pub(crate) fn disown(&mut self, holder: Nth) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.holder == holder) {
+            slot.holder = DISOWNED;
+        }
     }
 
     /// Settles everything.

@@ -3,24 +3,40 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use warren_queue::entry::EntryWriter;
-use warren_queue::{FragmentReply, MACHINE_VERSION, Reply};
+use warren_queue::entry::{EntryWriter, FragmentWriter};
+use warren_queue::{Command, FragmentReply, MACHINE_VERSION, Reply};
 use warren_types::{RequestSequence, SessionId, Timestamp};
 
-use super::handle::{AnswerTo, Request, Requests};
+use super::front::Front;
+use super::guests::{GuestId, Guests};
+use super::handle::Requests;
 
 /// An entry is closed once it holds this many bytes: large enough to share a sync among many
 /// requests, small enough that one entry does not hold up the log.
 pub(crate) const ENTRY_BYTES: usize = 1024 * 1024;
 
+/// What other nodes' fronts are given of an entry before this node's own comes in.
+const GUEST_BYTES: usize = ENTRY_BYTES / 2;
+
 /// The shortest time between two ticks: what is due may be late by as much.
 pub(crate) const TICK_MIN: Duration = Duration::from_millis(5);
+
+/// Who gets the answer to a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Nobody: the leader has asked by itself.
+    Leader,
+    /// This node's front.
+    Own { round: u64, sequence: RequestSequence },
+    /// Another node's front.
+    Guest { guest: GuestId, round: u64, sequence: RequestSequence },
+}
 
 /// An entry to propose, and those who wait for its answers, fragment by fragment.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) payload: Bytes,
-    pub(crate) answers: Vec<AnswerTo>,
+    pub(crate) targets: Vec<Target>,
 }
 
 /// The leader's clock, for time stamps.
@@ -29,47 +45,78 @@ pub(crate) fn wall_clock() -> Timestamp {
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Merges what waits, `first` in front, into one entry of about [`ENTRY_BYTES`].
-///
-/// Requests that are no fragments go to `other`.
-pub(crate) fn gather(
-    session: SessionId,
-    sequence: &mut RequestSequence,
-    first: Request,
-    requests: &mut Requests,
-    mut other: impl FnMut(Request),
-) -> Batch {
-    let mut entry = EntryWriter::new(MACHINE_VERSION, wall_clock());
-    let mut answers = Vec::new();
-    let mut next = Some(first);
-    while let Some(request) = next {
-        match request {
-            Request::Fragment { fragment, answer_to } => {
-                *sequence = sequence.next();
-                entry.push(session, *sequence, &fragment);
-                answers.push(answer_to);
-            }
-            request @ Request::Row { .. } => other(request),
-        }
-        next = if entry.len() < ENTRY_BYTES { requests.try_recv() } else { None };
-    }
-    Batch { payload: entry.finish(), answers }
+/// An entry in the making.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    entry: EntryWriter,
+    targets: Vec<Target>,
 }
 
-/// Hands the answers to an entry to those who wait for them.
-pub(crate) fn hand_out(reply: Reply, answers: Vec<AnswerTo>) {
-    match reply {
-        Reply::Applied(replies) => {
-            for (answer_to, reply) in answers.into_iter().zip(replies) {
-                answer_to.answer(reply);
-            }
+impl Gathering {
+    /// An empty entry.
+    pub(crate) fn new() -> Self {
+        Self { entry: EntryWriter::new(MACHINE_VERSION, wall_clock()), targets: Vec::new() }
+    }
+
+    /// What the leader asks by itself.
+    pub(crate) fn leader(&mut self, commands: impl IntoIterator<Item = Command>) {
+        let mut fragment = FragmentWriter::new();
+        for command in commands {
+            fragment.command(&command);
         }
+        if fragment.is_empty() {
+            return;
+        }
+        let none = RequestSequence::default();
+        self.entry.push(SessionId::LEADER, none, none, &fragment.finish());
+        self.targets.push(Target::Leader);
+    }
+
+    /// What waits, until the entry is full: some of other nodes', all of this node's, the rest.
+    pub(crate) fn fill(&mut self, front: &mut Front, requests: &mut Requests, guests: &mut Guests) {
+        self.take_guests(guests, GUEST_BYTES);
+        self.take_own(front, requests);
+        self.take_guests(guests, ENTRY_BYTES);
+    }
+
+    fn take_guests(&mut self, guests: &mut Guests, limit: usize) {
+        while self.entry.len() < limit {
+            let Some(waiting) = guests.next() else { return };
+            let fragment = &waiting.fragment;
+            let (sequence, heard) = (fragment.sequence, fragment.heard);
+            self.entry.push(waiting.session, sequence, heard, &fragment.fragment);
+            let (guest, round) = (waiting.guest, waiting.round);
+            self.targets.push(Target::Guest { guest, round, sequence });
+        }
+    }
+
+    fn take_own(&mut self, front: &mut Front, requests: &mut Requests) {
+        while self.entry.len() < ENTRY_BYTES {
+            if !front.has_more() {
+                let Some(request) = requests.try_recv() else { return };
+                front.accept(request.fragment, request.answer_to);
+            }
+            let Some(out) = front.give_out() else { return };
+            self.entry.push(front.session(), out.sequence, out.heard, &out.fragment);
+            self.targets.push(Target::Own { round: front.round(), sequence: out.sequence });
+        }
+    }
+
+    /// The entry, if there is anything in it.
+    pub(crate) fn finish(self) -> Option<Batch> {
+        let Self { entry, targets } = self;
+        (!targets.is_empty()).then(|| Batch { payload: entry.finish(), targets })
+    }
+}
+
+/// The answers to the fragments of an entry.
+pub(crate) fn answers(reply: Reply, fragments: usize) -> Vec<FragmentReply> {
+    match reply {
+        Reply::Applied(replies) => replies,
         Reply::Damaged(error) => {
             // This node wrote the entry: that it cannot be read is a defect of the writer.
             tracing::error!(%error, "a shard could not read an entry of this node");
-            for answer_to in answers {
-                answer_to.answer(FragmentReply::UnknownSession);
-            }
+            vec![FragmentReply::UnknownSession; fragments]
         }
     }
 }

@@ -13,11 +13,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_machine::{Entry, Machine};
 use warren_queue::{Command, Shard};
-use warren_types::{LogIndex, RequestSequence, SessionId, Term};
+use warren_rpc::Place;
+use warren_types::{LogIndex, SessionId, Term};
 
-use super::batch::{TICK_MIN, gather, hand_out};
+use super::batch::{Batch, Gathering, TICK_MIN};
 use super::effects::Performer;
-use super::handle::{AnswerTo, Request, Requests};
+use super::front::Front;
+use super::guests::Guests;
+use super::handle::{Event, Inbox};
+use super::leading::hand_out;
 
 /// Bytes of rows that are kept without looking which of them are needed.
 const SWEEP_BYTES: usize = 1024 * 1024;
@@ -37,52 +41,65 @@ const ENTRIES_PER_TURN: usize = 8;
 /// The owner of a shard in memory.
 pub(crate) struct LocalShard {
     machine: Shard,
-    session: SessionId,
-    sequence: RequestSequence,
+    front: Front,
+    guests: Guests,
+    /// What this node asks by itself.
+    chores: Vec<Command>,
     index: LogIndex,
     rows: BTreeMap<LogIndex, Bytes>,
     row_bytes: usize,
     /// Whether anything was applied since the last look for rows that are not needed.
     dirty: bool,
     sweep_at: Instant,
-    requests: Requests,
+    inbox: Inbox,
     performer: Performer,
 }
 
 impl LocalShard {
-    /// An empty shard that `session` has open.
-    pub(crate) fn new(session: SessionId, requests: Requests, performer: Performer) -> Self {
+    /// An empty shard at `place`, in which `session` speaks for this node.
+    pub(crate) fn new(
+        place: Place,
+        session: SessionId,
+        inbox: Inbox,
+        performer: Performer,
+    ) -> Self {
         Self {
             machine: Shard::new(),
-            session,
-            sequence: RequestSequence::default(),
+            front: Front::new(session),
+            guests: Guests::new(place),
+            chores: Vec::new(),
             index: LogIndex::default(),
             rows: BTreeMap::new(),
             row_bytes: 0,
             dirty: false,
             sweep_at: Instant::now(),
-            requests,
+            inbox,
             performer,
         }
     }
 
     /// Serves until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        self.take_alone(&Command::OpenSession);
         let mut turn = 0_usize;
         let mut tick_at = None;
         loop {
+            self.pump();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                request = self.requests.recv() => match request {
-                    Some(request) => self.take(request),
+                event = self.inbox.events.recv() => match event {
+                    Some(event) => self.hear(event),
+                    None => return,
+                },
+                request = self.inbox.requests.recv() => match request {
+                    Some(request) => self.front.accept(request.fragment, request.answer_to),
                     None => return,
                 },
                 () = tokio::time::sleep_until(self.sweep_at), if self.wants_sweep() => {}
                 () = tokio::time::sleep_until(tick_at.unwrap_or_else(Instant::now)),
-                    if tick_at.is_some() => self.take_alone(&Command::Tick),
+                    if tick_at.is_some() => self.chores.push(Command::Tick),
             }
+            self.pump();
             if self.wants_sweep() && Instant::now() >= self.sweep_at {
                 self.sweep();
             }
@@ -95,34 +112,51 @@ impl LocalShard {
         }
     }
 
-    fn take_alone(&mut self, command: &Command) {
-        self.take(Request::unheard(command));
-    }
-
-    fn take(&mut self, first: Request) {
-        let mut reads = Vec::new();
-        let requests = &mut self.requests;
-        let batch =
-            gather(self.session, &mut self.sequence, first, requests, |read| reads.push(read));
-        if !batch.answers.is_empty() {
-            self.apply(batch.payload, batch.answers);
-        }
-        for read in reads {
-            if let Request::Row { index, answer_to } = read {
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Guest(guest) => {
+                self.guests.take(guest, None);
+                let rows = &self.rows;
+                self.guests.welcome(&self.machine, Term::default(), |at| rows.get(&at).cloned());
+            }
+            Event::Dead(session) => self.chores.push(Command::CloseSession { session }),
+            Event::Row { index, answer_to } => {
                 drop(answer_to.send(self.rows.get(&index).cloned()));
             }
+            Event::Look(look) => look(&self.machine),
+            // Of a shard that others may lead.
+            Event::Replica(_)
+            | Event::NoReplica
+            | Event::FromHost { .. }
+            | Event::LinkDown { .. }
+            | Event::Again
+            | Event::Holder(_) => {}
         }
     }
 
-    fn apply(&mut self, payload: Bytes, answers: Vec<AnswerTo>) {
+    /// Applies what waits.
+    fn pump(&mut self) {
+        while self.front.has_more() || self.guests.is_waiting() || !self.chores.is_empty() {
+            let mut gathering = Gathering::new();
+            gathering.leader(self.chores.drain(..));
+            gathering.fill(&mut self.front, &mut self.inbox.requests, &mut self.guests);
+            let Some(batch) = gathering.finish() else { return };
+            self.apply(batch);
+        }
+    }
+
+    fn apply(&mut self, batch: Batch) {
+        let Batch { payload, targets } = batch;
         self.index = self.index.next();
         self.row_bytes = self.row_bytes.saturating_add(payload.len());
         self.rows.insert(self.index, payload.clone());
         let entry = Entry { index: self.index, term: Term::default(), payload };
         let applied = self.machine.apply(&entry);
         let rows = &self.rows;
-        self.performer.perform(applied.effects, |index| rows.get(&index).cloned());
-        hand_out(applied.reply, answers);
+        let row = |index: LogIndex| rows.get(&index).cloned();
+        self.performer.perform(applied.effects, &self.guests, row);
+        // A session of this node is never closed by others, so nothing has to be sent again.
+        let _heard = hand_out(targets, applied.reply, &mut self.front, &self.guests);
         self.dirty = true;
     }
 
@@ -133,7 +167,7 @@ impl LocalShard {
     /// Lets go of rows, and parts of rows, that the machine does not refer to.
     fn sweep(&mut self) {
         let begin = Instant::now();
-        for sparse in self.machine.sparse_rows(self.index, SPARSE_ROWS) {
+        for sparse in self.machine.sparse_rows(LogIndex(0), self.index, SPARSE_ROWS) {
             if let Some(row) = self.rows.get_mut(&sparse.index) {
                 *row = Shard::thin(row, &sparse.live_offsets);
             }

@@ -22,7 +22,7 @@ impl Catalog {
         check_not_default(&source, &destination)?;
         if routing_key.len() > NAME_LIMIT_BYTES {
             let bytes = routing_key.len();
-            return Err(Refusal::InvalidName { what: "routing key", bytes });
+            return Err(Refusal::InvalidName { what: "routing key".into(), bytes });
         }
         let Some(exchange) = state.exchanges.row(&source) else {
             return Err(Refusal::NoResource(Resource::exchange(&vhost, &source)));

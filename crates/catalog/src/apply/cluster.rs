@@ -27,7 +27,7 @@ impl Catalog {
 
     pub(super) fn register_node(
         &mut self,
-        step: &Step<'_>,
+        step: &mut Step<'_>,
         wanted: RegisterNode,
     ) -> Result<Outcome, Refusal> {
         let RegisterNode { token, wanted, name, address, zone } = wanted;
@@ -35,7 +35,7 @@ impl Catalog {
             let id = node.id;
             if (&node.name, &node.address, &node.zone) != (&name, &address, &zone) {
                 (node.name, node.address, node.zone) = (name, address, zone);
-                self.changed(step);
+                self.node_changed(step, id);
             }
             return Ok(Outcome::Node(id));
         }
@@ -62,8 +62,13 @@ impl Catalog {
             draining: false,
         };
         self.nodes.insert(id, node);
-        self.changed(step);
+        self.node_changed(step, id);
         Ok(Outcome::Node(id))
+    }
+
+    fn node_changed(&mut self, step: &mut Step<'_>, node: NodeId) {
+        self.changed(step);
+        step.effects.push(Effect::NodeChanged(node));
     }
 
     pub(super) fn start_node(
@@ -79,17 +84,27 @@ impl Catalog {
         }
         let earlier = row.boot.0.min(boot.0.saturating_sub(1));
         let anew = boot > row.boot;
-        (row.boot, row.speaks, row.running) = (boot, speaks, true);
-        self.changed(step);
+        if (row.boot, row.speaks, row.running) != (boot, speaks, true) {
+            (row.boot, row.speaks, row.running) = (boot, speaks, true);
+            self.node_changed(step, node);
+        }
         let removed = self.remove_queues_of_starts(step, node, BootId(earlier));
-        if anew && self.nodes.values().all(|other| other.id == node || !other.running) {
-            self.remove_transient_exchanges(step);
+        if anew {
+            self.end_transient_exchanges(step, node);
         }
         Ok(removed)
     }
 
-    /// Exchanges that are not durable, and their bindings, live as long as some node does.
-    fn remove_transient_exchanges(&mut self, step: &mut Step<'_>) {
+    /// Exchanges that are not durable, and their bindings, live as long as some node does, and so
+    /// end when the only node that ran has another start.
+    ///
+    /// A node that is not known to be lost counts as running. So they may outlive a power cut of
+    /// all nodes, which looks from here as if one had been started again after the other; that
+    /// must not end them.
+    fn end_transient_exchanges(&mut self, step: &mut Step<'_>, node: NodeId) {
+        if self.nodes.values().any(|other| other.id != node && other.running) {
+            return;
+        }
         let transient: Vec<(Name, Name)> = self
             .vhosts
             .iter()
@@ -112,11 +127,17 @@ impl Catalog {
         if boot < row.boot {
             return Err(Refusal::StartOver { node, boot });
         }
-        if row.running {
-            row.running = false;
-            self.changed(step);
+        // A start may be lost before its node could say that there is one.
+        let anew = boot > row.boot;
+        if anew || row.running {
+            (row.boot, row.running) = (boot, false);
+            self.node_changed(step, node);
         }
-        Ok(self.remove_queues_of_starts(step, node, boot))
+        let removed = self.remove_queues_of_starts(step, node, boot);
+        if anew {
+            self.end_transient_exchanges(step, node);
+        }
+        Ok(removed)
     }
 
     pub(super) fn forget_node(
@@ -138,7 +159,7 @@ impl Catalog {
 
     pub(super) fn drain_node(
         &mut self,
-        step: &Step<'_>,
+        step: &mut Step<'_>,
         node: NodeId,
         draining: bool,
     ) -> Result<Outcome, Refusal> {
@@ -147,7 +168,7 @@ impl Catalog {
             return Ok(Outcome::Unchanged);
         }
         row.draining = draining;
-        self.changed(step);
+        self.node_changed(step, node);
         Ok(Outcome::Updated)
     }
 

@@ -38,8 +38,8 @@ impl Catalog {
             Some(other) => {
                 return Err(Refusal::ArgumentType {
                     resource: Resource::exchange(&wanted.vhost, &wanted.exchange),
-                    argument: ALTERNATE_EXCHANGE,
-                    given: other.type_name(),
+                    argument: ALTERNATE_EXCHANGE.into(),
+                    given: other.type_name().into(),
                 });
             }
         }

@@ -177,5 +177,5 @@ fn check_properties(
         (false, false, false) => "non-durable",
         (false, false, true) => return Ok(()),
     };
-    Err(Refusal::InvalidProperty { resource: queue.clone(), property })
+    Err(Refusal::InvalidProperty { resource: queue.clone(), property: property.into() })
 }

@@ -376,6 +376,202 @@ fn exchanges_that_are_not_durable_stay_while_another_node_runs() {
     assert!(names(&log).contains(&"transient".to_owned()));
 }
 
+/// One node that runs, as [`Log::new`] has it, two more, and an exchange that is not durable.
+fn three_nodes() -> (Log, [NodeId; 3]) {
+    let mut log = Log::new();
+    let mut nodes = [NODE; 3];
+    for (node, token) in nodes.iter_mut().skip(1).zip(2..) {
+        let (name, address, zone) = ("n".into(), "n:1".into(), "".into());
+        let register = RegisterNode { token, wanted: None, name, address, zone };
+        let Outcome::Node(id) = log.accept(Command::RegisterNode(register)) else {
+            panic!("a node gets an id");
+        };
+        *node = id;
+        log.accept(start(id, BOOT.0));
+    }
+    let transient = DeclareExchange { durable: false, ..exchange("transient", "fanout") };
+    log.accept(Command::DeclareExchange(transient));
+    (log, nodes)
+}
+
+fn start(node: NodeId, boot: u64) -> Command {
+    Command::StartNode { node, boot: BootId(boot), speaks: 1 }
+}
+
+fn lose(node: NodeId, boot: u64) -> Command {
+    Command::LoseNode { node, boot: BootId(boot) }
+}
+
+fn has_transient(log: &Log) -> bool {
+    log.catalog.exchange(VHOST, "transient").is_some()
+}
+
+#[test]
+fn exchanges_that_are_not_durable_survive_nodes_that_restart_one_after_the_other() {
+    for is_noticed in [true, false] {
+        let (mut log, nodes) = three_nodes();
+
+        for round in 1..3 {
+            for node in nodes {
+                if is_noticed {
+                    log.accept(lose(node, BOOT.0 + round - 1));
+                }
+                log.accept(start(node, BOOT.0 + round));
+                assert!(has_transient(&log), "node {node}, round {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn exchanges_that_are_not_durable_end_when_the_first_of_all_lost_nodes_starts_again() {
+    let (mut log, nodes) = three_nodes();
+    for node in nodes {
+        log.accept(lose(node, BOOT.0));
+    }
+    assert!(has_transient(&log));
+
+    log.accept(start(nodes[1], BOOT.0 + 1));
+    assert!(!has_transient(&log));
+
+    let transient = DeclareExchange { durable: false, ..exchange("transient", "fanout") };
+    log.accept(Command::DeclareExchange(transient));
+    log.accept(start(nodes[0], BOOT.0 + 1));
+    log.accept(start(nodes[2], BOOT.0 + 1));
+    assert!(has_transient(&log), "declared while a node ran");
+}
+
+#[test]
+fn exchanges_that_are_not_durable_survive_with_a_node_that_was_only_taken_for_lost() {
+    let (mut log, nodes) = three_nodes();
+    for node in nodes {
+        log.accept(lose(node, BOOT.0));
+    }
+
+    log.accept(start(nodes[0], BOOT.0));
+    log.accept(start(nodes[1], BOOT.0 + 1));
+    log.accept(start(nodes[2], BOOT.0 + 1));
+
+    assert!(has_transient(&log));
+}
+
+#[test]
+fn exchanges_that_are_not_durable_outlive_a_power_cut_that_nobody_could_tell_of() {
+    let (mut log, nodes) = three_nodes();
+
+    for node in nodes {
+        log.accept(start(node, BOOT.0 + 1));
+    }
+
+    assert!(has_transient(&log), "the same entries as when one restarts after the other");
+}
+
+#[test]
+fn a_forgotten_node_keeps_no_exchange_alive() {
+    let (mut log, nodes) = three_nodes();
+    log.accept(lose(nodes[1], BOOT.0));
+    log.accept(Command::ForgetNode { node: nodes[0] });
+    log.accept(Command::ForgetNode { node: nodes[2] });
+    assert!(has_transient(&log));
+
+    log.accept(start(nodes[1], BOOT.0 + 1));
+
+    assert!(!has_transient(&log));
+}
+
+#[test]
+fn a_start_is_live_from_before_it_is_known_until_it_is_lost() {
+    let mut log = Log::new();
+    let is_live = |log: &Log, boot| log.catalog.is_live((NODE, BootId(boot)));
+    let liveness = |log: &Log| [6, 7, 8, 9].map(|boot| is_live(log, boot));
+    assert_eq!(BOOT, BootId(7));
+    assert_eq!(liveness(&log), [false, true, true, true]);
+    assert!(!log.catalog.is_live((NodeId(99), BOOT)));
+
+    log.accept(lose(NODE, 7));
+    assert_eq!(liveness(&log), [false, false, true, true]);
+
+    log.accept(start(NODE, 7));
+    assert_eq!(liveness(&log), [false, true, true, true]);
+
+    log.accept(lose(NODE, 8));
+    assert_eq!(liveness(&log), [false, false, false, true]);
+
+    log.accept(start(NODE, 9));
+    assert_eq!(liveness(&log), [false, false, false, true]);
+
+    log.accept(Command::ForgetNode { node: NODE });
+    assert_eq!(liveness(&log), [false; 4]);
+}
+
+#[test]
+fn a_start_that_is_lost_before_it_is_known_is_over() {
+    let mut log = Log::new();
+    let transient = DeclareExchange { durable: false, ..exchange("transient", "fanout") };
+    log.accept(Command::DeclareExchange(transient));
+    log.accept(Command::DeclareQueue(exclusive("e", 1)));
+
+    let lost = log.accept(lose(NODE, BOOT.0 + 1));
+
+    assert!(matches!(lost, Outcome::QueuesRemoved(rows) if rows.len() == 1));
+    assert!(!has_transient(&log), "its start ended what the one before it kept alive");
+    let before = log.refuse(start(NODE, BOOT.0));
+    assert_eq!(before, Refusal::StartOver { node: NODE, boot: BOOT });
+    log.accept(start(NODE, BOOT.0 + 1));
+    assert!(log.catalog.is_live((NODE, BootId(BOOT.0 + 1))), "it was only taken for lost");
+}
+
+#[test]
+fn whoever_performs_effects_hears_of_each_change_of_a_node_and_of_nothing_else() {
+    let mut log = Log::new();
+    let register = |address: &str| {
+        let (name, address, zone) = ("n".into(), address.into(), "".into());
+        Command::RegisterNode(RegisterNode { token: 7, wanted: None, name, address, zone })
+    };
+    let Outcome::Node(node) = log.accept(register("n:1")) else { panic!("a node gets an id") };
+    let drain = |draining| Command::DrainNode { node, draining };
+    let told = [Effect::NodeChanged(node)];
+    assert_eq!(log.effects, told);
+
+    for (command, is_change) in [
+        (register("n:1"), false),
+        (register("n:2"), true),
+        (start(node, 1), true),
+        (start(node, 1), false),
+        (drain(true), true),
+        (drain(true), false),
+        (drain(false), true),
+        (lose(node, 1), true),
+        (lose(node, 1), false),
+        (start(node, 1), true),
+        (start(node, 2), true),
+    ] {
+        let revision = log.catalog.revision();
+        log.accept(command.clone());
+        assert_eq!(log.effects == told, is_change, "{command:?}");
+        assert_eq!(log.catalog.revision() > revision, is_change, "{command:?}");
+    }
+}
+
+#[test]
+fn the_queues_in_a_nodes_memory_are_listed_by_placement_and_id() {
+    let mut log = Log::new();
+    let placed = |name: &str, slot| DeclareQueue {
+        durable: false,
+        placement: Placement::Local { node: NODE, boot: BOOT, slot },
+        ..queue(name)
+    };
+    for wanted in [placed("c", 2), placed("b", 1), placed("a", 1), queue("durable")] {
+        log.accept(Command::DeclareQueue(wanted));
+    }
+
+    let listed: Vec<_> = log.catalog.local_queues(NODE).map(|row| row.name.to_string()).collect();
+
+    assert_eq!(listed, ["b", "a", "c"]);
+    assert_eq!(log.catalog.local_queues(NodeId(2)).count(), 0);
+    assert_eq!(log.catalog.shard_count(), 1);
+}
+
 #[test]
 fn nothing_is_put_where_nobody_looks_after_it() {
     let mut log = Log::new();

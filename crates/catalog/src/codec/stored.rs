@@ -1,5 +1,7 @@
 //! Values that have bytes, built from smaller ones.
 
+use std::sync::Arc;
+
 use warren_types::{
     BootId, DecodeError, GroupId, LogIndex, NodeId, QueueId, Reader, Table, Timestamp, Writer,
 };
@@ -125,6 +127,27 @@ impl Stored for Name {
     }
 }
 
+impl Stored for String {
+    fn write(&self, writer: &mut Writer) {
+        writer.text(self);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        reader.text("text")
+    }
+}
+
+impl Stored for usize {
+    fn write(&self, writer: &mut Writer) {
+        writer.u64(u64::try_from(*self).unwrap_or(u64::MAX));
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let value = reader.u64("usize")?;
+        Self::try_from(value).map_err(|_| DecodeError::Unknown { what: "usize", value })
+    }
+}
+
 impl Stored for Table {
     fn write(&self, writer: &mut Writer) {
         writer.table(self);
@@ -142,6 +165,26 @@ impl<T: Stored> Stored for Option<T> {
 
     fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
         reader.option("option", T::read)
+    }
+}
+
+impl<T: Stored> Stored for Box<T> {
+    fn write(&self, writer: &mut Writer) {
+        T::write(self, writer);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        T::read(reader).map(Self::new)
+    }
+}
+
+impl<T: Stored> Stored for Arc<T> {
+    fn write(&self, writer: &mut Writer) {
+        T::write(self, writer);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        T::read(reader).map(Self::new)
     }
 }
 

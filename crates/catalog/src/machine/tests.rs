@@ -280,5 +280,5 @@ fn a_leader_that_takes_over_has_everything_compared() {
 
     assert_eq!(log.catalog.take_over(), [Effect::Reconcile]);
     assert_eq!(log.catalog.live_rows(LogIndex(u64::MAX)), []);
-    assert_eq!(log.catalog.sparse_rows(LogIndex(u64::MAX), 10), []);
+    assert_eq!(log.catalog.sparse_rows(LogIndex(0), LogIndex(u64::MAX), 10), []);
 }

@@ -12,17 +12,17 @@ use super::kit::{
 use crate::{Config, Leadership};
 
 /// Three nodes and their disks. A node that is down is `None`.
-struct Cluster {
-    config: Config,
-    disks: Vec<MemoryEngine>,
-    addresses: Vec<String>,
-    boots: Vec<u64>,
-    nodes: Vec<Option<Replica>>,
+pub(super) struct Cluster {
+    pub(super) config: Config,
+    pub(super) disks: Vec<MemoryEngine>,
+    pub(super) addresses: Vec<String>,
+    pub(super) boots: Vec<u64>,
+    pub(super) nodes: Vec<Option<Replica>>,
 }
 
 impl Cluster {
     /// Makes a group of three voters.
-    async fn new(config: Config) -> Self {
+    pub(super) async fn new(config: Config) -> Self {
         let mut cluster = Self {
             config,
             disks: Vec::new(),
@@ -40,7 +40,7 @@ impl Cluster {
     }
 
     /// Starts one more node, which belongs to no group yet.
-    async fn add(&mut self) -> usize {
+    pub(super) async fn add(&mut self) -> usize {
         let at = self.nodes.len();
         self.disks.push(MemoryEngine::new());
         self.addresses.push("127.0.0.1:0".to_owned());
@@ -51,12 +51,12 @@ impl Cluster {
         at
     }
 
-    fn places(&self) -> Vec<(NodeId, String)> {
+    pub(super) fn places(&self) -> Vec<(NodeId, String)> {
         let place = |(at, address): (usize, &String)| (id(at), address.clone());
         self.addresses.iter().enumerate().map(place).collect()
     }
 
-    async fn start(&mut self, at: usize) {
+    pub(super) async fn start(&mut self, at: usize) {
         self.boots[at] += 1;
         let identity = identity(id(at).0, self.boots[at]);
         let store = memory_store(&self.disks[at]);
@@ -65,21 +65,21 @@ impl Cluster {
     }
 
     /// Ends a node as a power cut would.
-    fn kill(&mut self, at: usize) {
+    pub(super) fn kill(&mut self, at: usize) {
         self.disks[at] = self.disks[at].crash();
         self.nodes[at].take().expect("running").kill();
     }
 
-    fn node(&self, at: usize) -> &Replica {
+    pub(super) fn node(&self, at: usize) -> &Replica {
         self.nodes[at].as_ref().expect("running")
     }
 
-    fn running(&self) -> impl Iterator<Item = (usize, &Replica)> {
+    pub(super) fn running(&self) -> impl Iterator<Item = (usize, &Replica)> {
         self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, node.as_ref()?)))
     }
 
     /// The node that leads, once all that run agree on it.
-    async fn leader(&self) -> usize {
+    pub(super) async fn leader(&self) -> usize {
         eventually("all agree on a leader", async || {
             let seen: Vec<Leadership> =
                 self.running().map(|(_, node)| *node.group.leadership().borrow()).collect();
@@ -94,7 +94,7 @@ impl Cluster {
     }
 
     /// Proposes until it is certainly done, wherever that is possible.
-    async fn keep(&self, body: &[u8]) -> LogIndex {
+    pub(super) async fn keep(&self, body: &[u8]) -> LogIndex {
         eventually("a proposal is committed", async || {
             for (_, node) in self.running() {
                 if let Ok((index, _)) = node.propose(Do::Keep(body)).await {
@@ -107,25 +107,25 @@ impl Cluster {
     }
 
     /// Waits until all that run have applied the same.
-    async fn agree(&self, index: LogIndex) {
+    pub(super) async fn agree(&self, index: LogIndex) {
         for (_, node) in self.running() {
             let waiting = node.run(move |group| async move { group.wait_applied(index).await });
             tokio::time::timeout(PATIENCE, waiting).await.expect("in time").expect("running");
         }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         for node in self.nodes.into_iter().flatten() {
             node.stop().await;
         }
     }
 }
 
-fn id(at: usize) -> NodeId {
+pub(super) fn id(at: usize) -> NodeId {
     NodeId(u64::try_from(at).unwrap() + 1)
 }
 
-fn live(node: &Replica) -> Vec<LogIndex> {
+pub(super) fn live(node: &Replica) -> Vec<LogIndex> {
     node.group.inspect(Ledger::live)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use warren_machine::{Applied, Digest, Entry, Machine, RestoreError, SparseRow};
-use warren_rpc::{ClusterId, Identity, Incarnation, Peers, serve};
+use warren_rpc::{ClusterId, Desk, Identity, Incarnation, Nobody, Peers, serve};
 use warren_storage::{MemoryEngine, OpenError, RocksConfig, Store};
 use warren_types::{BootId, GroupId, LogIndex, NodeId, Reader, Writer};
 
@@ -156,8 +157,12 @@ impl Machine for Ledger {
         self.live.range(..=floor).map(|(index, _)| *index).collect()
     }
 
-    fn sparse_rows(&self, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
-        let sparse = self.live.range(..=floor).filter(|(_, needed)| needed.bytes * 4 < needed.of);
+    fn sparse_rows(&self, after: LogIndex, floor: LogIndex, limit: usize) -> Vec<SparseRow> {
+        if after >= floor {
+            return vec![];
+        }
+        let behind = (Bound::Excluded(after), Bound::Included(floor));
+        let sparse = self.live.range(behind).filter(|(_, needed)| needed.bytes * 4 < needed.of);
         let row = |(index, needed): (&LogIndex, &Needed)| SparseRow {
             index: *index,
             live_offsets: vec![needed.bytes],
@@ -260,9 +265,11 @@ impl Replica {
         let address = listener.local_addr().expect("bound").to_string();
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let handler = node.handler();
+        let desk = Arc::new(Desk::<_, Nobody, Nobody>::new());
+        desk.set_identity(identity);
+        desk.set_raft(node.handler());
         let serving = tokio::spawn(async move {
-            serve(listener, identity, handler, stopped).await.expect("serving ends when told to");
+            serve(listener, desk, stopped).await.expect("serving ends when told to");
         });
         let (serving, runtime) = (Some(serving), None);
         Self { node, group, address, effects, fatal, stop, serving, runtime }

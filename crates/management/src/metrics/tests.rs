@@ -81,6 +81,17 @@ fn a_node_that_has_not_started_shows_what_there_is() {
 }
 
 #[test]
+fn a_cluster_shows_who_runs_and_what_is_missing() {
+    let page = page(&observation(), "");
+
+    assert_sample(&page, "warren_cluster_nodes 3");
+    assert_sample(&page, "warren_cluster_nodes_running 2");
+    assert_sample(&page, "warren_cluster_replicas_missing 5");
+    assert_sample(&page, "warren_cluster_groups_leaderless 0");
+    assert_sample(&page, "warren_orphaned_consumers_total 1");
+}
+
+#[test]
 fn every_sample_belongs_to_the_heading_above_it_and_no_heading_repeats() {
     let page = page(&observation(), "");
     let mut names = BTreeSet::new();
@@ -115,7 +126,14 @@ fn observation() -> Observation {
             messages_unacked: 4,
             delivered: 20,
             got: 10,
+            orphaned_consumers: 1,
             ..ClientTotals::default()
+        }),
+        cluster: Some(ClusterTotals {
+            nodes: 3,
+            nodes_running: 2,
+            replicas_missing: 5,
+            groups_leaderless: 0,
         }),
         groups: vec![
             GroupObservation { term: Term(2), leads: true, ..GroupObservation::default() },

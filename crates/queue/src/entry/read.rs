@@ -33,6 +33,8 @@ pub struct DecodedFragment {
     pub session: SessionId,
     /// Its number among the session's requests.
     pub sequence: RequestSequence,
+    /// Up to which request the session has all answers.
+    pub heard: RequestSequence,
     /// What is asked.
     pub commands: Vec<Command>,
 }
@@ -49,6 +51,7 @@ pub fn decode(bytes: &[u8]) -> Result<DecodedEntry, DecodeError> {
         fragments.push(DecodedFragment {
             session: fragment.session,
             sequence: fragment.sequence,
+            heard: fragment.heard,
             commands,
         });
     }
@@ -106,6 +109,7 @@ impl<'a> EntryRef<'a> {
 pub(crate) struct FragmentRef<'a> {
     pub(crate) session: SessionId,
     pub(crate) sequence: RequestSequence,
+    pub(crate) heard: RequestSequence,
     /// The entry up to the end of this fragment.
     bytes: &'a [u8],
     /// Where the commands begin.
@@ -121,7 +125,8 @@ impl<'a> FragmentRef<'a> {
         let mut within = Cursor::new(bytes, at);
         let session = within.session()?;
         let sequence = RequestSequence(within.u64("request sequence")?);
-        Ok(Self { session, sequence, bytes, at: within.position() })
+        let heard = RequestSequence(within.u64("heard sequence")?);
+        Ok(Self { session, sequence, heard, bytes, at: within.position() })
     }
 
     fn cursor(&self) -> Cursor<'a> {

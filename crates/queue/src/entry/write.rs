@@ -341,16 +341,24 @@ impl EntryWriter {
         writer
     }
 
-    /// Adds the commands of one request, as a [`FragmentWriter`] made them.
+    /// Adds the commands of one request, as a [`FragmentWriter`] made them. `heard`: the session has
+    /// the answers to all requests up to and including this one.
     ///
     /// # Panics
     /// From 4 GiB on; entries are bounded far below that.
-    pub fn push(&mut self, session: SessionId, sequence: RequestSequence, fragment: &[u8]) {
+    pub fn push(
+        &mut self,
+        session: SessionId,
+        sequence: RequestSequence,
+        heard: RequestSequence,
+        fragment: &[u8],
+    ) {
         self.bytes.reserve(super::FRAGMENT_HEADER_BYTES + fragment.len());
         self.bytes.put_u32(length(super::FRAGMENT_HEADER_BYTES - 4 + fragment.len()));
         self.bytes.put_u64(session.node.0);
         self.bytes.put_u64(session.boot.0);
         self.bytes.put_u64(sequence.0);
+        self.bytes.put_u64(heard.0);
         self.bytes.put_slice(fragment);
     }
 

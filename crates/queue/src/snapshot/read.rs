@@ -14,7 +14,7 @@ use crate::clock::{Clock, NEVER};
 use crate::entry::{AttachRef, settings_of};
 use crate::queue::{Consumer, Death, Queue, Standing};
 use crate::run::{Parts, Run};
-use crate::session::{Node, Seat, Session, Upload};
+use crate::session::{Answers, Node, Seat, Session, Upload};
 use crate::shard::Shard;
 use crate::{DeathReason, EndReason, QueueSettings};
 
@@ -184,12 +184,19 @@ impl Restored {
         let id = NodeId(reader.u64("node")?);
         let boot = BootId(reader.u64("boot")?);
         let last = RequestSequence(reader.u64("request sequence")?);
+        let heard = RequestSequence(reader.u64("heard sequence")?);
+        let skipped = reader.list("skipped requests", |reader| {
+            let from = RequestSequence(reader.u64("first skipped request")?);
+            Ok((from, RequestSequence(reader.u64("last skipped request")?)))
+        })?;
         let is_open = reader.bool("session")?;
         if self.shard.sessions.nodes().any(|(known, _)| known >= id) {
             return Err(Fault::Fit("nodes are not in order"));
         }
+        let answers = Answers::restore(last, heard, skipped);
+        let answers = answers.ok_or(Fault::Fit("what a node asked is not in order"))?;
         let session = is_open.then(Session::default);
-        self.shard.sessions.restore(id, Node { boot, last, session });
+        self.shard.sessions.restore(id, Node { boot, answers, session });
         self.node = Some(SessionId { node: id, boot });
         Ok(())
     }

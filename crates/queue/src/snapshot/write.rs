@@ -71,7 +71,12 @@ impl Pages {
         let out = self.record(kind::NODE);
         out.u64(id.0);
         out.u64(node.boot.0);
-        out.u64(node.last.0);
+        out.u64(node.answers.last().0);
+        out.u64(node.answers.heard().0);
+        out.list(node.answers.skipped(), |out, (from, to)| {
+            out.u64(from.0);
+            out.u64(to.0);
+        });
         out.bool(node.session.is_some());
         let uploads = node.session.iter().flat_map(|session| &session.uploads);
         for (upload, held) in uploads {

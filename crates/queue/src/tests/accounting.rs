@@ -33,20 +33,20 @@ fn a_row_is_needed_up_to_the_floor_until_its_last_message_is_settled() {
 fn a_sparse_row_names_what_is_still_needed() {
     let (mut log, consumer, row) = dozen();
     log.settle(consumer, Outcome::Ack, 1, 6);
-    assert_eq!(log.shard.sparse_rows(LogIndex(99), 9), []);
+    assert_eq!(log.shard.sparse_rows(LogIndex(0), LogIndex(99), 9), []);
     log.settle(consumer, Outcome::Ack, 8, 11);
     let [first, second] = &log.rows.all_given(&log.shard.owed(FRONT))[..] else {
         panic!("two are left")
     };
 
-    let sparse = log.shard.sparse_rows(LogIndex(99), 9);
+    let sparse = log.shard.sparse_rows(LogIndex(0), LogIndex(99), 9);
 
     let [SparseRow { index, live_offsets }] = &sparse[..] else { panic!("one row is sparse") };
     assert_eq!((*index, live_offsets.len()), (row, 2));
     assert_eq!([first.body[0], second.body[0]], [6, 11]);
-    assert_eq!(log.shard.sparse_rows(LogIndex(row.0 - 1), 9), []);
-    assert_eq!(log.shard.sparse_rows(LogIndex(99), 0), []);
-    assert_eq!(log.shard.sparse_rows_after(row, LogIndex(99), 9), []);
+    assert_eq!(log.shard.sparse_rows(LogIndex(0), LogIndex(row.0 - 1), 9), []);
+    assert_eq!(log.shard.sparse_rows(LogIndex(0), LogIndex(99), 0), []);
+    assert_eq!(log.shard.sparse_rows(row, LogIndex(99), 9), []);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_thinned_row_holds_the_same_messages_at_the_same_places() {
     let before = log.rows.all_given(&log.shard.owed(FRONT));
     let size = log.rows.0[&row].len();
 
-    let live = log.shard.sparse_rows(LogIndex(99), 9).remove(0).live_offsets;
+    let live = log.shard.sparse_rows(LogIndex(0), LogIndex(99), 9).remove(0).live_offsets;
     let thin = Shard::thin(&log.rows.0[&row], &live);
     log.rows.0.insert(row, thin);
 

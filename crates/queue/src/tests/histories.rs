@@ -197,7 +197,7 @@ impl History {
 
     /// Thins out what is sparse, as the sweep does.
     fn thin(&mut self) {
-        for sparse in self.shard.sparse_rows(LogIndex(self.index), 3) {
+        for sparse in self.shard.sparse_rows(LogIndex(0), LogIndex(self.index), 3) {
             let row = self.rows.0.get_mut(&sparse.index).expect("a row of this log");
             *row = Shard::thin(row, &sparse.live_offsets);
         }

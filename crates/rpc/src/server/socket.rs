@@ -1,44 +1,40 @@
 //! Accepted connections that can all be cut at once.
 //!
-//! A graceful end waits for open streams, and those between replicas stay open for as long as both
-//! ends live. Cutting the sockets is what ends a server for certain.
+//! A graceful end waits for open streams, and those between nodes stay open for as long as both
+//! ends live. Cutting the connections is what ends a server for certain.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
+use tonic::transport::server::Connected;
 
 /// A connection that reads an error once its token is cancelled.
-pub(super) struct Socket {
-    stream: TcpStream,
+pub(super) struct Socket<S> {
+    stream: S,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// The connections that arrive at `listener`, all cut when `cut` is cancelled.
-pub(super) fn accept(
-    listener: TcpListener,
+/// The connections of `incoming`, all cut when `cut` is cancelled.
+pub(super) fn cuttable<S>(
+    incoming: impl Stream<Item = io::Result<S>>,
     cut: CancellationToken,
-) -> impl Stream<Item = io::Result<Socket>> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+) -> impl Stream<Item = io::Result<Socket<S>>> {
     incoming.map(move |stream| {
         stream.map(|stream| Socket { stream, cut: Box::pin(cut.clone().cancelled_owned()) })
     })
 }
 
-impl Connected for Socket {
-    type ConnectInfo = TcpConnectInfo;
+impl<S> Connected for Socket<S> {
+    type ConnectInfo = ();
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
-    }
+    fn connect_info(&self) -> Self::ConnectInfo {}
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +47,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

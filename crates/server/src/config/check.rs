@@ -1,6 +1,7 @@
 //! What values must be, by themselves and together.
 
 use super::Config;
+use crate::formation::seeds;
 use crate::logging;
 
 /// The smallest frame that AMQP 0-9-1 lets a side insist on.
@@ -11,6 +12,9 @@ const MESSAGE_SIZE_MOST_BYTES: u64 = 512 << 20;
 
 /// Groups beyond which their heartbeats alone keep a small machine busy.
 const SHARDS_MOST: u32 = 256;
+
+/// Copies beyond which a commit waits for more disks than it gains safety from.
+const REPLICATION_MOST: u32 = 7;
 
 /// The most bytes that AMQP has for a name.
 const NAME_MOST_BYTES: usize = 255;
@@ -55,6 +59,38 @@ fn check_node(config: &Config, problems: &mut Problems) {
         problems.push((key, text));
     }
     check_addresses(config, problems);
+    check_cluster(config, problems);
+}
+
+/// What makes nodes into a cluster.
+fn check_cluster(config: &Config, problems: &mut Problems) {
+    let node = &config.node;
+    for seed in &node.seeds {
+        if let Err(text) = seeds::check(seed) {
+            problems.push(("seeds", text));
+        }
+    }
+    if !node.advertise.is_empty()
+        && let Err(text) = seeds::check(&node.advertise)
+    {
+        problems.push(("advertise", text));
+    }
+    if node.zone.len() > NAME_MOST_BYTES {
+        let text = format!("expected at most {NAME_MOST_BYTES} bytes, found {}", node.zone.len());
+        problems.push(("zone", text));
+    }
+    // Two halves that do not know of each other would make a cluster each.
+    let (expected, seeds) = (node.bootstrap_expect, seeds::distinct(&node.seeds));
+    if expected > 0 && seeds > 1 && usize::try_from(expected).is_ok_and(|most| most <= seeds / 2) {
+        let text = format!("expected more than half of the {seeds} seeds, found {expected}");
+        problems.push(("bootstrap_expect", text));
+    }
+    if !(1..=REPLICATION_MOST).contains(&node.replication_factor) {
+        let found = node.replication_factor;
+        let text = format!("expected 1 to {REPLICATION_MOST}, found {found}");
+        problems.push(("replication_factor", text));
+    }
+    not_zero("node_timeout_ms", node.node_timeout_ms, problems);
 }
 
 /// No two front doors at the same address, unless the system picks the port.

@@ -36,8 +36,32 @@ section! {
         metrics: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 15692),
         /// Where other nodes connect.
         peer: SocketAddr = listen(Ipv4Addr::LOCALHOST, 25672),
-        /// Nodes of the cluster to join, as host:port of their peer addresses.
+        /// What other nodes call to reach this one, as host:port. Empty: the address in peer, or,
+        /// where that is 0.0.0.0 or [::], the host's name with the same port.
+        advertise: String = String::new(),
+        /// Where a node with an empty directory looks for its cluster: host:port of peer addresses,
+        /// names and not only numbers, its own among them or not. With none it is a cluster alone.
+        /// Who the nodes are is kept by the cluster; a node that belongs to one asks its seeds only
+        /// where nodes are that it knows and cannot reach.
         seeds: Vec<String> = Vec::new(),
+        /// Empty nodes that must be there before they make a cluster. 0: as many as there are seeds,
+        /// and this node if it is none of them. Must be said when the only seed is a name, which
+        /// may stand for many nodes. Fewer than all of them can make two clusters if nodes are lost
+        /// while the first one is made.
+        bootstrap_expect: u32 = 0,
+        /// The place whose failure takes the node with it, such as a rack or an availability zone.
+        /// The replicas of a queue are spread over zones.
+        zone: String = String::new(),
+        /// How many nodes hold a copy of a durable queue, as far as there are so many.
+        replication_factor: u32 = 3,
+        /// How long a node may be silent before it counts as lost, milliseconds: its transient queues
+        /// and its consumers go then. One whose process is gone is not waited for.
+        node_timeout_ms: u64 = 10_000,
+        /// How long a node may be lost before others take its copies over, milliseconds.
+        replace_after_ms: u64 = 600_000,
+        /// How long a node that came back must be well before it leads again what it is to lead,
+        /// milliseconds.
+        lead_return_ms: u64 = 3_000,
         /// Groups over which the queues are spread. Counts when the cluster is made, never later.
         shards: u32 = 16,
         /// The user that exists in a fresh cluster.

@@ -116,6 +116,10 @@ fn values_that_do_not_fit_together_name_where_the_later_one_was_given() {
         ("raft.heartbeat_ms = 500\nraft.election_min_ms = 500", ":2: raft.election_min_ms: "),
         ("raft.election_min_ms = 3000", "default: raft.election_max_ms: expected more than"),
         ("shards = 0", ":1: shards: expected 1 to 256, found 0"),
+        ("seeds = ['a:1', 'b']", ":1: seeds: expected host:port such as warren-0:25672, found 'b'"),
+        ("advertise = 'a:0'", ":1: advertise: expected a port from 1 to 65535, found 'a:0'"),
+        ("bootstrap_expect = 1\nseeds = ['a:1', 'b:1', 'c:1']", ":1: bootstrap_expect: expected more"),
+        ("replication_factor = 0", ":1: replication_factor: expected 1 to 7, found 0"),
         ("limits.frame_max = 4095", ":1: limits.frame_max: expected at least 4096"),
         ("limits.max_message_size = 600_000_000", ":1: limits.max_message_size: expected at most"),
         ("default_pass = ''", ":1: default_pass: expected a password"),
@@ -145,7 +149,10 @@ fn every_key_has_a_variable_that_sets_it() {
         let value = match key.path.as_str() {
             "amqp" | "http" | "metrics" | "peer" => "127.0.0.1:0".to_owned(),
             "log.format" => "json".to_owned(),
-            "seeds" | "loopback_users" => "a,b".to_owned(),
+            "seeds" => "a:1,b:2".to_owned(),
+            "loopback_users" => "a,b".to_owned(),
+            "advertise" => "a:1".to_owned(),
+            "replication_factor" => "5".to_owned(),
             "raft.election_min_ms" => "1500".to_owned(),
             "raft.election_max_ms" => "2500".to_owned(),
             "limits.frame_max" => "8192".to_owned(),
@@ -285,7 +292,8 @@ fn a_wrong_flag_names_the_flag() {
 #[test]
 fn the_reference_reads_back_as_the_same_configuration() {
     let mut config = Config::default();
-    config.node.seeds = vec!["a\"b".to_owned(), "c".to_owned()];
+    config.node.seeds = vec!["a:1".to_owned(), "[::1]:2".to_owned()];
+    config.node.loopback_users = vec!["a\"b".to_owned(), "c".to_owned()];
     config.node.name = "new\nline".to_owned();
     let file = file(&config.reference());
 

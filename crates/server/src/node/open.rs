@@ -1,19 +1,24 @@
 //! Opens the data directory and finds out who the node is.
 
-use warren_rpc::ClusterId;
 use warren_storage::{OpenError, Store};
 
 use super::NodeError;
 use crate::config::Config;
-use crate::identity::Record;
+use crate::identity::{Membership, Record};
 use crate::settings;
 
-/// Opens the data directory, makes it if there is none, and counts this start in it.
+/// Opens the data directory, makes it if there is none, and counts this start in it if it belongs
+/// to a cluster.
 pub(super) async fn open(config: &Config) -> Result<(Store, Record), NodeError> {
-    let (storage, shards) = (settings::storage(config), config.node.shards);
+    let storage = settings::storage(config);
     blocking(move || {
         let store = Store::open(storage).map_err(failed_to_open)?;
-        let record = identify(&store, shards)?.started();
+        let record = match store.identity()? {
+            Some(bytes) => Record::decode(bytes)?,
+            None => Record::new(rand::random()),
+        };
+        let membership = record.membership.map(Membership::started);
+        let record = Record { membership, ..record };
         store.save_identity(record.encode())?;
         Ok((store, record))
     })
@@ -24,21 +29,6 @@ pub(super) async fn open(config: &Config) -> Result<(Store, Record), NodeError> 
 pub(super) async fn save(store: &Store, record: Record) -> Result<(), NodeError> {
     let store = store.clone();
     blocking(move || Ok(store.save_identity(record.encode())?)).await
-}
-
-/// Who the directory belongs to; one that belongs to nobody gets a cluster of its own.
-fn identify(store: &Store, shards: u32) -> Result<Record, NodeError> {
-    let Some(bytes) = store.identity()? else {
-        let record = Record::founder(ClusterId(rand::random()), rand::random(), shards);
-        tracing::info!(cluster = %record.identity.cluster, shards, "the node makes a cluster");
-        return Ok(record);
-    };
-    let record = Record::decode(bytes)?;
-    if record.shards != shards {
-        let kept = record.shards;
-        tracing::warn!(kept, ignored = shards, "'shards' counts only when a cluster is made");
-    }
-    Ok(record)
 }
 
 fn failed_to_open(error: OpenError) -> NodeError {

@@ -14,8 +14,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions, properties,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
+    DBCompressionType, DBRecoveryMode, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions, properties,
 };
 
 use super::{Change, Engine, EngineError, Visit};
@@ -163,6 +163,22 @@ impl Engine for RocksEngine {
             records.next();
         }
         Ok(records.status()?)
+    }
+
+    fn compact(&self, ranges: &[(Key, Key)]) -> Result<(), EngineError> {
+        let mut options = CompactOptions::default();
+        // Merges that the load asks for go on.
+        options.set_exclusive_manual_compaction(false);
+        for (from, to) in ranges {
+            let family = self.family(from.space())?;
+            let (from, to) = (from.bytes(), behind(to));
+            self.db.compact_range_cf_opt(family, Some(from.as_ref()), Some(&to), &options);
+        }
+        // The write-ahead log goes once nothing in it is in memory alone.
+        for space in [Space::Log, Space::Meta, Space::Snapshot] {
+            self.db.flush_cf(self.family(space)?)?;
+        }
+        Ok(())
     }
 
     fn disk_bytes(&self) -> u64 {

@@ -10,7 +10,15 @@ use super::sweep::Sweep;
 use crate::engine::Change;
 use crate::format::bottom;
 use crate::format::origin::Origin;
+use crate::runs::Run;
 use crate::{Bounds, Key, LogId};
+
+/// Rows that sweeps have removed: how many, and within which stretch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Garbage {
+    pub(crate) rows: u64,
+    pub(crate) within: Run,
+}
 
 /// One group, as it will be once the writer has caught up.
 #[derive(Debug, Default)]
@@ -27,8 +35,18 @@ pub(crate) struct State {
     pub(crate) bottom: Option<LogIndex>,
     /// Rows that another replica shipped: they go before the log's own.
     pub(crate) adopted: BTreeSet<LogIndex>,
+    /// Rows that were removed and may still take room.
+    pub(crate) garbage: Option<Garbage>,
     /// Counts what removes rows: who read without the lock, across one, reads again.
     pub(crate) removals: u64,
+}
+
+impl Garbage {
+    /// Whether most of the stretch was removed: going through all of it moves little else.
+    pub(crate) fn is_dense(&self) -> bool {
+        let span = self.within.last.0.saturating_sub(self.within.first.0);
+        self.rows >= span / 2
+    }
 }
 
 impl State {
@@ -47,6 +65,21 @@ impl State {
     pub(crate) fn next_index(&self) -> Option<LogIndex> {
         let behind = self.last.map(|last| last.index.next());
         behind.or_else(|| self.origin.as_ref().map(Origin::first))
+    }
+
+    /// The rows of `run` were removed.
+    pub(crate) fn discard(&mut self, run: Run) {
+        let rows = run.last.0.saturating_sub(run.first.0).saturating_add(1);
+        self.garbage = Some(match self.garbage {
+            None => Garbage { rows, within: run },
+            Some(Garbage { rows: before, within }) => Garbage {
+                rows: before.saturating_add(rows),
+                within: Run {
+                    first: within.first.min(run.first),
+                    last: within.last.max(run.last),
+                },
+            },
+        });
     }
 
     /// What of `from..=to` can be read: above the floor, up to the last row.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::cluster;
 use super::json::Json;
 use super::machine::Machine;
 use super::scenarios::{Scenario, settings};
@@ -33,6 +34,9 @@ pub(super) fn table(machine: &Machine, seconds: u32, rows: &[Row]) -> String {
     for (name, value) in machine.facts() {
         line(&mut text, &format!("- {name}: {value}"));
     }
+    if rows.is_empty() {
+        return text;
+    }
     line(&mut text, "- settings: one node, defaults, loopback, load on the same machine");
     line(&mut text, &format!("- seconds per scenario: {seconds}\n"));
 
@@ -54,16 +58,25 @@ pub(super) fn table(machine: &Machine, seconds: u32, rows: &[Row]) -> String {
 }
 
 /// The same as one line of JSON, with everything that the load said.
-pub(super) fn json(machine: &Machine, seconds: u32, rows: &[Row]) -> String {
+pub(super) fn json(
+    machine: &Machine,
+    seconds: u32,
+    rows: &[Row],
+    clusters: &[cluster::Row],
+) -> String {
     let rows = rows.iter().map(|row| {
         let name = ("scenario".to_owned(), Json::text(row.scenario.name));
         let settings = ("settings".to_owned(), Json::text(settings(row.scenario)));
         Json::Object(vec![name, settings, ("result".to_owned(), row.result.clone())])
     });
+    let clusters = clusters.iter().map(|row| {
+        let name = ("scenario".to_owned(), Json::text(row.scenario.name));
+        Json::Object(vec![name, ("result".to_owned(), row.result.clone())])
+    });
     let fields = vec![
         ("machine".to_owned(), machine.json()),
         ("seconds".to_owned(), Json::number(seconds)),
-        ("scenarios".to_owned(), Json::List(rows.collect())),
+        ("scenarios".to_owned(), Json::List(rows.chain(clusters).collect())),
     ];
     Json::Object(fields).to_string()
 }
@@ -73,7 +86,7 @@ fn line(text: &mut String, line: &str) {
 }
 
 /// A value as a cell shows it; a dash where the load said nothing.
-fn value(result: &Json, path: &str) -> String {
+pub(super) fn value(result: &Json, path: &str) -> String {
     match result.at(path) {
         Some(Json::Bare(number)) if path.ends_with("_bytes") => number
             .parse()
@@ -115,7 +128,7 @@ mod tests {
 
     #[test]
     fn json_keeps_everything_that_the_load_said() {
-        let text = json(&Machine::look(), 5, &rows());
+        let text = json(&Machine::look(), 5, &rows(), &[]);
 
         let value = Json::read(&text).unwrap();
         assert_eq!(value.at("seconds"), Some(&Json::number(5)));

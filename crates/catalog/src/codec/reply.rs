@@ -1,0 +1,203 @@
+//! The bytes of replies, for a proposer on another node than the catalog's leader.
+//!
+//! Unlike records, the rows within are whole: with the policies in effect and what they come to.
+
+use bytes::Bytes;
+use warren_types::{DecodeError, Reader, Table, Value, Writer};
+
+use super::expect_version;
+use super::stored::{Stored, stored_enum, stored_struct};
+use crate::{
+    DeadLetterStrategy, DefinitionError, DelayedRetry, DelayedRetryKind, Exchange, Given,
+    Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue, Refusal, Reply,
+    Resource, ResourceKind, Settings,
+};
+
+/// The version of a reply's shape that is written.
+const REPLY_VERSION: u8 = 1;
+
+/// The bytes of a reply.
+#[must_use]
+pub fn encode(reply: &Reply) -> Bytes {
+    let mut writer = Writer::new();
+    writer.u8(REPLY_VERSION);
+    reply.write(&mut writer);
+    writer.finish()
+}
+
+/// The reply that [`encode`] wrote.
+///
+/// # Errors
+/// When the bytes are damaged or of a version that is not spoken here.
+pub fn decode(bytes: Bytes) -> Result<Reply, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    expect_version(&mut reader, "reply version", REPLY_VERSION)?;
+    let reply = Reply::read(&mut reader)?;
+    reader.finish()?;
+    if reply.len() > MAX_BATCH_COMMANDS {
+        let value = u64::try_from(reply.len()).unwrap_or(u64::MAX);
+        return Err(DecodeError::Unknown { what: "number of answers", value });
+    }
+    Ok(reply)
+}
+
+stored_enum! {
+    Outcome {
+        0 => Created,
+        1 => Updated,
+        2 => Unchanged,
+        3 => Removed,
+        4 => Missing,
+        16 => Node(node),
+        24 => QueueCreated(queue),
+        25 => QueueExists(queue),
+        26 => QueuesRemoved(queues),
+        32 => ExchangeCreated(exchange),
+        33 => ExchangeExists(exchange),
+    }
+}
+
+stored_enum! {
+    Refusal {
+        0 => Damaged { what },
+        1 => NoVhost { vhost },
+        2 => NoUser { user },
+        3 => NoResource(resource),
+        4 => NoNode { node },
+        5 => NoShard { group },
+        16 => StartOver { node, boot },
+        17 => NodeIdTaken { node },
+        18 => FoundedOtherwise,
+        19 => VersionNotAbove { version, current },
+        20 => VersionNotSpoken { version, node, speaks },
+        32 => ReservedName { kind, name },
+        33 => DefaultExchange,
+        34 => SystemExchange { exchange },
+        35 => UnknownExchangeType { name },
+        36 => Inequivalent(difference),
+        37 => InvalidArgument { resource, argument, reason },
+        38 => ArgumentType { resource, argument, given },
+        39 => SegmentTooLarge,
+        40 => FilterSize,
+        41 => UnsupportedArgument { resource, argument, kind },
+        42 => InvalidProperty { resource, property },
+        43 => ServerNamed { kind },
+        44 => Locked { queue },
+        45 => InUse { resource },
+        46 => QueueLimit { vhost, queue, limit },
+        47 => InvalidBinding(reason),
+        64 => ProtectedVhost { vhost },
+        65 => InvalidPattern(error),
+        66 => InvalidDefinition(error),
+        67 => InvalidValue { name },
+        68 => InvalidName { what, bytes },
+    }
+}
+
+stored_struct! { Resource { kind, vhost, name } }
+stored_enum! { ResourceKind { 0 => Exchange, 1 => Queue } }
+stored_struct! { Inequivalence { resource, argument, received, current } }
+stored_enum! { Given { 0 => Nothing, 1 => Plain(value), 2 => Typed(value) } }
+stored_struct! { PatternError { pattern, reason } }
+stored_enum! {
+    DefinitionError { 0 => NotAnObject(what), 1 => Empty, 2 => UnknownKeys(keys), 3 => Value(what) }
+}
+
+stored_struct! {
+    Queue {
+        id,
+        vhost,
+        name,
+        kind,
+        durable,
+        auto_delete,
+        exclusive,
+        arguments,
+        placement,
+        created,
+        user,
+        policy,
+        operator_policy,
+        settings,
+    }
+}
+stored_struct! {
+    Exchange {
+        vhost,
+        name,
+        kind,
+        durable,
+        auto_delete,
+        internal,
+        arguments,
+        created,
+        user,
+        policy,
+        operator_policy,
+        alternate,
+    }
+}
+stored_struct! {
+    Settings {
+        message_ttl_ms,
+        expires_ms,
+        max_length,
+        max_length_bytes,
+        overflow,
+        dead_letter_exchange,
+        dead_letter_routing_key,
+        dead_letter_strategy,
+        delivery_limit,
+        max_priority,
+        single_active_consumer,
+        consumer_timeout_ms,
+        consumer_disconnected_timeout_ms,
+        delayed_retry,
+        max_age_ms,
+    }
+}
+stored_enum! { Overflow { 0 => DropHead, 1 => RejectPublish, 2 => RejectPublishDlx } }
+stored_enum! { DeadLetterStrategy { 0 => AtMostOnce, 1 => AtLeastOnce } }
+stored_struct! { DelayedRetry { kind, min_ms, max_ms } }
+stored_enum! { DelayedRetryKind { 0 => Disabled, 1 => All, 2 => Failed, 3 => Returned } }
+
+impl<T: Stored, E: Stored> Stored for Result<T, E> {
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Ok(value) => {
+                writer.u8(0);
+                value.write(writer);
+            }
+            Err(error) => {
+                writer.u8(1);
+                error.write(writer);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        if reader.bool("result")? { E::read(reader).map(Err) } else { T::read(reader).map(Ok) }
+    }
+}
+
+/// A value is a table of one entry without a name: tables are what has bytes.
+impl Stored for Value {
+    fn write(&self, writer: &mut Writer) {
+        let mut table = Table::new();
+        table.insert("", self.clone());
+        writer.table(&table);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let mut table = reader.table("value")?;
+        let value = table.remove("");
+        let rest = u64::try_from(table.len()).unwrap_or(u64::MAX);
+        match value {
+            Some(value) if rest == 0 => Ok(value),
+            Some(_) | None => Err(DecodeError::Unknown { what: "value", value: rest }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

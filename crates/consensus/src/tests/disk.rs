@@ -1,0 +1,128 @@
+//! What is left on the disk once the messages are gone.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use warren_storage::MemoryEngine;
+use warren_types::{LogIndex, NodeId};
+
+use super::kit::{
+    Do, Replica, config, eventually, identity, leads, memory_store, rocks_store,
+};
+use crate::Config;
+
+/// Bytes of one entry.
+const ENTRY: usize = 64 * 1024;
+/// Entries: 64 MiB together.
+const ENTRIES: usize = 1024;
+
+async fn alone(store: warren_storage::Store, config: Config) -> Replica {
+    let replica = Replica::start(identity(1, 1), store, config, "127.0.0.1:0").await;
+    let voters = [(NodeId(1), replica.address.clone())];
+    replica.run(|group| async move { group.bootstrap(&voters).await }).await.expect("bootstrap");
+    leads(&replica).await;
+    replica
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_drained_leaves_the_disk_but_for_one_old_message() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let eager =
+        Config { snapshot_after_entries: 100, keep_entries: 10, keep_bytes: 1, ..config() };
+    let store = rocks_store(dir.path());
+    let replica = alone(store.clone(), eager).await;
+    let payload = Do::Keep(&[7; ENTRY]).bytes();
+    let (old, _) = replica.propose(Do::Keep(&[9; ENTRY])).await.expect("committed");
+    let kept: Vec<LogIndex> = replica
+        .run(|group| async move {
+            let mut in_flight: FuturesOrdered<crate::Submitted<u64>> =
+                (0..ENTRIES).map(|_| group.submit(payload.clone())).collect();
+            let mut kept = Vec::new();
+            while let Some(outcome) = in_flight.next().await {
+                kept.push(outcome.expect("committed").0);
+            }
+            kept
+        })
+        .await;
+    let full = size(dir.path());
+
+    let began = Instant::now();
+    for index in kept {
+        replica.propose(Do::Forget(index)).await.expect("committed");
+    }
+    replica.propose(Do::Shrink(old, 100)).await.expect("committed");
+    // The purge and the sweep go as the log does.
+    for _ in 0..200 {
+        let (index, _) = replica.propose(Do::Keep(b"x")).await.expect("committed");
+        replica.propose(Do::Forget(index)).await.expect("committed");
+    }
+    let small = async || {
+        let tables = store.statistics().disk_bytes;
+        (tables < 1024 * 1024 && store.garbage_bytes() < 16 * 1024 * 1024).then_some(tables)
+    };
+    let tables = eventually("the disk is free again", small).await;
+
+    let took = began.elapsed();
+    list(dir.path());
+    println!("{full} bytes in files when full; {tables} in tables and {} in files after {took:?}", size(dir.path()));
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let row = replica.group.rows().read(old).await.expect("readable").expect("it is needed");
+    assert_eq!(row.len(), 100, "it was thinned");
+    replica.stop().await;
+}
+
+#[allow(dead_code)]
+fn list(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap().filter_map(Result::ok) {
+        let meta = entry.metadata().unwrap();
+        if meta.is_dir() { list(&entry.path()) } else if meta.len() > 500_000 { println!("DBG {:?} {}", entry.path(), meta.len()); }
+    }
+}
+
+/// All files below `dir`.
+fn size(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => size(&entry.path()),
+            _ => entry.metadata().map_or(0, |data| data.len()),
+        })
+        .sum()
+}
+
+#[tokio::test]
+async fn all_sparse_rows_are_thinned_however_few_at_a_time() {
+    let eager =
+        Config { snapshot_after_entries: 10, keep_entries: 1, sweep_rows: 2, ..config() };
+    let replica = alone(memory_store(&MemoryEngine::new()), eager).await;
+    let mut kept = Vec::new();
+    for _ in 0..20 {
+        let (index, _) = replica.propose(Do::Keep(&[7; 1000])).await.expect("committed");
+        kept.push(index);
+    }
+    for index in &kept {
+        replica.propose(Do::Shrink(*index, 10)).await.expect("committed");
+    }
+    let beyond = replica.propose(Do::Keep(b"x")).await.expect("committed").0;
+    for _ in 0..20 {
+        replica.propose(Do::Keep(b"x")).await.expect("committed");
+    }
+    let purged = async || (replica.group.status().purged >= beyond).then_some(());
+    eventually("the rows are below the floor", purged).await;
+
+    let thin = async || {
+        for index in &kept {
+            let row = replica.group.rows().read(*index).await.expect("readable").expect("kept");
+            if row.len() > 10 {
+                return None;
+            }
+        }
+        Some(())
+    };
+    eventually("every row is thin", thin).await;
+
+    replica.stop().await;
+}

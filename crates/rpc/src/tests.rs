@@ -1,0 +1,6 @@
+//! Two nodes speak to each other, over sockets and over memory.
+
+mod cluster;
+mod front;
+mod kit;
+mod simulated;

@@ -1,0 +1,29 @@
+//! What three nodes take: the time that a fault costs their clients, and what many queues cost them.
+//!
+//! - [`Options`]: what is asked for, from the command line of `warren-measure`.
+//! - [`failover`]: the same fault again and again, and the longest silences it brought.
+//! - [`footprint`]: processor and memory of idle nodes, without queues and with many.
+//!
+//! The nodes are fresh ones of our own, or those that `WARREN_TEST_CLUSTER` names.
+
+pub mod failover;
+pub mod footprint;
+mod options;
+
+pub use options::{Fault, Options, Task, USAGE};
+
+use anyhow::Result;
+
+/// Does what is asked for, and gives what there is to print.
+pub fn run(options: &Options) -> Result<String> {
+    match options.task {
+        Task::Failover => {
+            let report = failover::measure(options);
+            Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
+        }
+        Task::Queues | Task::Idle => {
+            let report = footprint::measure(options)?;
+            Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
+        }
+    }
+}

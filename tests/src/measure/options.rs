@@ -1,0 +1,209 @@
+//! What a measurement is asked to do.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::failover::Pace;
+
+/// How to call it.
+pub const USAGE: &str = "\
+warren-measure TASK [OPTION]...
+
+TASK
+  failover   a queue with traffic while nodes are killed, frozen or stopped: the longest silences
+  queues     many durable queues: how fast they are declared, what they cost idle nodes
+  idle       what nodes without queues cost
+
+OPTIONS of failover (with their defaults)
+  --fault FAULT    (kill)
+                   kill      the queue's leader is killed and returns; the clients are elsewhere
+                   freeze    the queue's leader is stopped with SIGSTOP and goes on
+                   own       the clients' own node is killed and returns
+                   rolling   all nodes leave in order, one after the other, and return
+                   blackout  all nodes are killed at once
+  --rounds N       how often (20)
+  --rate N         messages a second (500)
+  --size BYTES     bodies (256)
+  --window N       publishes that may wait for a confirm (10000)
+  --prefetch N     deliveries that may wait for an ack (50)
+  --keep N         deliveries that the consumer keeps without an ack (20)
+  --seconds S      how long each stretch has traffic (3)
+  --frozen S       how long a node stays frozen (60)
+
+OPTIONS of queues and idle
+  --count N        queues (10000)
+  --connections N  connections that declare them, one declaration each at a time (12)
+  --seconds S      how long idle nodes are watched (60)
+
+ALL
+  --json           report as one line of JSON
+";
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the usage tells")]
+pub enum Task {
+    Failover,
+    Queues,
+    Idle,
+}
+
+/// What happens to nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the usage tells")]
+pub enum Fault {
+    Kill,
+    Freeze,
+    Own,
+    Rolling,
+    Blackout,
+}
+
+impl Fault {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::Own => "own",
+            Self::Rolling => "rolling",
+            Self::Blackout => "blackout",
+        }
+    }
+
+    fn of(name: &str) -> Result<Self> {
+        let all = [Self::Kill, Self::Freeze, Self::Own, Self::Rolling, Self::Blackout];
+        all.into_iter().find(|fault| fault.name() == name).context("no such fault")
+    }
+}
+
+/// Everything that can be asked for.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the usage tells")]
+pub struct Options {
+    pub task: Task,
+    pub fault: Fault,
+    pub rounds: usize,
+    pub pace: Pace,
+    pub count: usize,
+    pub connections: usize,
+    pub seconds: Duration,
+    pub json: bool,
+}
+
+impl Options {
+    /// What a task does unless told otherwise.
+    pub fn of(task: Task) -> Self {
+        let seconds = Duration::from_secs(if task == Task::Failover { 3 } else { 60 });
+        let pace = Pace { frozen: Duration::from_secs(60), ..Pace::default() };
+        Self {
+            task,
+            fault: Fault::Kill,
+            rounds: 20,
+            pace,
+            count: 10_000,
+            connections: 12,
+            seconds,
+            json: false,
+        }
+    }
+
+    /// Reads a command line, without the program's name.
+    pub fn parse(arguments: &[String]) -> Result<Self> {
+        let mut words = arguments.iter().map(String::as_str);
+        let task = match words.next() {
+            Some("failover") => Task::Failover,
+            Some("queues") => Task::Queues,
+            Some("idle") => Task::Idle,
+            Some(other) => bail!("no task '{other}'"),
+            None => bail!("no task"),
+        };
+        let mut options = Self::of(task);
+        while let Some(name) = words.next() {
+            if name == "--json" {
+                options.json = true;
+                continue;
+            }
+            let value = words.next().with_context(|| format!("no value for {name}"))?;
+            options.set(name, value).with_context(|| format!("{name} {value}"))?;
+        }
+        options.check()?;
+        // A stretch lasts until so many messages went the whole way.
+        let messages = options.pace.rate as f64 * options.seconds.as_secs_f64();
+        options.pace.messages = messages.ceil() as usize;
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "--fault" => self.fault = Fault::of(value)?,
+            "--rounds" => self.rounds = number(value)?,
+            "--rate" => self.pace.rate = number(value)?,
+            "--size" => self.pace.size = number(value)?,
+            "--window" => self.pace.window = number(value)?,
+            "--prefetch" => self.pace.prefetch = number(value)?,
+            "--keep" => self.pace.keep = number(value)?,
+            "--frozen" => self.pace.frozen = Duration::try_from_secs_f64(number(value)?)?,
+            "--seconds" => self.seconds = Duration::try_from_secs_f64(number(value)?)?,
+            "--count" => self.count = number(value)?,
+            "--connections" => self.connections = number(value)?,
+            _ => bail!("no such option"),
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.rounds > 0 && self.pace.rate > 0, "at least one round and one message");
+        ensure!(self.connections > 0, "at least one connection");
+        ensure!(
+            self.pace.prefetch == 0 || self.pace.keep < usize::from(self.pace.prefetch),
+            "a consumer that keeps {} of {} gets no more",
+            self.pace.keep,
+            self.pace.prefetch
+        );
+        Ok(())
+    }
+}
+
+fn number<T: FromStr>(value: &str) -> Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    value.parse().context("not such a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options> {
+        Options::parse(&line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_line_of_options_is_read() {
+        let options = parse("failover --fault freeze --rounds 2 --seconds 4 --rate 100").unwrap();
+
+        assert_eq!((options.task, options.fault), (Task::Failover, Fault::Freeze));
+        assert_eq!((options.rounds, options.pace.messages), (2, 400));
+        assert_eq!(parse("queues --count 7 --json").unwrap().count, 7);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let lines = [
+            "",
+            "walk",
+            "failover --fault rain",
+            "failover --rounds 0",
+            "failover --keep 50",
+            "idle --nonsense 1",
+            "queues --count",
+        ];
+        for line in lines {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
