@@ -267,6 +267,12 @@ impl Node {
         ] {
             command.arg(flag).arg(address.to_string());
         }
+        // What is meant for the tests would be configuration to the node.
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("WARREN_") {
+                command.env_remove(name);
+            }
+        }
         command.args(&self.extra).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child =
             command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;

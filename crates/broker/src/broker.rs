@@ -34,7 +34,7 @@ use crate::queue::shard::{Home, ShardTask};
 use crate::queue::whereabouts::Whereabouts;
 use crate::registry::{ConnectionId, Registry};
 use crate::shards::Shards;
-use crate::undertaker::Undertaker;
+use crate::undertaker::{Burial, Undertaker};
 
 /// The version of catalog commands and of shards that this build speaks.
 const SPEAKS: u16 = 1;
@@ -497,7 +497,7 @@ struct Common {
 }
 
 /// Shards whose dead are to be buried.
-type Undertakers = Vec<(ShardSlot, mpsc::UnboundedReceiver<warren_queue::DeadLettered>)>;
+type Undertakers = Vec<(ShardSlot, mpsc::UnboundedReceiver<Burial>)>;
 
 impl Common {
     /// Starts to speak to the replicated shards, and makes those in memory.

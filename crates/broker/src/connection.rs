@@ -61,6 +61,10 @@ pub(crate) enum ToConnection {
     Cancelled { consumer: ConsumerNumber, reason: CancelReason },
     /// The consumers of this node that a shard knows.
     Census { slot: ShardSlot, consumers: Arc<Census> },
+    /// A shard has closed this node's session, with all that it held.
+    SessionLost { slot: ShardSlot },
+    /// A shard has answered a consumer that was registered anew.
+    AttachedAnew { nth: u32, reply: FragmentReply },
     /// A shard in another node's memory has gone with all that it held.
     ShardGone { slot: ShardSlot },
     /// A direct reply for the consumer of replies on `channel`.

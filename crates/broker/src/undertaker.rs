@@ -16,7 +16,7 @@ use warren_queue::{
     Command, CommandReply, DeadLetterStrategy, DeadLettered, DeadRange, DeadRun, DeadSequence,
     FragmentReply, Refusal,
 };
-use warren_types::{Location, QueueId};
+use warren_types::{Location, QueueId, Term};
 
 use crate::broker::Inner;
 use crate::dead_letter::{Buried, Death, bury};
@@ -25,11 +25,19 @@ use crate::queue::handle::{ShardSlot, Stopped, read_parts};
 /// How long to wait before a target that is full is asked again.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
+/// The dead of one queue, and the leadership that they were handed to.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    pub(crate) letters: DeadLettered,
+    /// `None` where there is nobody to take over from.
+    pub(crate) reign: Option<Term>,
+}
+
 /// Serves the dead of one shard.
 pub(crate) struct Undertaker {
     broker: Arc<Inner>,
     slot: ShardSlot,
-    dead: mpsc::UnboundedReceiver<DeadLettered>,
+    dead: mpsc::UnboundedReceiver<Burial>,
 }
 
 impl Undertaker {
@@ -37,7 +45,7 @@ impl Undertaker {
     pub(crate) fn new(
         broker: Arc<Inner>,
         slot: ShardSlot,
-        dead: mpsc::UnboundedReceiver<DeadLettered>,
+        dead: mpsc::UnboundedReceiver<Burial>,
     ) -> Self {
         Self { broker, slot, dead }
     }
@@ -45,12 +53,16 @@ impl Undertaker {
     /// Serves until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
-            let letters = tokio::select! {
+            let burial = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                letters = self.dead.recv() => letters,
+                burial = self.dead.recv() => burial,
             };
-            let Some(letters) = letters else { return };
+            let Some(Burial { letters, reign }) = burial else { return };
+            if reign != self.broker.shard(self.slot).whereabouts().reign() {
+                // Whoever leads next has them from the shard.
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -62,10 +74,6 @@ impl Undertaker {
     }
 
     async fn serve(&self, letters: DeadLettered) -> Result<(), Stopped> {
-        if !self.broker.shard(self.slot).whereabouts().leads_here() {
-            // Whoever leads has them from the shard.
-            return Ok(());
-        }
         let source =
             self.broker.directory.look(|catalog| catalog.queue_by_id(letters.queue).cloned());
         let mut sequence = letters.first;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use warren_catalog::{Placement, Queue};
 use warren_queue::{Command, QueueListing, Shard};
 use warren_types::{QueueId, SessionId};
@@ -22,6 +22,9 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often everything is compared, whether anything seems to have changed or not.
 const ROUND_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the catalog may take to be read up to date.
+const BARRIER_LIMIT: Duration = Duration::from_secs(2);
 
 /// How the nodes were at the last look.
 type Lives = Vec<(warren_types::NodeId, warren_types::BootId, bool)>;
@@ -61,15 +64,28 @@ pub(crate) async fn run(broker: Arc<Inner>) {
 /// Ends what starts of nodes that are over had in this node's memory, and what this node had in
 /// theirs.
 async fn bury_the_dead(broker: &Inner) {
+    let mut dead = Vec::new();
     for shard in broker.shards.local() {
-        let Some(sessions) = look(shard, Shard::open_sessions).await else { continue };
-        for session in sessions.into_iter().filter(|session| !is_live(broker, *session)) {
-            shard.inform(Event::Dead(session));
-        }
+        let sessions = look(shard, Shard::open_sessions).await.unwrap_or_default();
+        let over = sessions.into_iter().filter(|session| !is_live(broker, *session));
+        dead.extend(over.map(|session| (shard, session, Event::Dead(session))));
     }
     for (node, boot, slot) in broker.shards.holders() {
-        if !is_live(broker, SessionId { node, boot }) {
-            broker.shard(slot).inform(Event::Holder(None));
+        let session = SessionId { node, boot };
+        if !is_live(broker, session) {
+            dead.push((broker.shard(slot), session, Event::Holder(None)));
+        }
+    }
+    if dead.is_empty() {
+        return;
+    }
+    // A session may be here before the news of its node; the next look comes to those that stay.
+    if !matches!(timeout(BARRIER_LIMIT, broker.directory.catch_up()).await, Ok(Ok(()))) {
+        return;
+    }
+    for (shard, session, event) in dead {
+        if !is_live(broker, session) {
+            shard.inform(event);
         }
     }
 }

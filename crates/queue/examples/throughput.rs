@@ -118,7 +118,8 @@ impl Bench {
         self.index += 1;
         let session = SessionId { node: NodeId(1), boot: BootId(1) };
         let mut entry = EntryWriter::new(MACHINE_VERSION, Timestamp(self.index));
-        entry.push(session, RequestSequence(self.index), &self.fragments.finish());
+        let (sequence, heard) = (RequestSequence(self.index), RequestSequence(self.index - 1));
+        entry.push(session, sequence, heard, &self.fragments.finish());
         let (index, term) = (LogIndex(self.index), Term(1));
         let entry = Entry { index, term, payload: entry.finish() };
         self.encoding += begin.elapsed();

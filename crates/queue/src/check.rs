@@ -46,6 +46,9 @@ impl Shard {
         }
         let timed = self.queues.unordered().filter(|(_, queue)| queue.noted_due != NEVER);
         assert_eq!(self.timers.len(), timed.count(), "timers of queues that are not there");
+        for (node, known) in self.sessions.nodes() {
+            assert!(known.answers.is_sound(), "node {node}: what it asked and was answered");
+        }
         let mut known_seats = 0;
         for (_, session) in self.sessions.open_sessions() {
             known_seats += session.consumers.len();

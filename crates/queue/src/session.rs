@@ -13,8 +13,8 @@ use warren_types::{
     BootId, ConsumerId, ConsumerNumber, Location, NodeId, RequestSequence, SessionId,
 };
 
-use crate::{CommandReply, FragmentReply};
 use crate::run::Parts;
+use crate::{CommandReply, FragmentReply};
 
 pub(crate) use answers::{Answers, Kept};
 
@@ -88,7 +88,8 @@ impl Sessions {
     ///
     /// One that was done and whose first command opens the session opens it again where it was closed
     /// since, and is not done: so a front end that goes on behind what it has heard may open its
-    /// session under a number that it has used.
+    /// session under a number that it has used. One from before that is a straggler: its front end
+    /// had the session open since, and is yet to be told that it was closed.
     pub(crate) fn admit(
         &mut self,
         id: SessionId,
@@ -114,6 +115,9 @@ impl Sessions {
         node.answers.hear(heard);
         if let Some(reply) = node.answers.earlier(sequence) {
             if opens && !is_open {
+                if sequence < node.answers.heard() || reply == FragmentReply::UnknownSession {
+                    return Admission::UNKNOWN;
+                }
                 node.session = Some(Session::default());
             }
             return Admission::Answered(reply);
@@ -191,6 +195,12 @@ impl Sessions {
         if let Some(session) = self.session_mut(id.session) {
             session.consumers.remove(&id.number);
         }
+    }
+
+    /// What a boot asked and was answered, if it is its node's last one.
+    pub(crate) fn answers_mut(&mut self, id: SessionId) -> Option<&mut Answers> {
+        let node = self.nodes.get_mut(&id.node).filter(|node| node.boot == id.boot);
+        node.map(|node| &mut node.answers)
     }
 
     /// Everything, by node.

@@ -1,15 +1,13 @@
 //! A shard's state as pages of bytes, and back.
 //!
 //! ```text
-//! page      u16 version (2) | u32 page number | records, each whole
+//! page      u16 version (3) | u32 page number | records, each whole
 //! record    u8 kind | fields
-//! order     head | nodes, each with its uploads | tombstones
+//! order     head | nodes, each with its kept answers and uploads | tombstones
 //!           | queues, each with its turns, waiting runs by level, delayed and dead runs, and
 //!             consumers with what they hold
 //!           | rows | end
 //! ```
-//!
-//! Version 1 knew no time: what was added since is read from it as what it meant then.
 //!
 //! The order is the same on every replica, so equal states have equal bytes, and the
 //! [`Digest`] is taken over them. What follows from the rest is not written: counts, who can take
@@ -24,10 +22,7 @@ use warren_machine::Digest;
 use crate::shard::Shard;
 
 /// The version of the pages that are written.
-const VERSION: u16 = 2;
-
-/// The version of the first release, which is read for ever.
-const VERSION_WITHOUT_TIME: u16 = 1;
+const VERSION: u16 = 3;
 
 /// A page is full when it has so many bytes: large enough that pages are few, small enough that
 /// one in memory is nothing.
@@ -49,6 +44,7 @@ mod kind {
     pub(super) const END: u8 = 12;
     pub(super) const DELAYED: u8 = 13;
     pub(super) const DEAD: u8 = 14;
+    pub(super) const KEPT: u8 = 15;
 }
 
 /// The byte of each standing of a consumer.

@@ -1,6 +1,10 @@
 //! The bytes of what a shard tells a front end on another node.
 //!
-//! Never stored: both ends run at the same time, and the first byte says in which format.
+//! Both ends run at the same time, and the first byte says in which format. The answers to commands
+//! are stored as well, in snapshots, so that their bytes keep their meaning once released.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -314,8 +318,7 @@ fn consumer(out: &mut Writer, id: ConsumerId) {
 }
 
 fn read_consumer(from: &mut Reader) -> Result<ConsumerId, DecodeError> {
-    let session =
-        SessionId { node: NodeId(from.u64("node")?), boot: BootId(from.u64("boot")?) };
+    let session = SessionId { node: NodeId(from.u64("node")?), boot: BootId(from.u64("boot")?) };
     Ok(ConsumerId { session, number: ConsumerNumber(from.u64("consumer")?) })
 }
 

@@ -1,21 +1,39 @@
 //! What is done to nodes while a queue has traffic.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, Queue};
 use crate::failover::{Account, Pace, Scene, Seats};
+
+/// How long a node must have led before it counts as the leader.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// How often the lead is looked at meanwhile.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// How often another queue is taken when leadership moved meanwhile.
+const TRIES: usize = 10;
 
 /// A queue whose leader is not where the clients are.
 ///
 /// # Panics
 ///
-/// If it cannot be declared, or no messages flow.
+/// If it cannot be declared, no messages flow, or its leadership moves every time.
 pub fn scene_away_from_leader(cluster: &Cluster, node: usize, pace: &Pace) -> (Scene, usize) {
-    let queue = cluster.declare("failover", node);
-    let leader = cluster.leader(&queue);
-    let others = cluster.others(leader);
-    let seats = Seats { publisher: vec![others[0]], consumer: vec![others[1]] };
-    (Scene::begin(cluster, queue, &seats, pace), leader)
+    for _ in 0..TRIES {
+        let queue = cluster.declare("failover", node);
+        let leader = cluster.leader(&queue);
+        let others = cluster.others(leader);
+        let seats = Seats { publisher: vec![others[0]], consumer: vec![others[1]] };
+        let scene = Scene::begin(cluster, queue, &seats, pace);
+        // Young clusters, and those to which a node came back, spread their leaderships.
+        if cluster.leader(scene.queue()) == leader {
+            return (scene, leader);
+        }
+        scene.end(cluster).expect_no_faults();
+    }
+    panic!("leadership moved in each of {TRIES} tries");
 }
 
 /// Kills the node that leads the queue, and brings it back; both clients are on other nodes.
@@ -42,7 +60,7 @@ pub fn kill(cluster: &mut Cluster, node: usize, pace: &Pace) -> Account {
 /// If messages do not flow again.
 pub fn freeze(cluster: &mut Cluster, node: usize, pace: &Pace) -> Account {
     let (mut scene, leader) = scene_away_from_leader(cluster, node, pace);
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     scene.mark("freeze");
     cluster.pause(leader);
     scene.flow();

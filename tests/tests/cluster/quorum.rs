@@ -11,13 +11,13 @@ const WATCH: Duration = Duration::from_secs(3);
 
 #[test]
 fn confirms_wait_for_a_majority_and_nothing_is_closed() {
-    let mut cluster = Cluster::start();
+    // RabbitMQ confirmed nothing for two minutes after all nodes were back.
+    let Some(mut cluster) = Cluster::own(3) else { return };
     let queue = cluster.declare("patient", 0);
     let leader = cluster.leader(&queue);
 
     // Once the leader is left alone, once a follower.
     for alone in [leader, (leader + 1) % 3] {
-        eprintln!("node {alone} is left alone, node {leader} leads");
         let mut publisher = Client::of(&cluster, alone);
         let mut consumer = Client::of(&cluster, alone);
         consumer.consume(&queue.name, 100);

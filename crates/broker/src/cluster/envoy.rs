@@ -65,6 +65,7 @@ impl Envoy {
             let text = format!("{shards} of {} shards are made", inner.shards);
             return Err(Refusal::Unavailable { text });
         }
+        self.make_way(&join).await?;
         let register = Command::RegisterNode(RegisterNode {
             token: join.token,
             wanted: None,
@@ -89,21 +90,55 @@ impl Envoy {
         })
     }
 
+    /// Forgets the node that had the name or the address before and has lost its disk: it can
+    /// never come back, and its replicas have to go to somebody else.
+    async fn make_way(&self, join: &Join) -> Result<(), Refusal> {
+        let Inner { catalog, cluster, .. } = &*self.inner;
+        let former: Vec<(NodeId, bool)> = catalog.inspect(|catalog| {
+            let others = catalog.nodes().filter(|row| row.token != join.token);
+            let same = others.filter(|row| *row.name == *join.name || *row.address == *join.address);
+            same.map(|row| (row.id, *row.address == *join.address)).collect()
+        });
+        for (node, same_address) in former {
+            // Two processes cannot have one address, but two nodes may have been given one name.
+            if !same_address && let Some(cluster) = cluster.get() {
+                let sight = cluster.neighbours().look(node).await;
+                if sight.is_none_or(|sight| sight != Sight::Gone) {
+                    let name = &join.name;
+                    let text = format!("node {node} is called '{name}' and may still run");
+                    return Err(Refusal::Unavailable { text });
+                }
+            }
+            tracing::warn!(%node, name = join.name, "a node has lost its disk and is forgotten");
+            let forgetting = timeout(JOIN_LIMIT, self.settle(Command::ForgetNode { node })).await;
+            let late = |_| Refusal::Unavailable { text: "the catalog has no leader".to_owned() };
+            forgetting.map_err(late)??;
+        }
+        Ok(())
+    }
+
     async fn register(&self, command: Command) -> Result<NodeId, Refusal> {
+        match self.settle(command).await? {
+            Outcome::Node(node) => Ok(node),
+            other => Err(Refusal::Failed { text: format!("{other:?}") }),
+        }
+    }
+
+    /// Has a change of the catalog made.
+    async fn settle(&self, command: Command) -> Result<Outcome, Refusal> {
         let Inner { catalog, peers, .. } = &*self.inner;
         let payload = Batch { time: wall_clock(), commands: vec![command] }.encode();
         loop {
             match forward::settle(catalog.clone(), peers.clone(), payload.clone()).await {
                 Ok(reply) => {
                     return match reply.into_iter().next() {
-                        Some(Ok(Outcome::Node(node))) => Ok(node),
-                        Some(Ok(other)) => Err(Refusal::Failed { text: format!("{other:?}") }),
+                        Some(Ok(outcome)) => Ok(outcome),
                         Some(Err(refusal)) => Err(Refusal::Senseless { text: refusal.to_string() }),
                         None => Err(Refusal::Failed { text: "no answer".to_owned() }),
                     };
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "a node could not be registered, trying again");
+                    tracing::debug!(%error, "the catalog could not be changed, trying again");
                     sleep(RETRY).await;
                 }
             }

@@ -62,11 +62,6 @@ impl Neighbours {
         self.sights.clone()
     }
 
-    /// What is seen of a node; none of a node that the catalog does not know, or of this one.
-    pub(crate) fn sight(&self, node: NodeId) -> Option<Sight> {
-        self.sights.borrow().get(&node).copied()
-    }
-
     /// Something about `node` is not as it should be: it is looked at now.
     pub(crate) fn suspect(&self, node: NodeId) {
         drop(self.asks.try_send(Ask { node, answer_to: None }));

@@ -13,7 +13,7 @@ const GONE_LOOKS: u32 = 2;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Until the look that has to confirm that a process is gone.
-const CONFIRM_INTERVAL: Duration = Duration::from_millis(100);
+const CONFIRM_INTERVAL: Duration = Duration::from_millis(25);
 
 /// What is seen of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +226,7 @@ mod tests {
 
         watched.note(Look::Nothing, thawed);
         watched.excuse(thawed);
+        watched.note(Look::Nothing, thawed);
 
         assert_eq!(watched.over(&row(1, true), thawed, TIMEOUT), None);
         let later = thawed + TIMEOUT + Duration::from_millis(1);

@@ -86,9 +86,7 @@ async fn a_killed_node_is_given_up_and_its_sessions_are_reported_by_who_leads() 
 
     eventually("the sessions are reported", || {
         groups().all(|group| {
-            let reported =
-                world.running().any(|(member, _)| member.heard().dead.contains(&(group, session)));
-            reported
+            world.running().any(|(member, _)| member.heard().dead.contains(&(group, session)))
         })
     })
     .await;
@@ -176,7 +174,8 @@ async fn a_node_that_drains_leads_nothing_and_is_given_nothing_to_lead() {
     let seen = world.node((leader + 1) % 3).cluster.neighbours().clone();
     let drained = world.id(leader);
     eventually("the others know", || {
-        matches!(seen.sight(drained), Some(super::sight::Sight::Alive { draining: true, .. }))
+        let sight = seen.sights().borrow().get(&drained).copied();
+        matches!(sight, Some(super::sight::Sight::Alive { draining: true, .. }))
     })
     .await;
     eventually("all are led", || groups().all(|group| world.leader(group).is_some())).await;

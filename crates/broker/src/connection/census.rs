@@ -4,7 +4,7 @@
 //! what its consumers had is given to others. Their clients need not notice: the consumers are
 //! registered again, and settling what they had before means nothing.
 
-use warren_queue::{CancelReason, Command};
+use warren_queue::{CancelReason, Command, CommandReply, FragmentReply};
 use warren_types::ConsumerNumber;
 
 use super::consume::Placed;
@@ -38,7 +38,38 @@ impl Connection {
             }
         }
         for nth in self.holders_of(slot, |consumer| !known.contains(&consumer)) {
+            // The shard may not have come to one whose answer has not come.
+            if self.holders.get(&nth).is_some_and(|holder| holder.stage != Stage::Attaching) {
+                self.lost(nth);
+            }
+        }
+    }
+
+    /// A shard has closed this node's session: it knows none of the holders any more.
+    pub(crate) fn session_lost(&mut self, slot: ShardSlot) {
+        for nth in self.holders_of(slot, |_| true) {
             self.lost(nth);
+        }
+    }
+
+    /// A shard has answered a consumer that was registered anew.
+    pub(crate) fn attached_anew(&mut self, nth: Nth, reply: &FragmentReply) {
+        let Some(holder) = self.holders.get(&nth) else { return };
+        let (number, consumer) = (holder.channel, holder.number);
+        let attached = match reply {
+            FragmentReply::Done(replies) => {
+                replies.iter().any(|(_, reply)| *reply == CommandReply::Attached)
+            }
+            FragmentReply::Duplicate
+            | FragmentReply::UnknownSession
+            | FragmentReply::Gap { .. } => false,
+        };
+        self.enliven(nth);
+        if attached {
+            self.relieved.push(number);
+        } else {
+            // Its queue was deleted meanwhile, or somebody else has it alone.
+            self.cancelled(consumer, CancelReason::QueueDeleted);
         }
     }
 
@@ -95,7 +126,6 @@ impl Connection {
         self.broker.counters.consumers.sub(1);
         if self.is_open(holder.channel) {
             self.attach_anew(holder.channel, holder.placed(), holder.flow);
-            self.relieved.push(holder.channel);
         }
     }
 }

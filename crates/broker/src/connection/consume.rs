@@ -18,7 +18,7 @@ use super::reply_to::REPLY_TO;
 use super::state::Connection;
 use super::unacked::Nth;
 use crate::failure::Failure;
-use crate::queue::handle::read_parts;
+use crate::queue::handle::{AnswerTo, read_parts};
 
 /// What a client wants of a consumer.
 struct Wanted {
@@ -80,15 +80,17 @@ impl Connection {
         self.out.reply(number, &Reply::QosOk);
     }
 
-    /// Registers a consumer that its client has under another number. Nobody waits for the answer.
+    /// Registers a consumer that its client has under another number. The client does not wait.
     pub(crate) fn attach_anew(&mut self, number: ChannelNumber, placed: Placed, flow: Flow) {
         let (nth, consumer) = self.holder_number();
         let (slot, tag) = (placed.slot, placed.tag.clone());
         let attach = self.hold(number, nth, consumer, placed, flow);
-        self.staging.command(slot, &Command::Attach(attach));
-        if let Some(holder) = self.holders.get_mut(&nth) {
-            holder.stage = Stage::Live;
-        }
+        let mut fragment = FragmentWriter::new();
+        fragment.command(&Command::Attach(attach));
+        // The end of the former one goes first.
+        self.send_staged();
+        let answer_to = AnswerTo::Holder { mailbox: self.mailbox.clone(), nth };
+        self.broker.shard(slot).send(fragment.finish(), answer_to);
         let tag = String::from_utf8_lossy(&tag).into_owned();
         self.channel(number).consumers.insert(tag, nth);
     }
@@ -203,16 +205,23 @@ impl Connection {
         if !nowait {
             self.out.reply(number, &Reply::ConsumeOk { consumer_tag });
         }
-        let Some(holder) = self.holders.get_mut(&nth) else { return Ok(()) };
-        holder.stage = Stage::Live;
-        if holder.in_doubt {
-            self.attach_again(nth);
-            return Ok(());
+        self.enliven(nth);
+        Ok(())
+    }
+
+    /// A holder is registered: what came before the answer goes out.
+    pub(crate) fn enliven(&mut self, nth: Nth) {
+        let Some(holder) = self.holders.get_mut(&nth) else { return };
+        if holder.stage == Stage::Attaching {
+            holder.stage = Stage::Live;
         }
-        for delivery in std::mem::take(&mut holder.parked) {
+        let parked = std::mem::take(&mut holder.parked);
+        if std::mem::take(&mut holder.in_doubt) {
+            return self.attach_again(nth);
+        }
+        for delivery in parked {
             self.queue_up(nth, delivery);
         }
-        Ok(())
     }
 
     fn flow(&mut self, number: ChannelNumber, no_ack: bool) -> Flow {

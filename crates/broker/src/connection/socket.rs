@@ -329,6 +329,8 @@ fn told(
             ToConnection::Deliver(delivery) => connection.given(delivery),
             ToConnection::Cancelled { consumer, reason } => connection.cancelled(consumer, reason),
             ToConnection::Census { slot, consumers } => connection.census(slot, &consumers),
+            ToConnection::SessionLost { slot } => connection.session_lost(slot),
+            ToConnection::AttachedAnew { nth, reply } => connection.attached_anew(nth, &reply),
             ToConnection::ShardGone { slot } => connection.shard_gone(slot),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
             ToConnection::Close { code, text } => {

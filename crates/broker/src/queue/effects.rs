@@ -6,14 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use warren_queue::wire::Notice;
-use warren_queue::{DeadLettered, Delivered, Effect};
-use warren_types::{ConsumerNumber, LogIndex, SessionId};
+use warren_queue::{Delivered, Effect};
+use warren_types::{ConsumerNumber, LogIndex, SessionId, Term};
 
 use super::guests::{Census, Guests};
 use super::handle::ShardSlot;
 use crate::connection::ToConnection;
 use crate::janitor::Chore;
 use crate::registry::Registry;
+use crate::undertaker::Burial;
 
 /// Deliveries for one consumer, with the rows that were at hand.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(crate) struct Performer {
     session: SessionId,
     registry: Registry,
     janitor: mpsc::UnboundedSender<Chore>,
-    undertaker: mpsc::UnboundedSender<DeadLettered>,
+    undertaker: mpsc::UnboundedSender<Burial>,
 }
 
 impl Performer {
@@ -41,7 +42,7 @@ impl Performer {
         session: SessionId,
         registry: Registry,
         janitor: mpsc::UnboundedSender<Chore>,
-        undertaker: mpsc::UnboundedSender<DeadLettered>,
+        undertaker: mpsc::UnboundedSender<Burial>,
     ) -> Self {
         Self { slot, session, registry, janitor, undertaker }
     }
@@ -51,10 +52,12 @@ impl Performer {
         drop(self.janitor.send(chore));
     }
 
-    /// Carries out `effects`; `row` gives rows that are in memory anyway.
+    /// Carries out `effects` of the leadership of `reign`; `row` gives rows that are in memory
+    /// anyway.
     pub(crate) fn perform(
         &mut self,
         effects: Vec<Effect>,
+        reign: Option<Term>,
         guests: &Guests,
         row: impl Fn(LogIndex) -> Option<Bytes>,
     ) {
@@ -77,7 +80,9 @@ impl Performer {
                     notices.push(Notice::Cancelled { consumer, queue, reason });
                 }
                 // One shard's dead go to one undertaker, which keeps their order.
-                Effect::DeadLetter(letters) => drop(self.undertaker.send(letters)),
+                Effect::DeadLetter(letters) => {
+                    drop(self.undertaker.send(Burial { letters, reign }));
+                }
                 Effect::QueueEnded { queue, reason } => {
                     self.chore(Chore::QueueEnded { slot: self.slot, queue, reason });
                 }
@@ -102,6 +107,12 @@ impl Performer {
 }
 
 impl Performer {
+    /// Tells every connection that the session was closed.
+    pub(crate) fn session_lost(&self) {
+        let slot = self.slot;
+        self.registry.send_where(|_| true, || ToConnection::SessionLost { slot });
+    }
+
     /// Tells every connection that the shard has gone with all that it held.
     pub(crate) fn shard_gone(&self) {
         let slot = self.slot;

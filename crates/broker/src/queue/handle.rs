@@ -34,6 +34,8 @@ pub(crate) struct ShardSlot(pub(crate) usize);
 pub(crate) enum AnswerTo {
     /// A connection, which knows the fragment by `token`.
     Connection { mailbox: Mailbox, token: u64 },
+    /// A connection, for one of its consumers.
+    Holder { mailbox: Mailbox, nth: u32 },
     /// An operation.
     Caller(oneshot::Sender<FragmentReply>),
     /// Nobody: the commands answer nothing that matters.
@@ -46,6 +48,9 @@ impl AnswerTo {
         match self {
             Self::Connection { mailbox, token } => {
                 mailbox.send(ToConnection::Answered { token, reply });
+            }
+            Self::Holder { mailbox, nth } => {
+                mailbox.send(ToConnection::AttachedAnew { nth, reply });
             }
             Self::Caller(caller) => drop(caller.send(reply)),
             Self::Nobody => {}

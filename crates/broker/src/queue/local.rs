@@ -154,7 +154,7 @@ impl LocalShard {
         let applied = self.machine.apply(&entry);
         let rows = &self.rows;
         let row = |index: LogIndex| rows.get(&index).cloned();
-        self.performer.perform(applied.effects, &self.guests, row);
+        self.performer.perform(applied.effects, None, &self.guests, row);
         // A session of this node is never closed by others, so nothing has to be sent again.
         let _heard = hand_out(targets, applied.reply, &mut self.front, &self.guests);
         self.dirty = true;

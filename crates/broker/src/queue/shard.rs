@@ -269,6 +269,7 @@ impl ShardTask {
         if self.route == Route::Here && route != Route::Here {
             let elsewhere = self.elsewhere(route);
             self.leading.abdicate(elsewhere);
+            self.whereabouts.set_reign(None);
         }
         self.route = route;
         self.retry_at = None;
@@ -434,7 +435,7 @@ impl ShardTask {
             Heard::Again => self.retry_soon(),
             Heard::SessionLost => {
                 tracing::warn!(session = %self.front.session(), "the session was closed meanwhile");
-                self.performer.take_census(Vec::new());
+                self.performer.session_lost();
                 self.retry_soon();
             }
         }
@@ -461,6 +462,7 @@ impl ShardTask {
         if take_over {
             self.term = self.term.max(term);
             self.leading.reign = Some(term);
+            self.whereabouts.set_reign(Some(term));
             // What lies before is not counted as this leader's time.
             self.leading.ask(Command::Tick);
             self.own_census();
@@ -468,7 +470,7 @@ impl ShardTask {
                 self.performer.chore(Chore::Reconcile(group));
             }
         }
-        self.performer.perform(effects, &self.leading.guests, |wanted| {
+        self.performer.perform(effects, Some(term), &self.leading.guests, |wanted| {
             (wanted == index).then(|| payload.clone())
         });
         self.welcome();

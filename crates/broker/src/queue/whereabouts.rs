@@ -11,7 +11,7 @@ use bytes::Bytes;
 use warren_consensus::{Group, Rows};
 use warren_queue::Shard;
 use warren_rpc::{Peers, Place};
-use warren_types::{LogIndex, NodeId};
+use warren_types::{LogIndex, NodeId, Term};
 
 /// How long this node's replica may take to catch up with a row before another node is asked.
 const REPLICA_PATIENCE: Duration = Duration::from_millis(50);
@@ -39,6 +39,8 @@ pub(crate) struct Whereabouts {
     /// The node that leads; 0 while nobody is known to.
     leader: AtomicU64,
     leads_here: AtomicBool,
+    /// The term in which this node leads and performs; 0 while it does not.
+    reign: AtomicU64,
 }
 
 impl Whereabouts {
@@ -51,6 +53,7 @@ impl Whereabouts {
             replica: RwLock::new(None),
             leader: AtomicU64::new(0),
             leads_here: AtomicBool::new(false),
+            reign: AtomicU64::new(0),
         }
     }
 
@@ -92,6 +95,15 @@ impl Whereabouts {
     pub(crate) fn set_leader(&self, leader: Option<NodeId>, here: bool) {
         self.leader.store(leader.map_or(0, |node| node.0), Ordering::Release);
         self.leads_here.store(here, Ordering::Release);
+    }
+
+    /// The leadership of this node whose effects are carried out.
+    pub(crate) fn reign(&self) -> Option<Term> {
+        Some(Term(self.reign.load(Ordering::Acquire))).filter(|term| *term > Term(0))
+    }
+
+    pub(crate) fn set_reign(&self, reign: Option<Term>) {
+        self.reign.store(reign.map_or(0, |term| term.0), Ordering::Release);
     }
 
     fn replica(&self) -> Option<Replica> {

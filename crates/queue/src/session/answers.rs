@@ -145,17 +145,18 @@ impl Answers {
     /// Bytes of memory, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         let replies = self.kept.iter().map(|kept| size_of_val(&*kept.replies)).sum::<usize>();
-        let missing = self.kept.iter().flat_map(|kept| &kept.replies).map(|(_, reply)| match reply {
-            CommandReply::Missing(queues) => queues.capacity() * 8,
-            CommandReply::Refused(_)
-            | CommandReply::Attached
-            | CommandReply::Got(_)
-            | CommandReply::Empty
-            | CommandReply::Created { .. }
-            | CommandReply::Deleted { .. }
-            | CommandReply::Purged { .. }
-            | CommandReply::Status(_) => 0,
-        });
+        let missing =
+            self.kept.iter().flat_map(|kept| &kept.replies).map(|(_, reply)| match reply {
+                CommandReply::Missing(queues) => queues.capacity() * 8,
+                CommandReply::Refused(_)
+                | CommandReply::Attached
+                | CommandReply::Got(_)
+                | CommandReply::Empty
+                | CommandReply::Created { .. }
+                | CommandReply::Deleted { .. }
+                | CommandReply::Purged { .. }
+                | CommandReply::Status(_) => 0,
+            });
         let lists = self.kept.capacity() * size_of::<Kept>() + self.skipped.capacity() * 16;
         lists + replies + missing.sum::<usize>()
     }

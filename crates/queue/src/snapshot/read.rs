@@ -9,13 +9,14 @@ use warren_types::{
     MessageNumber, NodeId, QueueId, Reader, RequestSequence, SessionId, Timestamp,
 };
 
-use super::{VERSION, VERSION_WITHOUT_TIME, death, kind, reason, standing};
+use super::{VERSION, death, kind, reason, standing};
 use crate::clock::{Clock, NEVER};
 use crate::entry::{AttachRef, settings_of};
 use crate::queue::{Consumer, Death, Queue, Standing};
 use crate::run::{Parts, Run};
-use crate::session::{Answers, Node, Seat, Session, Upload};
+use crate::session::{Answers, Kept, Node, Seat, Session, Upload};
 use crate::shard::Shard;
+use crate::wire::read_replies;
 use crate::{DeathReason, EndReason, QueueSettings};
 
 /// Why a record is not taken.
@@ -45,8 +46,6 @@ struct Restored {
     node: Option<SessionId>,
     /// The level of the waiting messages that come, and the last one so far.
     last_waiting: Option<(i16, MessageNumber)>,
-    /// The version of the pages.
-    version: u16,
     records: u64,
     ended: bool,
 }
@@ -114,13 +113,9 @@ impl Restored {
         let damaged = |source| RestoreError::Damaged { page: number, source };
         let mut reader = Reader::new(page.clone());
         let version = reader.u16("snapshot version").map_err(damaged)?;
-        if version != VERSION && version != VERSION_WITHOUT_TIME {
+        if version != VERSION {
             return Err(RestoreError::Version { version });
         }
-        if number > 0 && version != self.version {
-            return Err(inconsistent("pages are of different versions"));
-        }
-        self.version = version;
         let written = reader.u32("page number").map_err(damaged)?;
         if usize::try_from(written) != Ok(number) {
             return Err(inconsistent("a page is not in its place"));
@@ -146,6 +141,7 @@ impl Restored {
         match kind {
             kind::HEAD => self.head(reader),
             kind::NODE => self.node(reader),
+            kind::KEPT => self.kept(reader),
             kind::UPLOAD => self.upload(reader),
             kind::TOMBSTONE => self.tombstone(reader),
             kind::QUEUE => self.queue(reader),
@@ -172,7 +168,7 @@ impl Restored {
         }
         self.shard.applied = LogIndex(reader.u64("applied")?);
         let now = Timestamp(reader.u64("time")?);
-        let stamp = if self.has_time() { Timestamp(reader.u64("stamp")?) } else { now };
+        let stamp = Timestamp(reader.u64("stamp")?);
         if now >= NEVER {
             return Err(Fault::Fit("time has ended"));
         }
@@ -198,6 +194,17 @@ impl Restored {
         let session = is_open.then(Session::default);
         self.shard.sessions.restore(id, Node { boot, answers, session });
         self.node = Some(SessionId { node: id, boot });
+        Ok(())
+    }
+
+    fn kept(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let sequence = RequestSequence(reader.u64("request sequence")?);
+        let replies = read_replies(reader)?.into();
+        let answers = self.node.and_then(|id| self.shard.sessions.answers_mut(id));
+        let answers = answers.ok_or(Fault::Fit("an answer has no node"))?;
+        if !answers.restore_kept(Kept { sequence, replies }) {
+            return Err(Fault::Fit("what a node was answered is not in order"));
+        }
         Ok(())
     }
 
@@ -227,25 +234,19 @@ impl Restored {
 
     fn queue(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let id = QueueId(reader.u64("queue")?);
-        let settings = if self.has_time() {
-            settings_of(&reader.bytes("queue settings")?)?
-        } else {
-            settings_of(&[reader.u8("queue settings")?])?
-        };
+        let settings = settings_of(&reader.bytes("queue settings")?)?;
         let mut queue = Queue::new(id, self.shared(settings), self.shard.clock.now);
         queue.next_number = MessageNumber(reader.u64("next message")?);
         let next_order = reader.u64("next consumer")?;
         let active = reader.option("active consumer", |reader| reader.u64("active consumer"))?;
         queue.consumers.restore(next_order, active);
-        if self.has_time() {
-            queue.used_at = Timestamp(reader.u64("used at")?);
-            let dead = reader.option("dead", |reader| {
-                Ok((reader.u64("last dead")?, reader.u64("dead under way")?))
-            })?;
-            if let Some((last, shown)) = dead {
-                let aside = queue.aside.get_or_insert_default();
-                (aside.dead.last, aside.dead.shown) = (last, shown);
-            }
+        queue.used_at = Timestamp(reader.u64("used at")?);
+        let dead = reader.option("dead", |reader| {
+            Ok((reader.u64("last dead")?, reader.u64("dead under way")?))
+        })?;
+        if let Some((last, shown)) = dead {
+            let aside = queue.aside.get_or_insert_default();
+            (aside.dead.last, aside.dead.shown) = (last, shown);
         }
         if self.shard.queues.place(id).is_some() || self.shard.tombstones.contains_key(&id) {
             return Err(Fault::Fit("a queue is listed twice"));
@@ -263,7 +264,7 @@ impl Restored {
     }
 
     fn waiting(&mut self, reader: &mut Reader, is_returned: bool) -> Result<(), Fault> {
-        let run = self.run(reader)?;
+        let run = read_run(reader)?;
         let last = self.last_waiting;
         let queue = self.current_queue()?;
         let here = (run.level, run.number);
@@ -281,7 +282,7 @@ impl Restored {
 
     fn delayed(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let due = Timestamp(reader.u64("end of a delay")?);
-        let run = self.run(reader)?;
+        let run = read_run(reader)?;
         let queue = self.current_queue()?;
         let delayed = &mut queue.aside.get_or_insert_default().delayed;
         let before = delayed.last().map(|(due, run)| (due, run.number));
@@ -305,7 +306,7 @@ impl Restored {
             }
         };
         let death = Death { reason, time: Timestamp(reader.u64("death time")?) };
-        let run = self.run(reader)?;
+        let run = read_run(reader)?;
         let queue = self.current_queue()?;
         let newest = run.last_number() < queue.next_number;
         let dead = &mut queue.aside.get_or_insert_default().dead;
@@ -332,11 +333,8 @@ impl Restored {
         let no_ack = reader.bool("no_ack")?;
         let tag = reader.short_bytes("consumer tag")?;
         let last = DeliverySequence(reader.u64("last delivery")?);
-        let timeout_ms = if self.has_time() {
-            reader.option("consumer timeout", |reader| reader.u64("consumer timeout"))?
-        } else {
-            None
-        };
+        let timeout_ms =
+            reader.option("consumer timeout", |reader| reader.u64("consumer timeout"))?;
 
         let id = ConsumerId { session, number };
         let place = self.queue.ok_or(Fault::Fit("a consumer has no queue"))?;
@@ -371,8 +369,8 @@ impl Restored {
     fn held(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let first = reader.u64("delivery sequence")?;
         let now = self.shard.clock.now;
-        let since = if self.has_time() { Timestamp(reader.u64("held since")?) } else { now };
-        let run = self.run(reader)?;
+        let since = Timestamp(reader.u64("held since")?);
+        let run = read_run(reader)?;
         let order = self.consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
         let queue = self.current_queue()?;
         let newest = run.last_number() < queue.next_number;
@@ -419,15 +417,6 @@ impl Restored {
         Arc::clone(&self.shard.last_settings)
     }
 
-    /// Whether the pages are of a version that knows time.
-    fn has_time(&self) -> bool {
-        self.version != VERSION_WITHOUT_TIME
-    }
-
-    fn run(&self, reader: &mut Reader) -> Result<Run, Fault> {
-        read_run(reader, self.has_time())
-    }
-
     fn current_queue(&mut self) -> Result<&mut Queue, Fault> {
         let place = self.queue.ok_or(Fault::Fit("a record has no queue"))?;
         self.shard.queues.at_mut(place).ok_or(Fault::Fit("a record has no queue"))
@@ -467,7 +456,7 @@ fn read_level(reader: &mut Reader) -> Result<i16, DecodeError> {
     i16::try_from(value).map_err(|_| unknown)
 }
 
-fn read_run(reader: &mut Reader, has_time: bool) -> Result<Run, Fault> {
+fn read_run(reader: &mut Reader) -> Result<Run, Fault> {
     let run = Run {
         number: MessageNumber(reader.u64("message")?),
         index: LogIndex(reader.u64("row of a run")?),
@@ -478,8 +467,8 @@ fn read_run(reader: &mut Reader, has_time: bool) -> Result<Run, Fault> {
         size: reader.u32("size in a run")?,
         acquired: reader.u32("acquired count")?,
         failed: reader.u32("delivery count")?,
-        level: if has_time { read_level(reader)? } else { 0 },
-        deadline: if has_time { Timestamp(reader.u64("deadline")?) } else { NEVER },
+        level: read_level(reader)?,
+        deadline: Timestamp(reader.u64("deadline")?),
         parts: reader.option("parts", read_parts)?.map(|parts| Upload { parts }.parts()),
     };
     let behind = u64::from(run.count).checked_sub(1).ok_or(Fault::Fit("a run is empty"))?;

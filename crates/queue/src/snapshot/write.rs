@@ -9,6 +9,7 @@ use crate::queue::{Aside, Consumer, Queue, Standing};
 use crate::run::Run;
 use crate::session::Node;
 use crate::shard::Shard;
+use crate::wire::write_replies;
 use crate::{DeathReason, EndReason};
 
 /// Pages in the making.
@@ -78,6 +79,11 @@ impl Pages {
             out.u64(to.0);
         });
         out.bool(node.session.is_some());
+        for kept in node.answers.kept() {
+            let out = self.record(kind::KEPT);
+            out.u64(kept.sequence.0);
+            write_replies(out, &kept.replies);
+        }
         let uploads = node.session.iter().flat_map(|session| &session.uploads);
         for (upload, held) in uploads {
             let out = self.record(kind::UPLOAD);

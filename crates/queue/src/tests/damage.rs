@@ -3,25 +3,20 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use warren_machine::{Entry, Machine, RestoreError, kit};
-use warren_types::{DecodeError, LogIndex, RequestSequence, Term, Timestamp};
+use warren_types::{
+    ConsumerNumber, DecodeError, LogIndex, RequestSequence, SessionId, Term, Timestamp,
+};
 
-use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
+use super::kit::{FRONT, Log, QUEUE, publish, session, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
     Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
     DelayedRetryKind, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply, Shard,
 };
 
-/// Something of everything that a snapshot of version 1 can hold.
+/// Queues without rules, their messages and consumers.
 fn busy() -> Log {
-    busy_of(MACHINE_VERSION)
-}
-
-fn busy_of(version: u16) -> Log {
-    let mut log = Log::empty();
-    log.version = version;
-    log.open(FRONT);
-    log.create(QUEUE, QueueSettings::PLAIN);
+    let mut log = Log::with(QueueSettings::PLAIN);
     log.attach(1, 2);
     log.enqueue_all::<5>();
     log.apply(Command::Chunk { upload: 1, bytes: Bytes::from_static(b"part") });
@@ -34,10 +29,10 @@ fn busy_of(version: u16) -> Log {
     let queue = warren_types::QueueId(3);
     log.attach_with(FRONT, Attach { queue, ..terms(5) }).expect("accepted");
     log.get(7);
-    log.apply(Command::Detach { consumer: warren_types::ConsumerNumber(7) });
+    log.apply(Command::Detach { consumer: ConsumerNumber(7) });
     log.get(8);
     log.attach(2, 1);
-    log.apply(Command::Cancel { consumer: warren_types::ConsumerNumber(2) });
+    log.apply(Command::Cancel { consumer: ConsumerNumber(2) });
     log.apply(settle(1, Outcome::Requeue, 2, 2));
     log.create(warren_types::QueueId(2), QueueSettings::default());
     log.apply(Command::DeleteQueue {
@@ -48,9 +43,10 @@ fn busy_of(version: u16) -> Log {
     log
 }
 
-/// Something of everything that a snapshot of version 2 can hold besides.
+/// Something of everything that a snapshot can hold.
 fn ruled() -> Log {
     let mut log = busy();
+    answer_unheard(&mut log);
     let queue = warren_types::QueueId(9);
     let target = DeadLetterTarget {
         exchange: Bytes::from_static(b"dlx"),
@@ -83,20 +79,39 @@ fn ruled() -> Log {
     log
 }
 
-/// An entry with a publish and a settle, as somebody would write it next.
-fn sound() -> Bytes {
+/// Has a session be closed whose front end has not heard all answers, and another one be opened
+/// behind requests that never came.
+fn answer_unheard(log: &mut Log) {
+    let closed = session(2, 1);
+    let get = Command::Get { consumer: ConsumerNumber(1), queue: QUEUE, no_ack: false };
+    let missing = publish(&[warren_types::QueueId(99)], b"nowhere");
+    log.open(closed);
+    log.fragment_heard(closed, (2, 0), &[get]);
+    log.fragment_heard(closed, (3, 0), &[Command::Tick]);
+    log.fragment_heard(closed, (4, 1), &[Command::Status { queue: QUEUE }, missing]);
+    log.fragment(SessionId::LEADER, 0, &[Command::CloseSession { session: closed }]);
+    let late = [Command::OpenSession, Command::Status { queue: QUEUE }];
+    log.fragment_heard(session(3, 1), (9, 4), &late);
+}
+
+/// An entry with a publish and a settle, twice, as [`FRONT`] would write it next.
+fn sound(shard: &Shard) -> Bytes {
+    let mut nodes = shard.sessions.nodes();
+    let front = nodes.find(|(id, node)| (*id, node.boot) == (FRONT.node, FRONT.boot));
+    let next = front.map_or(RequestSequence(1), |(_, node)| node.answers.next());
     let mut fragment = FragmentWriter::new();
     fragment.command(&publish(&[QUEUE], b"body"));
     fragment.command(&settle(1, Outcome::Ack, 1, 9));
     let mut entry = EntryWriter::new(MACHINE_VERSION, Timestamp(9000));
-    entry.push(FRONT, RequestSequence(100), &fragment.finish());
-    entry.push(FRONT, RequestSequence(101), &fragment.finish());
+    let commands = fragment.finish();
+    entry.push(FRONT, next, RequestSequence(0), &commands);
+    entry.push(FRONT, RequestSequence(next.0.saturating_add(1)), next, &commands);
     entry.finish()
 }
 
 #[test]
 fn every_prefix_of_an_entry_is_whole_or_changes_nothing() {
-    let sound = sound();
+    let sound = sound(&busy().shard);
     for end in 0..sound.len() {
         let mut log = busy();
         let status = log.shard.queue_status(QUEUE);
@@ -125,7 +140,8 @@ fn an_entry_of_a_later_machine_version_is_not_applied() {
 #[test]
 fn an_entry_is_not_applied_twice() {
     let mut log = busy();
-    let entry = Entry { index: LogIndex(log.index), term: Term(1), payload: sound() };
+    let payload = sound(&log.shard);
+    let entry = Entry { index: LogIndex(log.index), term: Term(1), payload };
     let before = log.shard.digest();
 
     let reply = log.shard.apply(&entry).reply;
@@ -161,25 +177,14 @@ fn a_machine_passes_the_kit() {
 }
 
 #[test]
-fn a_snapshot_of_the_first_release_is_restored_for_ever() {
-    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-1.bin"));
-    let log = busy_of(1);
-
-    let shard = Shard::restore(&[frozen]).expect("version 1 is spoken");
-
-    shard.check();
-    assert_eq!(shard.digest(), log.shard.digest(), "version 1 has changed; it must not");
-}
-
-#[test]
-fn a_snapshot_of_the_second_version_is_restored_for_ever() {
-    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-2.bin"));
+fn a_snapshot_of_the_third_version_is_restored_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3.bin"));
     let log = ruled();
 
-    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 2 is spoken");
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
 
     shard.check();
-    assert!(log.shard.snapshot() == [frozen], "version 2 has changed; it must not");
+    assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
     assert_eq!(shard.digest(), log.shard.digest());
 }
 
@@ -238,7 +243,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let mut log = busy();
-        let mut bytes = BytesMut::from(&sound()[..]);
+        let mut bytes = BytesMut::from(&sound(&log.shard)[..]);
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -262,7 +267,8 @@ proptest! {
         if let Ok(mut shard) = Shard::restore(&[page.freeze()]) {
             shard.take_over();
             let index = LogIndex(shard.applied().0.saturating_add(1));
-            shard.apply(&Entry { index, term: Term(1), payload: sound() });
+            let payload = sound(&shard);
+            shard.apply(&Entry { index, term: Term(1), payload });
             let payload = EntryWriter::new(MACHINE_VERSION, Timestamp(60_000)).finish();
             let index = LogIndex(index.0.saturating_add(1));
             shard.apply(&Entry { index, term: Term(1), payload });

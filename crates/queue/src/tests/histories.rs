@@ -28,21 +28,26 @@ const ENTRIES: u64 = 30;
 
 #[test]
 fn histories_end_as_the_model_says_after_every_entry() {
+    play_histories(|seed| History::new(seed).play());
+}
+
+/// Plays as many as are asked for.
+pub(super) fn play_histories(play: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let histories = number("WARREN_HISTORIES").unwrap_or(HISTORIES);
     let first = number("WARREN_SEED").unwrap_or(0);
 
     for seed in first..first + histories {
-        let played = std::panic::catch_unwind(|| History::new(seed).play());
+        let played = std::panic::catch_unwind(|| play(seed));
         assert!(played.is_ok(), "history failed: WARREN_SEED={seed} WARREN_HISTORIES=1");
     }
 }
 
 /// Draws numbers from a seed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -50,7 +55,7 @@ impl Dice {
         (x ^ (x >> 31)) % sides
     }
 
-    fn one_in(&mut self, sides: u64) -> bool {
+    pub(super) fn one_in(&mut self, sides: u64) -> bool {
         self.roll(sides) == 0
     }
 }
@@ -62,6 +67,8 @@ struct History {
     twin: Shard,
     model: Model,
     rows: Rows,
+    /// The same, never thinned: answers that are given again speak of what may be gone.
+    entries: Rows,
     index: u64,
     time: u64,
     bodies: u64,
@@ -79,6 +86,7 @@ impl History {
             twin: Shard::new(),
             model: Model::default(),
             rows: Rows::default(),
+            entries: Rows::default(),
             index: 0,
             time: 1_000_000,
             bodies: 0,
@@ -112,19 +120,21 @@ impl History {
         let mut entry = EntryWriter::new(MACHINE_VERSION, time);
         let mut expected = vec![];
         for _ in 0..self.dice.roll(3) + u64::from(self.index > 1) {
-            let (session, sequence, commands) = self.request();
+            let (session, sequence, heard, commands) = self.request();
             let mut fragment = FragmentWriter::new();
             for command in &commands {
                 fragment.command(command);
             }
-            entry.push(session, RequestSequence(sequence), &fragment.finish());
-            expected.push(self.model.fragment(session, sequence, &commands));
+            let numbers = (RequestSequence(sequence), RequestSequence(heard));
+            entry.push(session, numbers.0, numbers.1, &fragment.finish());
+            expected.push(self.model.fragment(session, (sequence, heard), &commands));
         }
         self.model.deliver();
 
         let (index, term) = (LogIndex(self.index), Term(1));
         let entry = Entry { index, term, payload: entry.finish() };
         self.rows.0.insert(index, entry.payload.clone());
+        self.entries.0.insert(index, entry.payload.clone());
         let applied = self.shard.apply(&entry);
         self.twin.apply(&entry);
         let Reply::Applied(replies) = applied.reply else { panic!("the entry is sound") };
@@ -154,7 +164,7 @@ impl History {
             assert_eq!(got.redelivered, got.acquired_count > 0);
             let answer = Answer::Got {
                 sequence: got.sequence.0,
-                body: self.rows.body(got.location, parts, got.size),
+                body: self.entries.body(got.location, parts, got.size),
                 acquired: got.acquired_count,
                 failed: got.delivery_count,
                 remaining: got.remaining,
@@ -203,14 +213,25 @@ impl History {
         }
     }
 
-    fn request(&mut self) -> (SessionId, u64, Vec<Command>) {
+    /// Whose, its number, what was heard, and what is asked.
+    fn request(&mut self) -> (SessionId, u64, u64, Vec<Command>) {
+        if self.dice.one_in(30) {
+            let session = session(1 + self.dice.roll(3), 1);
+            return (
+                SessionId::LEADER,
+                0,
+                0,
+                vec![Command::CloseSession { session }, Command::Tick],
+            );
+        }
         let id = session(1 + self.dice.roll(3), 1 + self.dice.roll(2) * self.dice.roll(2));
         let last = self.model.last_request(id);
         let sequence = match self.dice.roll(20) {
-            0 => last,
-            1 => last + 5,
+            0..3 => last.saturating_sub(self.dice.roll(4)),
+            3 => last + 1 + self.dice.roll(4),
             _ => last + 1,
         };
+        let heard = (last + 1).saturating_sub(self.dice.roll(6));
         let mut commands = vec![];
         if !self.model.is_open(id) && !self.dice.one_in(4) {
             commands.push(Command::OpenSession);
@@ -225,7 +246,7 @@ impl History {
                 commands.push(again);
             }
         }
-        (id, sequence, commands)
+        (id, sequence, heard, commands)
     }
 
     /// The same publish with another body of the same length.

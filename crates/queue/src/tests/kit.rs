@@ -189,11 +189,22 @@ impl Log {
         applied
     }
 
-    /// Applies one fragment, under a sequence of the caller's choice.
+    /// Applies one fragment, under a sequence of the caller's choice, of a front end that has all
+    /// answers before.
     pub(super) fn fragment(
         &mut self,
         session: SessionId,
         sequence: u64,
+        commands: &[Command],
+    ) -> FragmentReply {
+        self.fragment_heard(session, (sequence, sequence.saturating_sub(1)), commands)
+    }
+
+    /// Applies one fragment of a front end that has the answers up to `heard`.
+    pub(super) fn fragment_heard(
+        &mut self,
+        session: SessionId,
+        (sequence, heard): (u64, u64),
         commands: &[Command],
     ) -> FragmentReply {
         let mut fragment = FragmentWriter::new();
@@ -201,7 +212,8 @@ impl Log {
             fragment.command(command);
         }
         let mut entry = EntryWriter::new(self.version, Timestamp(self.time));
-        entry.push(session, RequestSequence(sequence), &fragment.finish());
+        let (sequence, heard) = (RequestSequence(sequence), RequestSequence(heard));
+        entry.push(session, sequence, heard, &fragment.finish());
         match self.apply_bytes(entry.finish()).reply {
             Reply::Applied(mut replies) => replies.remove(0),
             Reply::Damaged(error) => panic!("the kit writes sound entries: {error}"),

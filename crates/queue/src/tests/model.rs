@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_types::{BootId, ConsumerId, ConsumerNumber, NodeId, QueueId, SessionId};
+use warren_types::{
+    BootId, ConsumerId, ConsumerNumber, NodeId, QueueId, RequestSequence, SessionId,
+};
 
 use super::kit::Given;
 use crate::{
@@ -77,12 +79,41 @@ struct Queue {
     shown: u64,
 }
 
+/// The answers of the commands that have one, or why nothing was done.
+type Answered = Result<Vec<(u32, Answer)>, FragmentReply>;
+
+const NO_SESSION: FragmentReply = FragmentReply::UnknownSession;
+
+/// A node's last boot, and all that was ever done for it.
+#[derive(Debug, Default)]
+struct Node {
+    boot: BootId,
+    is_open: bool,
+    last: u64,
+    heard: u64,
+    done: BTreeMap<u64, Vec<(u32, Answer)>>,
+}
+
+impl Node {
+    fn hear(&mut self, heard: u64) {
+        self.heard = self.heard.max(heard.min(self.last));
+    }
+
+    /// The answer to a request that is not ahead.
+    fn earlier(&self, sequence: u64) -> Answered {
+        if sequence <= self.heard {
+            return Err(FragmentReply::Duplicate);
+        }
+        self.done.get(&sequence).cloned().ok_or(NO_SESSION)
+    }
+}
+
 /// Parts of a body, each with its row.
 type Upload = Vec<(u64, Vec<u8>)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    nodes: BTreeMap<NodeId, (BootId, u64, bool)>,
+    nodes: BTreeMap<NodeId, Node>,
     /// By when they came.
     pub(super) consumers: BTreeMap<u64, Consumer>,
     arrivals: u64,
@@ -99,7 +130,7 @@ pub(super) struct Model {
 }
 
 /// The answer to a basic.get, as a history can compare it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Plain(CommandReply),
     Got { sequence: u64, body: Vec<u8>, acquired: u32, failed: u32, remaining: u64 },
@@ -215,41 +246,82 @@ impl Model {
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
-        self.nodes.get(&id.node).is_some_and(|(boot, _, open)| *boot == id.boot && *open)
+        self.nodes.get(&id.node).is_some_and(|node| node.boot == id.boot && node.is_open)
     }
 
     pub(super) fn last_request(&self, id: SessionId) -> u64 {
-        let node = self.nodes.get(&id.node).filter(|(boot, ..)| *boot == id.boot);
-        node.map_or(0, |(_, last, _)| *last)
+        self.nodes.get(&id.node).filter(|node| node.boot == id.boot).map_or(0, |node| node.last)
     }
 
     /// The answers of the commands that have one, or why nothing was done.
     pub(super) fn fragment(
         &mut self,
         id: SessionId,
-        sequence: u64,
+        (sequence, heard): (u64, u64),
         commands: &[Command],
-    ) -> Result<Vec<(u32, Answer)>, FragmentReply> {
+    ) -> Answered {
+        if id == SessionId::LEADER {
+            for command in commands {
+                if let Command::CloseSession { session } = command {
+                    self.close(*session);
+                }
+            }
+            return Ok(vec![]);
+        }
         let opens = commands.first() == Some(&Command::OpenSession);
-        let (boot, last, open) = self.nodes.get(&id.node).copied().unwrap_or_default();
-        let known = self.nodes.contains_key(&id.node);
-        if known && boot == id.boot && sequence <= last {
-            return Err(FragmentReply::Duplicate);
+        if let Some(answer) = self.answer_only(id, (sequence, heard), opens) {
+            return answer;
         }
-        if !self.is_open(id) && (!opens || (known && id.boot < boot)) {
-            return Err(FragmentReply::UnknownSession);
-        }
-        if !self.is_open(id) && open {
-            self.close(SessionId { node: id.node, boot });
-        }
-        self.nodes.insert(id.node, (id.boot, sequence, true));
         let mut answers = vec![];
         for (ordinal, command) in (0..).zip(commands) {
             if let Some(answer) = self.command(id, command) {
                 answers.push((ordinal, answer));
             }
         }
+        self.nodes.get_mut(&id.node).unwrap().done.insert(sequence, answers.clone());
         Ok(answers)
+    }
+
+    /// The answer to a fragment that is not to be done. Takes note of one that is.
+    fn answer_only(
+        &mut self,
+        id: SessionId,
+        (sequence, heard): (u64, u64),
+        opens: bool,
+    ) -> Option<Answered> {
+        let former = self.nodes.get(&id.node).map(|node| SessionId { boot: node.boot, ..id });
+        if former == Some(id) {
+            let node = self.nodes.get_mut(&id.node).unwrap();
+            if sequence <= node.last {
+                node.hear(heard);
+                let answer = node.earlier(sequence);
+                if node.is_open || !opens {
+                    return Some(answer);
+                }
+                node.is_open = sequence >= node.heard && answer != Err(NO_SESSION);
+                return Some(if node.is_open { answer } else { Err(NO_SESSION) });
+            }
+            if !node.is_open && !opens {
+                node.hear(heard);
+                return Some(Err(NO_SESSION));
+            }
+            if node.is_open && sequence > node.last + 1 {
+                node.hear(heard);
+                return Some(Err(FragmentReply::Gap { next: RequestSequence(node.last + 1) }));
+            }
+        } else {
+            if !opens || former.is_some_and(|former| former.boot > id.boot) {
+                return Some(Err(NO_SESSION));
+            }
+            if let Some(former) = former {
+                self.close(former);
+            }
+            self.nodes.insert(id.node, Node { boot: id.boot, ..Node::default() });
+        }
+        let node = self.nodes.get_mut(&id.node).unwrap();
+        (node.is_open, node.last) = (true, node.last.max(sequence));
+        node.hear(heard);
+        None
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each command, most of them short")]
@@ -642,7 +714,7 @@ impl Model {
         if !self.is_open(id) {
             return;
         }
-        self.nodes.get_mut(&id.node).unwrap().2 = false;
+        self.nodes.get_mut(&id.node).unwrap().is_open = false;
         let mut numbers: Vec<_> =
             self.consumers.values().map(|one| one.id).filter(|one| one.session == id).collect();
         numbers.sort();

@@ -8,20 +8,6 @@ use super::kit::{FRONT, Log, QUEUE, publish, session, settle, terms};
 use crate::{Attach, Command, CommandReply, FragmentReply, Outcome, Publish, Refusal};
 
 #[test]
-fn a_request_is_done_once_however_often_it_is_sent() {
-    let mut log = Log::default();
-    let commands = [publish(&[QUEUE], b"once")];
-
-    let first = log.fragment(FRONT, 100, &commands);
-    let again = log.fragment(FRONT, 100, &commands);
-    let late = log.fragment(FRONT, 99, &commands);
-
-    assert_eq!(first, FragmentReply::Done(vec![]));
-    assert_eq!([again, late], [FragmentReply::Duplicate, FragmentReply::Duplicate]);
-    assert_eq!(log.shard.queue_status(QUEUE).map(|status| status.ready), Some(1));
-}
-
-#[test]
 fn a_stranger_is_told_so_and_nothing_is_done() {
     let mut log = Log::default();
 
@@ -75,22 +61,6 @@ fn a_closed_session_gives_everything_back_and_may_be_opened_again() {
     log.attach(2, 0);
 
     assert_eq!(log.given(), [(2, 1, a, true)], "an old ack does not count");
-}
-
-#[test]
-fn a_request_of_a_closed_session_is_not_done_again_after_it_was_opened_again() {
-    let mut log = Log::default();
-    log.fragment(FRONT, 50, &[publish(&[QUEUE], b"once")]);
-    log.open(session(2, 1));
-    log.by(session(2, 1), Command::CloseSession { session: FRONT });
-    let while_closed = log.fragment(FRONT, 50, &[publish(&[QUEUE], b"once")]);
-
-    let opened = log.fragment(FRONT, 51, &[Command::OpenSession]);
-    let again = log.fragment(FRONT, 50, &[publish(&[QUEUE], b"once")]);
-
-    assert_eq!(opened, FragmentReply::Done(vec![]));
-    assert_eq!([while_closed, again], [FragmentReply::Duplicate, FragmentReply::Duplicate]);
-    assert_eq!(log.shard.queue_status(QUEUE).map(|status| status.ready), Some(1));
 }
 
 #[test]

@@ -23,7 +23,9 @@ fn fill(log: &mut Log, messages: u64) {
         }
         log.index += 1;
         let mut entry = EntryWriter::new(1, Timestamp(log.index));
-        entry.push(FRONT, RequestSequence(log.next_sequence(FRONT)), &fragment.finish());
+        let sequence = log.next_sequence(FRONT);
+        let heard = RequestSequence(sequence - 1);
+        entry.push(FRONT, RequestSequence(sequence), heard, &fragment.finish());
         let (index, payload) = (LogIndex(log.index), entry.finish());
         log.shard.apply(&Entry { index, term: Term(1), payload });
     }
