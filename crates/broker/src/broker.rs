@@ -30,7 +30,7 @@ use crate::queue::effects::Performer;
 use crate::queue::handle::{Event, ShardHandle, ShardSlot};
 use crate::queue::link::Links;
 use crate::queue::local::LocalShard;
-use crate::queue::shard::{Home, ShardTask};
+use crate::queue::shard::{Home, ShardTask, Ways};
 use crate::queue::whereabouts::Whereabouts;
 use crate::registry::{ConnectionId, Registry};
 use crate::shards::Shards;
@@ -151,17 +151,18 @@ impl Inner {
         let registry = self.registry.clone();
         let performer = Performer::new(at, self.session, registry, self.chores.clone(), undertaker);
         let home = Home::Memory { node, boot, slot };
-        let (links, directory) = (self.links.clone(), self.directory.clone());
-        let counters = self.counters.clone();
+        let ways = Ways {
+            links: self.links.clone(),
+            directory: self.directory.clone(),
+            counters: self.counters.clone(),
+        };
         let task = ShardTask::new(
             home,
             self.session,
             inbox,
             performer,
             whereabouts,
-            links,
-            directory,
-            counters,
+            ways,
         );
         self.tasks.spawn(task.run(self.stop.clone()));
         handle
@@ -365,16 +366,21 @@ impl Broker {
             tasks: tasks.clone(),
         });
         links.serve(&inner);
-        for (slot, dead) in undertakers {
-            tasks.spawn(Undertaker::new(inner.clone(), slot, dead).run(stop.clone()));
-        }
-        tasks.spawn(Janitor::new(inner.clone(), chores_due).run(stop.clone()));
         tasks.spawn(hand_over(catalog_effects, chores, stop.clone()));
+        tasks.spawn(Janitor::new(inner.clone(), chores_due).run(stop.clone()));
         tasks.spawn(pass_on(inner.clone(), replicas, dead, stop));
-        tasks.spawn(crate::watchman::run(inner.clone()));
-        let host = Arc::new(Host::new(inner.clone()));
+        Ok(Self::serving(inner, undertakers))
+    }
+
+    /// Starts what needs the whole broker.
+    fn serving(inner: Arc<Inner>, undertakers: Undertakers) -> Self {
+        for (slot, dead) in undertakers {
+            inner.spawn(Undertaker::new(inner.clone(), slot, dead).run(inner.stop.clone()));
+        }
+        inner.spawn(crate::watchman::run(inner.clone()));
         inner.cluster.set_serving(true);
-        Ok(Self { inner, host })
+        let host = Arc::new(Host::new(inner.clone()));
+        Self { inner, host }
     }
 
     /// Waits until this node, which founds the cluster, has made all of its groups.
@@ -450,6 +456,12 @@ impl Broker {
         inner.tasks.wait().await;
     }
 
+    /// What a simulation looks at and speaks to.
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Numbers for health checks and metrics.
     #[must_use]
     pub fn overview(&self) -> Overview {
@@ -500,6 +512,14 @@ struct Common {
 type Undertakers = Vec<(ShardSlot, mpsc::UnboundedReceiver<Burial>)>;
 
 impl Common {
+    fn ways(&self) -> Ways {
+        Ways {
+            links: self.links.clone(),
+            directory: self.directory.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
     /// Starts to speak to the replicated shards, and makes those in memory.
     fn start_shards(
         &self,
@@ -527,9 +547,7 @@ impl Common {
                 inbox,
                 perform(),
                 whereabouts,
-                self.links.clone(),
-                self.directory.clone(),
-                self.counters.clone(),
+                self.ways(),
             );
             self.tasks.spawn(task.run(self.stop.clone()));
             handle

@@ -37,7 +37,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 use warren_amqp::{Body, ReplyCode};
@@ -48,6 +47,7 @@ use crate::broker::Inner;
 use crate::queue::effects::Delivery;
 use crate::queue::guests::Census;
 use crate::queue::handle::ShardSlot;
+pub(crate) use socket::Stream;
 use state::Connection;
 
 /// What others tell a connection's task.
@@ -98,7 +98,7 @@ impl Mailbox {
 }
 
 /// Serves one client until it leaves, is sent away, or breaks the protocol.
-pub(crate) async fn serve(broker: Arc<Inner>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve<S: Stream>(broker: Arc<Inner>, stream: S, peer: SocketAddr) {
     #[expect(clippy::disallowed_methods, reason = "bounded by what the connection asks for")]
     let (sender, messages) = mpsc::unbounded_channel();
     let span = tracing::info_span!("connection", %peer);

@@ -22,6 +22,8 @@ mod janitor;
 mod queue;
 mod registry;
 mod shards;
+#[cfg(test)]
+mod sim;
 mod undertaker;
 mod watchman;
 

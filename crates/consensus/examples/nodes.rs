@@ -52,7 +52,10 @@ fn measure(groups: u64, nodes: u64, quiet: Duration) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut cluster = Cluster::new(groups, nodes, dir.path())?;
     let took = cluster.start_all()?;
-    println!("{groups} groups on {nodes} nodes: all led {} ms after the first start", took.as_millis());
+    println!(
+        "{groups} groups on {nodes} nodes: all led {} ms after the first start",
+        took.as_millis()
+    );
 
     std::thread::sleep(Duration::from_secs(10));
     cluster.print_cost(quiet)?;
@@ -92,8 +95,10 @@ impl<'a> Cluster<'a> {
     fn new(groups: u64, nodes: u64, dir: &'a Path) -> Result<Self> {
         let listeners: Result<Vec<TcpListener>, _> =
             (0..nodes).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
-        let addresses: Result<Vec<String>, _> =
-            listeners?.iter().map(|listener| listener.local_addr().map(|at| at.to_string())).collect();
+        let addresses: Result<Vec<String>, _> = listeners?
+            .iter()
+            .map(|listener| listener.local_addr().map(|at| at.to_string()))
+            .collect();
         let (addresses, children, heard) = (addresses?, BTreeMap::new(), Heard::default());
         Ok(Self { groups, dir, addresses, children, heard })
     }
@@ -147,8 +152,7 @@ impl<'a> Cluster<'a> {
                 let mut said = self.children.keys().map(|node| heard.get(&(*node, *group)));
                 let first = said.clone().next().flatten()?;
                 let known = first.leader != 0 && Some(first.leader) != without;
-                let agreed =
-                    said.all(|said| said.is_some_and(|said| said.leader == first.leader));
+                let agreed = said.all(|said| said.is_some_and(|said| said.leader == first.leader));
                 (known && agreed).then_some(())
             };
             if (1..=self.groups).all(|group| led(&group).is_some()) {
@@ -167,7 +171,10 @@ impl<'a> Cluster<'a> {
         let spent = began.elapsed().as_secs_f64();
         for ((node, child), before) in self.children.iter().zip(before?) {
             let percent = (cpu_seconds(child)? - before) / spent * 100.0;
-            println!("node {node}: {percent:.2} % of a core, {} KiB resident", resident_kib(child)?);
+            println!(
+                "node {node}: {percent:.2} % of a core, {} KiB resident",
+                resident_kib(child)?
+            );
         }
         Ok(())
     }
@@ -253,7 +260,8 @@ fn resident_kib(child: &Child) -> Result<u64> {
 #[tokio::main(worker_threads = 2)]
 async fn run_node(id: u64, boot: u64, dir: &Path, addresses: &[String], groups: u64) -> Result<()> {
     let rocksdb = RocksConfig::default();
-    let store = Store::open(warren_storage::Config { rocksdb, ..warren_storage::Config::new(dir) })?;
+    let store =
+        Store::open(warren_storage::Config { rocksdb, ..warren_storage::Config::new(dir) })?;
     let identity = Identity {
         cluster: ClusterId(7),
         incarnation: Incarnation(1),

@@ -175,3 +175,69 @@ pub enum EndReason {
     /// Nobody has used it for as long as its settings allow.
     Expired,
 }
+
+#[cfg(test)]
+mod tests {
+    use warren_types::LogIndex;
+
+    use super::*;
+
+    /// So many messages, 30 bytes apart from byte 100 of a row.
+    fn run(index: u64, count: u32) -> DeliveredRun {
+        DeliveredRun {
+            location: Location { index: LogIndex(index), offset: 100 },
+            stride: if count == 1 { 0 } else { 30 },
+            count,
+            size: 10,
+            redelivered: false,
+            delivery_count: 0,
+            acquired_count: 0,
+            parts: None,
+        }
+    }
+
+    /// Messages 5 to 10.
+    fn delivered() -> Delivered {
+        Delivered {
+            consumer: ConsumerId::default(),
+            queue: QueueId(1),
+            first: DeliverySequence(5),
+            runs: vec![run(1, 3), run(2, 1), run(3, 2)],
+        }
+    }
+
+    /// Sequence, row and offset of each message.
+    fn messages(delivered: &Delivered) -> Vec<(u64, u64, u32)> {
+        let each = delivered.runs.iter().flat_map(|run| {
+            assert!(run.count > 1 || run.stride == 0, "a single message has no stride");
+            let Location { index, offset } = run.location;
+            (0..run.count).map(move |at| (index.0, offset + at * run.stride))
+        });
+        let numbered = (delivered.first.0..).zip(each);
+        numbered.map(|(sequence, (index, offset))| (sequence, index, offset)).collect()
+    }
+
+    #[test]
+    fn what_was_seen_is_dropped_from_the_front_and_the_rest_stays_where_it_is() {
+        let all = messages(&delivered());
+        for after in 0..13_u64 {
+            let mut left = delivered();
+
+            let dropped = left.skip_to(DeliverySequence(after));
+
+            let seen = all.iter().take_while(|(sequence, ..)| *sequence <= after).count();
+            assert_eq!(dropped, u64::try_from(seen).unwrap(), "after {after}");
+            assert_eq!(left.first.0, 5 + dropped, "after {after}");
+            assert_eq!(messages(&left), all[seen..], "after {after}");
+        }
+    }
+
+    #[test]
+    fn everything_is_dropped_up_to_the_end_of_all_sequences() {
+        let mut left = delivered();
+
+        let dropped = left.skip_to(DeliverySequence(u64::MAX));
+
+        assert_eq!((dropped, left.first, left.runs), (6, DeliverySequence(11), vec![]));
+    }
+}

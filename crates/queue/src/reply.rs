@@ -24,7 +24,8 @@ pub enum FragmentReply {
     /// One whose answer was not heard is answered as the first time. A session that is opened again
     /// under the same boot goes on counting.
     Duplicate,
-    /// Its session is not known here, or was ended. Nothing was done.
+    /// Its session is not known here, or was ended, or was opened behind this request before it came.
+    /// Nothing was done.
     UnknownSession,
     /// Some before it are missing, of which `next` is the first. Nothing was done.
     Gap { next: RequestSequence },

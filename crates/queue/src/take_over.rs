@@ -9,8 +9,9 @@ use crate::{Delivered, Effect};
 
 impl Shard {
     /// Everything that the session's consumers hold, in sequence: for a front end that may have
-    /// missed some of it. What was cancelled or taken by basic.get is among it, so that the front
-    /// end can give back what it has never seen.
+    /// missed some of it. It is what all of [`Shard::session_consumers`] hold: registered ones,
+    /// cancelled ones, and those made by basic.get. A front end passes over what is for the last:
+    /// they were given nothing but in answers, and those are answered again.
     #[must_use]
     pub fn owed(&self, session: SessionId) -> Vec<Effect> {
         let mut effects = vec![];

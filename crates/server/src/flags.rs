@@ -20,7 +20,7 @@ pub struct Flags {
 #[derive(Debug, Subcommand)]
 pub enum Task {
     /// Run a node.
-    Server(ServerFlags),
+    Server(Box<ServerFlags>),
     /// Run several nodes on this machine, as one cluster, until a signal ends it.
     Cluster(ClusterFlags),
     /// Say whether a configuration file is right, and what is wrong with it.

@@ -188,7 +188,12 @@ impl Formation {
     }
 
     /// Whether this node may found, after `replies` to its asking for `needed` promises.
-    pub fn promised(&mut self, now: Instant, replies: &[HelloReply], needed: usize) -> Option<Waiting> {
+    pub fn promised(
+        &mut self,
+        now: Instant,
+        replies: &[HelloReply],
+        needed: usize,
+    ) -> Option<Waiting> {
         let promises: BTreeSet<u128> = replies
             .iter()
             .filter(|reply| reply.promised && reply.cluster.is_none() && reply.token != self.token)
@@ -267,8 +272,7 @@ impl Formation {
 
     /// Whom this node has promised to help, if the promise still binds it.
     fn bound_to(&self, now: Instant) -> Option<u128> {
-        let binds =
-            |promise: &Promise| now.saturating_duration_since(promise.at) < PROMISE_LASTS;
+        let binds = |promise: &Promise| now.saturating_duration_since(promise.at) < PROMISE_LASTS;
         self.promise.filter(binds).map(|promise| promise.to)
     }
 }

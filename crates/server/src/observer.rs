@@ -4,15 +4,15 @@
 //! health and metrics are served while the node is still starting.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use warren_broker::{Broker, ClusterOverview, Overview};
 use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
-    ClientTotals, ClusterTotals, GroupObservation, Health, Identity, Node, Observation, Phase, ProcessObservation,
-    StorageTotals,
+    ClientTotals, ClusterTotals, GroupObservation, Health, Identity, Node, Observation, Phase,
+    ProcessObservation, StorageTotals,
 };
 use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};

@@ -23,7 +23,7 @@ const TRIES: usize = 10;
 pub fn scene_away_from_leader(cluster: &Cluster, node: usize, pace: &Pace) -> (Scene, usize) {
     for _ in 0..TRIES {
         let queue = cluster.declare("failover", node);
-        let leader = cluster.leader(&queue);
+        let leader = settled_leader(cluster, &queue);
         let others = cluster.others(leader);
         let seats = Seats { publisher: vec![others[0]], consumer: vec![others[1]] };
         let scene = Scene::begin(cluster, queue, &seats, pace);
@@ -34,6 +34,20 @@ pub fn scene_away_from_leader(cluster: &Cluster, node: usize, pace: &Pace) -> (S
         scene.end(cluster).expect_no_faults();
     }
     panic!("leadership moved in each of {TRIES} tries");
+}
+
+/// Who leads a queue, and has led it for a while.
+fn settled_leader(cluster: &Cluster, queue: &Queue) -> usize {
+    let mut leader = cluster.leader(queue);
+    let mut since = Instant::now();
+    while since.elapsed() < SETTLED {
+        thread::sleep(GLANCE);
+        let latest = cluster.leader(queue);
+        if latest != leader {
+            (leader, since) = (latest, Instant::now());
+        }
+    }
+    leader
 }
 
 /// Kills the node that leads the queue, and brings it back; both clients are on other nodes.

@@ -96,7 +96,8 @@ impl Envoy {
         let Inner { catalog, cluster, .. } = &*self.inner;
         let former: Vec<(NodeId, bool)> = catalog.inspect(|catalog| {
             let others = catalog.nodes().filter(|row| row.token != join.token);
-            let same = others.filter(|row| *row.name == *join.name || *row.address == *join.address);
+            let same =
+                others.filter(|row| *row.name == *join.name || *row.address == *join.address);
             same.map(|row| (row.id, *row.address == *join.address)).collect()
         });
         for (node, same_address) in former {

@@ -10,7 +10,7 @@ use warren_types::BootId;
 const GONE_LOOKS: u32 = 2;
 
 /// Between two looks at a node that answers.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Until the look that has to confirm that a process is gone.
 const CONFIRM_INTERVAL: Duration = Duration::from_millis(25);

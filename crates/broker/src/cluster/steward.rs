@@ -17,7 +17,7 @@ use super::leading::Preference;
 use super::membership::{Step, Wanted, can_lead, next_step};
 
 /// Between two looks at a group that is as it should be.
-const CALM: Duration = Duration::from_secs(1);
+const CALM: Duration = Duration::from_secs(5);
 
 /// Between two looks at a group in which somebody catches up.
 const BUSY: Duration = Duration::from_millis(100);

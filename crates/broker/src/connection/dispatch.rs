@@ -1,5 +1,8 @@
 //! Which part of the connection each event is for.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use warren_amqp::{ChannelError, Event, Reply, ReplyCode, Request};
 use warren_catalog::Command as Change;
 use warren_types::ChannelNumber;
@@ -8,6 +11,9 @@ use super::channel::{Channel, Mode};
 use super::confirm::{Confirms, Due};
 use super::state::{Connection, Phase};
 use crate::failure::Failure;
+
+/// How long a client that is sent away waits for the end of its consumers.
+const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Bytes that an event counts for while it waits, besides those of its content.
 const EVENT_BYTES: usize = 256;
@@ -267,6 +273,20 @@ impl Connection {
                     Due::Nack { tag } => self.out.nack(number, tag, false),
                 }
             }
+        }
+    }
+
+    /// Gives up all consumers, and waits until their shards know.
+    pub(crate) async fn release(&mut self) {
+        let numbers: Vec<_> = self.channels.keys().copied().collect();
+        for number in numbers {
+            self.end_channel(number);
+        }
+        let broker = self.broker.clone();
+        let staged = self.staging.take();
+        let asks = staged.into_iter().map(|staged| broker.shard(staged.slot).ask(staged.fragment));
+        if tokio::time::timeout(RELEASE_LIMIT, join_all(asks)).await.is_err() {
+            tracing::debug!("a client is sent away before its consumers have ended");
         }
     }
 

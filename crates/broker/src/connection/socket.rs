@@ -1,6 +1,7 @@
 //! Between the socket and the connection: reading, writing, timers.
 
-use std::io::{ErrorKind, IoSlice};
+use std::future::Future;
+use std::io::{self, ErrorKind, IoSlice};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -48,14 +49,52 @@ enum End {
     Closed,
     /// The client is to be told why.
     Failed(ConnectionError),
+    /// The client did nothing wrong: the node stops, or an operator wants it gone.
+    Dismissed(ConnectionError),
     /// Both sides have said close already, or the protocol leaves nothing to be said.
     Over,
     /// The client was refused and is kept waiting.
     Held,
 }
 
-struct Socket {
-    stream: TcpStream,
+/// What carries a client's bytes: TCP, or what a simulation brings.
+pub(crate) trait Stream: Send + Sync + 'static {
+    /// Has small writes leave at once.
+    fn set_nodelay(&self, at_once: bool) -> io::Result<()>;
+    /// Waits until reading does not block.
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+    /// Waits until writing does not block.
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
+    /// Reads what is there; 0 bytes are the end.
+    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize>;
+    /// Writes what there is room for.
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+impl Stream for TcpStream {
+    fn set_nodelay(&self, at_once: bool) -> io::Result<()> {
+        Self::set_nodelay(self, at_once)
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        Self::readable(self).await
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        Self::writable(self).await
+    }
+
+    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        Self::try_read_buf(self, buffer)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write_vectored(self, slices)
+    }
+}
+
+struct Socket<S> {
+    stream: S,
     input: BytesMut,
     read_bytes: usize,
     events: Vec<Event>,
@@ -64,9 +103,9 @@ struct Socket {
 }
 
 /// Serves the client on `stream` to its end.
-pub(crate) async fn run(
+pub(crate) async fn run<S: Stream>(
     mut connection: Connection,
-    stream: TcpStream,
+    stream: S,
     mut messages: mpsc::UnboundedReceiver<ToConnection>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -87,7 +126,7 @@ pub(crate) async fn run(
     socket.finish(connection, end).await;
 }
 
-impl Socket {
+impl<S: Stream> Socket<S> {
     async fn serve(
         &mut self,
         connection: &mut Connection,
@@ -201,7 +240,7 @@ impl Socket {
         }
     }
 
-    fn write(&mut self, connection: &mut Connection) -> std::io::Result<()> {
+    fn write(&mut self, connection: &mut Connection) -> io::Result<()> {
         while !connection.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
             let count = connection.out.slices(&mut slices);
@@ -249,7 +288,11 @@ impl Socket {
     }
 
     async fn finish(mut self, mut connection: Connection, end: End) {
-        if let End::Failed(error) = &end {
+        if let End::Dismissed(_) = &end {
+            // The client goes elsewhere at once: what it held must be there before it.
+            connection.release().await;
+        }
+        if let End::Failed(error) | End::Dismissed(error) = &end {
             connection.wire.close_connection(error, &mut connection.out);
             tracing::info!(code = error.code().number(), %error, "closing connection");
             drop(self.write(&mut connection));
@@ -265,7 +308,7 @@ impl Socket {
                 self.flush(&mut connection, CLOSE_OK_TIMEOUT).await;
             }
             End::Over => self.flush(&mut connection, CLOSE_OK_TIMEOUT).await,
-            End::Failed(_) => {
+            End::Failed(_) | End::Dismissed(_) => {
                 let answered = self.await_close_ok(&mut connection);
                 drop(tokio::time::timeout(CLOSE_OK_TIMEOUT, answered).await);
             }
@@ -334,7 +377,7 @@ fn told(
             ToConnection::ShardGone { slot } => connection.shard_gone(slot),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
             ToConnection::Close { code, text } => {
-                return Some(End::Failed(ConnectionError::new(code, text)));
+                return Some(End::Dismissed(ConnectionError::new(code, text)));
             }
         }
         count = count.saturating_add(1);

@@ -71,7 +71,14 @@ enum Route {
     There(NodeId),
 }
 
-/// What a shard's task needs.
+/// How a shard's task reaches others.
+pub(crate) struct Ways {
+    pub(crate) links: Links,
+    pub(crate) directory: Directory,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Speaks to one shard, and for it while this node leads it.
 pub(crate) struct ShardTask {
     home: Home,
     front: Front,
@@ -108,10 +115,9 @@ impl ShardTask {
         inbox: Inbox,
         performer: Performer,
         whereabouts: Arc<Whereabouts>,
-        links: Links,
-        directory: Directory,
-        counters: Arc<Counters>,
+        ways: Ways,
     ) -> Self {
+        let Ways { links, directory, counters } = ways;
         Self {
             home,
             front: Front::new(session),

@@ -102,11 +102,8 @@ async fn a_snapshot_that_was_cut_off_goes_on_where_it_stopped() {
         )),
         last_membership: crate::types::StoredMembership::default(),
     };
-    let ballot = warren_rpc::Ballot {
-        term: warren_types::Term(1),
-        node: id(leader),
-        committed: true,
-    };
+    let ballot =
+        warren_rpc::Ballot { term: warren_types::Term(1), node: id(leader), committed: true };
     let begin = SnapshotBegin { ballot, meta: crate::codec::write_meta(&meta) };
     let half = SnapshotPart::Rows(done.iter().map(row).collect());
     peer.snapshot(begin, stream::iter([half])).await.expect_err("it has no end");

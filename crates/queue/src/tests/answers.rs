@@ -197,6 +197,20 @@ fn a_closed_session_is_opened_behind_what_was_heard_and_goes_on_counting() {
 }
 
 #[test]
+fn a_session_that_is_opened_again_under_another_number_still_knows_its_answers() {
+    let mut log = unheard();
+    let front = session(2, 1);
+    let first = log.fragment_heard(front, (2, 0), &[]);
+    close(&mut log, front);
+
+    let opened = log.fragment_heard(front, (3, 0), &[Command::OpenSession]);
+    let again = log.fragment_heard(front, (2, 0), &[publish(&[QUEUE], b"once")]);
+
+    assert_eq!([opened, again], [done(vec![]), first]);
+    assert_eq!(ready(&log), 1);
+}
+
+#[test]
 fn a_closed_session_answers_what_was_done_and_does_nothing() {
     let mut log = unheard();
     let front = session(2, 1);

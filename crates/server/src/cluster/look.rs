@@ -38,20 +38,21 @@ fn reason(body: &str) -> &str {
 
 /// The value of a gauge on a page of metrics, whatever its labels.
 fn gauge(page: &str, name: &str) -> Option<usize> {
-    let values = page.lines().filter_map(|line| {
+    let mut values = page.lines().rev().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
         if !rest.starts_with(['{', ' ']) {
             return None;
         }
         rest.rsplit_once(' ')?.1.parse().ok()
     });
-    values.last()
+    values.next()
 }
 
 async fn fetch(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
         stream.take(ANSWER_BYTES).read_to_string(&mut answer).await.ok()?;

@@ -58,14 +58,16 @@ pub(super) fn plan(flags: &ClusterFlags) -> Result<Vec<Plan>, PlanError> {
     let ClusterFlags { nodes, base_port, .. } = *flags;
     let beyond = || PlanError::Ports { base_port, nodes };
     let last = nodes.saturating_sub(1);
-    base_port.checked_add(PEER_OFFSET).and_then(|port| port.checked_add(last)).ok_or_else(beyond)?;
+    base_port
+        .checked_add(PEER_OFFSET)
+        .and_then(|port| port.checked_add(last))
+        .ok_or_else(beyond)?;
     // No sum below is above the one that was just checked.
     let at = |offset: u16, number: u16| {
         let port = base_port.saturating_add(offset).saturating_add(number);
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     };
-    let seeds: Vec<String> =
-        (0..nodes).map(|number| at(PEER_OFFSET, number).to_string()).collect();
+    let seeds: Vec<String> = (0..nodes).map(|number| at(PEER_OFFSET, number).to_string()).collect();
     let seeds = seeds.join(",");
     let node = |number: u16| {
         let name = format!("node-{}", number.saturating_add(1));

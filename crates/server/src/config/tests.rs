@@ -118,7 +118,10 @@ fn values_that_do_not_fit_together_name_where_the_later_one_was_given() {
         ("shards = 0", ":1: shards: expected 1 to 256, found 0"),
         ("seeds = ['a:1', 'b']", ":1: seeds: expected host:port such as warren-0:25672, found 'b'"),
         ("advertise = 'a:0'", ":1: advertise: expected a port from 1 to 65535, found 'a:0'"),
-        ("bootstrap_expect = 1\nseeds = ['a:1', 'b:1', 'c:1']", ":1: bootstrap_expect: expected more"),
+        (
+            "bootstrap_expect = 1\nseeds = ['a:1', 'b:1', 'c:1']",
+            ":1: bootstrap_expect: expected more",
+        ),
         ("replication_factor = 0", ":1: replication_factor: expected 1 to 7, found 0"),
         ("limits.frame_max = 4095", ":1: limits.frame_max: expected at least 4096"),
         ("limits.max_message_size = 600_000_000", ":1: limits.max_message_size: expected at most"),

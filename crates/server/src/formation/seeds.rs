@@ -120,7 +120,9 @@ mod tests {
         for right in ["a:1", "warren-0.warren.svc:25672", "10.0.0.1:65535", "[::1]:25672"] {
             assert_eq!(check(right), Ok(()), "{right}");
         }
-        for wrong in ["", "a", ":1", "a:", "a:0", "a:65536", "::1:2", "[a]:1", "http://a:1", "a b:1"] {
+        for wrong in
+            ["", "a", ":1", "a:", "a:0", "a:65536", "::1:2", "[a]:1", "http://a:1", "a b:1"]
+        {
             assert!(check(wrong).is_err(), "{wrong}");
         }
     }
@@ -151,7 +153,10 @@ mod tests {
         let seeds = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
 
         assert!(is_out_of_reach("127.0.0.1:1", &seeds(&["127.0.0.1:2", "warren-1:1"])));
-        assert!(!is_out_of_reach("127.0.0.1:1", &seeds(&["127.0.0.1:2", "[::1]:1", "localhost:3"])));
+        assert!(!is_out_of_reach(
+            "127.0.0.1:1",
+            &seeds(&["127.0.0.1:2", "[::1]:1", "localhost:3"])
+        ));
         assert!(!is_out_of_reach("10.0.0.1:1", &seeds(&["warren-1:1"])));
         assert!(!is_out_of_reach("127.0.0.1:1", &[]));
     }

@@ -237,8 +237,8 @@ fn reason(error: &PeerError) -> String {
         PeerError::Stranger { text, .. }
         | PeerError::Unavailable { text, .. }
         | PeerError::Failed { text, .. } => text.clone(),
-        PeerError::NotHere { .. } | PeerError::UnknownGroup { .. } | PeerError::NotLeader { .. } => {
-            "it is not in charge".to_owned()
-        }
+        PeerError::NotHere { .. }
+        | PeerError::UnknownGroup { .. }
+        | PeerError::NotLeader { .. } => "it is not in charge".to_owned(),
     }
 }

@@ -230,7 +230,11 @@ fn among_generated_nodes_that_hear_each_other_at_will_at_most_one_founds() {
                 let bystander = chance.below(count);
                 if bystander != who && nodes[bystander].state == State::Looking {
                     let token = nodes[bystander].token;
-                    nodes[bystander].heard(now, &[answer("x", Ok(reply_of(token)))], Quorum::Nodes(needed));
+                    nodes[bystander].heard(
+                        now,
+                        &[answer("x", Ok(reply_of(token)))],
+                        Quorum::Nodes(needed),
+                    );
                     nodes[bystander].state = State::Looking;
                 }
                 replies.push(nodes[other].answer(now, &hello));

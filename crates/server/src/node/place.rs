@@ -7,8 +7,8 @@ use warren_rpc::{ClusterId, Founded, Join};
 
 use super::{Node, NodeError, open};
 use crate::config::NodeSection;
-use crate::formation::talk::{Outcome, Search, find_others};
 use crate::formation::seeds;
+use crate::formation::talk::{Outcome, Search, find_others};
 use crate::identity::Membership;
 
 /// How often a node that does not serve yet asks its seeds where the others are.

@@ -21,7 +21,8 @@ fn a_cluster_comes_up_survives_a_killed_node_and_ends_in_order() {
 
     let lines: Vec<String> = (0..3).map(|_| cluster.line()).collect();
     for (number, line) in lines.iter().enumerate() {
-        let expected = format!("node-{} ready amqp=127.0.0.1:{}", number + 1, usize::from(base) + number);
+        let expected =
+            format!("node-{} ready amqp=127.0.0.1:{}", number + 1, usize::from(base) + number);
         assert!(line.starts_with(&expected), "{line}");
     }
     signal(cluster.pid_of(2), Signal::KILL);

@@ -126,7 +126,8 @@ impl Nodes {
         let dir = self.dir.path().join(node.to_string());
         fs::create_dir_all(&dir).expect("a directory can be made");
         let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("stderr"));
-        let seeds: Vec<String> = (0..self.children.len()).map(|it| self.at(self.peer, it)).collect();
+        let seeds: Vec<String> =
+            (0..self.children.len()).map(|it| self.at(self.peer, it)).collect();
         let mut command: Command = command(&dir);
         command
             .env("WARREN_AMQP", self.at(0, node))
@@ -186,7 +187,8 @@ impl Nodes {
     }
 
     fn log(&self, node: usize) -> String {
-        fs::read_to_string(self.dir.path().join(node.to_string()).join("stderr")).unwrap_or_default()
+        fs::read_to_string(self.dir.path().join(node.to_string()).join("stderr"))
+            .unwrap_or_default()
     }
 
     fn data(&self, node: usize) -> PathBuf {

@@ -15,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
-    DBCompressionType, DBRecoveryMode, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions, properties,
+    DBCompressionType, DBRecoveryMode, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
+    properties,
 };
 
 use super::{Change, Engine, EngineError, Visit};

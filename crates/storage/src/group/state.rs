@@ -74,10 +74,7 @@ impl State {
             None => Garbage { rows, within: run },
             Some(Garbage { rows: before, within }) => Garbage {
                 rows: before.saturating_add(rows),
-                within: Run {
-                    first: within.first.min(run.first),
-                    last: within.last.max(run.last),
-                },
+                within: Run { first: within.first.min(run.first), last: within.last.max(run.last) },
             },
         });
     }

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::files::{Files, crate_of};
-use super::walls::{ARROWS, BANS, FENCES};
+use super::walls::{ARROWS, BANS, FENCES, TEST_ARROWS, TestArrow};
 
 /// A line that makes a crate depend on a package.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         let krate = crate_of(path);
         for dependency in dependencies(content) {
             let texts = [
-                arrow(krate, &dependency.package),
+                arrow(krate, &dependency),
                 fence(krate, &dependency.package),
                 ban(krate, &dependency),
             ];
@@ -38,13 +38,16 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
     findings
 }
 
-fn arrow(krate: &str, package: &str) -> Option<(&'static str, String)> {
+fn arrow(krate: &str, dependency: &Dependency) -> Option<(&'static str, String)> {
+    let package = dependency.package.as_str();
     let ours =
         package.strip_prefix("warren-").or_else(|| (package == "xtask").then_some("xtask"))?;
     let Some(arrows) = ARROWS.iter().find(|arrows| arrows.krate == krate) else {
         return Some(("arrow", format!("{krate} is not on the map of crates")));
     };
-    if arrows.may_use.contains(&ours) {
+    let in_tests = |arrow: &TestArrow| (arrow.krate, arrow.uses) == (krate, ours);
+    if arrows.may_use.contains(&ours) || (dependency.for_tests && TEST_ARROWS.iter().any(in_tests))
+    {
         return None;
     }
     let may_use = arrows.may_use.join(", ");

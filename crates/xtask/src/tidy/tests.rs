@@ -35,7 +35,7 @@ fn arrows_that_are_not_on_the_map_are_found() {
     let tests = manifest_with("dev-dependencies", "warren-storage");
 
     assert_rule("crates/broker/Cargo.toml", &normal, "arrow");
-    assert_rule("crates/broker/Cargo.toml", &tests, "arrow");
+    assert_rule("crates/management/Cargo.toml", &tests, "arrow");
     assert_rule("crates/unknown/Cargo.toml", &normal, "arrow");
     assert_quiet("crates/consensus/Cargo.toml", &normal);
 }
@@ -72,6 +72,15 @@ fn tests_of_pure_crates_may_use_chance_but_no_runtime() {
     assert_quiet("crates/queue/Cargo.toml", &rand);
     assert_rule("crates/queue/Cargo.toml", &manifest_with("dependencies", "rand"), "ban");
     assert_rule("crates/queue/Cargo.toml", &tokio, "ban");
+}
+
+#[test]
+fn tests_of_the_broker_may_use_storage_and_the_broker_may_not() {
+    let storage = "warren-storage";
+
+    assert_quiet("crates/broker/Cargo.toml", &manifest_with("dev-dependencies", storage));
+    assert_rule("crates/broker/Cargo.toml", &manifest_with("dependencies", storage), "arrow");
+    assert_rule("crates/queue/Cargo.toml", &manifest_with("dev-dependencies", storage), "arrow");
 }
 
 #[test]

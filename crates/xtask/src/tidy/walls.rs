@@ -46,6 +46,16 @@ pub(super) const ARROWS: [Arrows; 14] = [
     },
 ];
 
+/// A crate that the tests of another may use, and nothing else of it.
+pub(super) struct TestArrow {
+    pub(super) krate: &'static str,
+    pub(super) uses: &'static str,
+}
+
+/// The tests that need more of us than their crate does: several brokers in one process stand on
+/// real consensus, and that stands on a disk in memory.
+pub(super) const TEST_ARROWS: [TestArrow; 1] = [TestArrow { krate: "broker", uses: "storage" }];
+
 /// A third-party crate that stays behind a wall.
 pub(super) struct Fence {
     pub(super) package: &'static str,
