@@ -156,14 +156,7 @@ impl Inner {
             directory: self.directory.clone(),
             counters: self.counters.clone(),
         };
-        let task = ShardTask::new(
-            home,
-            self.session,
-            inbox,
-            performer,
-            whereabouts,
-            ways,
-        );
+        let task = ShardTask::new(home, self.session, inbox, performer, whereabouts, ways);
         self.tasks.spawn(task.run(self.stop.clone()));
         handle
     }

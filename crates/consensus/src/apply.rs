@@ -16,6 +16,7 @@ use openraft::type_config::alias::SnapshotOf;
 use tokio::sync::Mutex;
 use warren_storage::{GroupStore, Snapshot};
 
+use crate::aside;
 use crate::codec;
 use crate::driver::Driver;
 use crate::error::Broken;
@@ -78,7 +79,7 @@ impl Shared {
 
     async fn stored_snapshot(&self) -> Result<Option<(SnapshotMeta, Vec<Bytes>)>, Broken> {
         let store = self.store.clone();
-        let reading = tokio::task::spawn_blocking(move || store.snapshot()).await;
+        let reading = aside::run(store.is_inline(), move || store.snapshot()).await;
         let stored = reading.map_err(|_| Broken::Other("reading a snapshot panicked"))??;
         let Some(Snapshot { meta, pages }) = stored else { return Ok(None) };
         Ok(Some((codec::read_meta(meta)?, pages)))
@@ -88,7 +89,8 @@ impl Shared {
         let snapshot = Snapshot { meta: codec::write_meta(meta), pages };
         let store = self.store.clone();
         let (done, outcome) = completion();
-        let handing_over = tokio::task::spawn_blocking(move || store.save_snapshot(snapshot, done));
+        let inline = store.is_inline();
+        let handing_over = aside::run(inline, move || store.save_snapshot(snapshot, done));
         handing_over.await.map_err(|_| Broken::Other("storing a snapshot panicked"))?;
         written(outcome).await
     }
@@ -109,7 +111,8 @@ impl Shared {
         let _gate = self.gate.lock().await;
         *stored = meta.last_log_id;
         let driver = Arc::clone(&self.driver);
-        let installing = tokio::task::spawn_blocking(move || driver.install(&meta, &data.pages));
+        let inline = self.store.is_inline();
+        let installing = aside::run(inline, move || driver.install(&meta, &data.pages));
         installing.await.map_err(|_| Broken::Other("restoring a snapshot panicked"))??;
         Ok(())
     }
@@ -124,7 +127,7 @@ impl Shared {
     async fn take(&self) -> Result<(SnapshotMeta, Vec<Bytes>), Broken> {
         let gate = Arc::clone(&self.gate).lock_owned().await;
         let driver = Arc::clone(&self.driver);
-        let copying = tokio::task::spawn_blocking(move || {
+        let copying = aside::run(self.store.is_inline(), move || {
             let copy = driver.snapshot();
             drop(gate);
             copy

@@ -128,6 +128,12 @@ impl<M: Machine> Group<M> {
         answer.map_err(|error| ReadError::Unanswered { leader, text: error.to_string() })
     }
 
+    /// How many streams of entries come in.
+    #[cfg(test)]
+    pub(crate) fn streams(&self) -> usize {
+        self.member.streams.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     /// How often the leader was asked for a barrier.
     #[cfg(test)]
     pub(crate) fn barrier_rounds(&self) -> u64 {

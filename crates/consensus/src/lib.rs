@@ -18,6 +18,7 @@
 //! **Not here:** what entries mean. `openraft` does not leave this crate.
 
 mod apply;
+mod aside;
 mod codec;
 mod config;
 mod driver;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use warren_storage::{Completion, GroupStore, Row, StorageError};
 use warren_types::LogIndex;
 
+use crate::aside;
 use crate::codec;
 use crate::error::Broken;
 use crate::fatal::Vigil;
@@ -232,7 +233,7 @@ impl LogReader {
         act: impl FnOnce(&GroupStore) -> Result<R, StorageError> + Send + 'static,
     ) -> Result<R, Broken> {
         let store = self.store.clone();
-        let acting = tokio::task::spawn_blocking(move || act(&store)).await;
+        let acting = aside::run(store.is_inline(), move || act(&store)).await;
         acting.map_err(|_| Broken::Other("reading the log panicked"))?.map_err(Broken::Storage)
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct Member {
     confirming: Rounds<Result<LogIndex, ReadError>>,
     /// Asks the leader, here or elsewhere, what is committed.
     pub(crate) barriers: Rounds<Result<LogIndex, ReadError>>,
+    /// Streams of entries that come in.
+    #[cfg(test)]
+    pub(crate) streams: std::sync::atomic::AtomicUsize,
 }
 
 impl Member {
@@ -67,6 +70,8 @@ impl Member {
             transfers,
             confirming: Rounds::new(),
             barriers: Rounds::new(),
+            #[cfg(test)]
+            streams: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 

@@ -33,6 +33,7 @@ use warren_storage::{GroupStore, StorageError};
 use warren_types::{GroupId, LogIndex, NodeId};
 
 use crate::apply::{Pages, Shared};
+use crate::aside;
 use crate::codec;
 use crate::transfers::Transfers;
 use crate::types::{LogId, Types, Vote};
@@ -40,6 +41,9 @@ use crate::types::{LogId, Types, Vote};
 /// The least time that setting up a stream gets, however short the heartbeat: it may include a
 /// new connection.
 const SETUP_LIMIT: Duration = Duration::from_millis(1000);
+/// How long there may be nothing to say before a stream is set up all the same; also the pause
+/// between attempts to do so.
+const SILENCE: Duration = Duration::from_millis(500);
 /// How long the receiver of a snapshot may take to say what it has.
 const PROGRESS_LIMIT: Duration = Duration::from_millis(5000);
 /// Bytes of rows in one part of a snapshot.
@@ -188,13 +192,18 @@ impl NetStreamAppend<Types> for Link {
                 let replies: Replies<'s> = Box::pin(replies);
                 return Ok(replies);
             }
-            // The first request is made before the stream: what it says is never empty, and
-            // nothing is set up for a leader that has nothing to say.
-            let Some(first) = input.next().await else {
-                let none: Replies<'s> = Box::pin(stream::empty());
-                return Ok(none);
+            // The first request is waited for, as openraft's own pauses between attempts are in it.
+            // But the follower learns by the end of the stream that this process is gone: it
+            // gets one even if there is nothing to say.
+            let first = match tokio::time::timeout(SILENCE, input.next()).await {
+                Ok(Some(first)) => Some(first),
+                Ok(None) => {
+                    let none: Replies<'s> = Box::pin(stream::empty());
+                    return Ok(none);
+                }
+                Err(_) => None,
             };
-            let requests = stream::once(async move { first }).chain(input).map(append_request);
+            let requests = stream::iter(first).chain(input).map(append_request);
             let limit = option.soft_ttl().max(SETUP_LIMIT);
             let replies = link.peer.append(requests, limit).await;
             let replies = replies.map_err(|error| link.failed(RPCTypes::AppendEntries, error))?;
@@ -291,7 +300,8 @@ impl Link {
         let driver = self.shared.driver.clone();
         let node = self.peer.node();
         let broke = |_| PeerError::Failed { node, text: "listing live rows panicked".to_owned() };
-        let live = tokio::task::spawn_blocking(move || driver.live_rows(upto)).await;
+        let inline = self.shared.store.is_inline();
+        let live = aside::run(inline, move || driver.live_rows(upto)).await;
         let mut live = live.map_err(broke)?;
         live.retain(|row| *row > has);
         tracing::info!(node = %node, rows = live.len(), has = %has, upto = %upto, "sending a snapshot");
@@ -354,7 +364,7 @@ impl SnapshotParts {
         let upto = self.next.saturating_add(PART_ROWS).min(self.live.len());
         let wanted: Vec<LogIndex> = self.live.get(self.next..upto)?.to_vec();
         let store = self.store.clone();
-        let reading = tokio::task::spawn_blocking(move || read_some(&store, &wanted)).await;
+        let reading = aside::run(store.is_inline(), move || read_some(&store, &wanted)).await;
         match reading {
             Ok(Ok((looked_at, rows))) => {
                 self.next = self.next.saturating_add(looked_at);

@@ -13,6 +13,7 @@ use warren_storage::{GroupStore, StorageError, Store};
 use warren_types::{GroupId, Term};
 
 use crate::apply::{Shared, StateMachine};
+use crate::aside;
 use crate::codec;
 use crate::config::Config;
 use crate::driver::{Cell, Driver, Performed};
@@ -143,7 +144,7 @@ impl Node {
     /// The group's part of the storage, and the term that is known so far.
     async fn open(&self, id: GroupId) -> Result<(GroupStore, Term), StartError> {
         let store = self.store.clone();
-        let opening = tokio::task::spawn_blocking(move || {
+        let opening = aside::run(store.is_inline(), move || {
             let group = store.group(id)?;
             let vote = group.vote()?;
             Ok((group, vote))
@@ -211,7 +212,7 @@ impl Node {
         self.stop(group).await;
         let store = self.store.clone();
         let (done, outcome) = completion();
-        let erasing = tokio::task::spawn_blocking(move || {
+        let erasing = aside::run(store.is_inline(), move || {
             store.group(group)?.erase(done);
             Ok(())
         });

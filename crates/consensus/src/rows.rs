@@ -4,6 +4,8 @@ use bytes::Bytes;
 use warren_storage::{GroupStore, StorageError};
 use warren_types::LogIndex;
 
+use crate::aside;
+
 /// Reads the entries of one group. Cheap to clone.
 #[derive(Clone)]
 pub struct Rows {
@@ -33,7 +35,7 @@ impl Rows {
             return Ok(Some(payload));
         }
         let store = self.store.clone();
-        let row = tokio::task::spawn_blocking(move || store.row(index)).await;
+        let row = aside::run(store.is_inline(), move || store.row(index)).await;
         let row = row.expect("reading a row does not panic, and is not cancelled")?;
         Ok(row.map(|row| row.payload))
     }

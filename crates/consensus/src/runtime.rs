@@ -5,6 +5,7 @@
 //! they wake a node once. Their signs of life then leave in one burst, too, and wake the other
 //! nodes once.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use openraft::Instant as _;
 use openraft::OptionalSend;
 use openraft::async_runtime::AsyncRuntime;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
 
 type Tokio = openraft::impls::TokioRuntime;
@@ -33,15 +35,28 @@ pub(crate) struct Runtime(Tokio);
 
 /// How much longer waiting for `wait` from `now` on takes, so that it ends on the raster.
 pub(crate) fn on_raster(now: Instant, wait: Duration) -> Duration {
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
     if wait < RASTER {
         return wait;
     }
-    let began = *BEGAN.get_or_init(|| now);
+    let began = began(now);
     let end = (now + wait).saturating_duration_since(began).as_micros();
     let over = end.checked_rem(RASTER.as_micros()).unwrap_or(0);
     let Ok(over) = u64::try_from(over) else { return wait };
     if over == 0 { wait } else { wait + RASTER.saturating_sub(Duration::from_micros(over)) }
+}
+
+/// Where the raster begins: where the process first asked. A runtime of one thread has a raster of
+/// its own, so that what a simulation does hangs on nothing before it.
+fn began(now: Instant) -> Instant {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    thread_local! {
+        static BEGAN_HERE: OnceCell<Instant> = const { OnceCell::new() };
+    }
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::CurrentThread) => BEGAN_HERE.with(|began| *began.get_or_init(|| now)),
+        _ => *BEGAN.get_or_init(|| now),
+    }
 }
 
 impl AsyncRuntime for Runtime {

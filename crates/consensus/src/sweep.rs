@@ -14,6 +14,7 @@ use openraft::type_config::alias::InstantOf;
 use warren_types::LogIndex;
 
 use crate::apply::Shared;
+use crate::aside;
 use crate::codec;
 use crate::config::Config;
 use crate::error::Broken;
@@ -155,7 +156,8 @@ impl Sweep {
         let shared = self.member.shared.clone();
         let stored = Arc::clone(&shared.stored).lock_owned().await;
         let limit = self.config.sweep_rows;
-        let sweeping = tokio::task::spawn_blocking(move || {
+        let inline = shared.store.is_inline();
+        let sweeping = aside::run(inline, move || {
             if anew {
                 let_go(&shared, floor);
             }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use warren_storage::Store;
 
+use crate::aside;
+
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What must be to be given back to make it worth it.
@@ -44,7 +46,7 @@ impl Tidy {
             return;
         }
         let (store, seen) = (self.store.clone(), Arc::clone(&self.seen));
-        let tidying = tokio::task::spawn_blocking(move || {
+        let tidying = aside::run(store.is_inline(), move || {
             // A failure ends the process, through the store.
             if let Err(error) = store.compact() {
                 tracing::error!(%error, "giving room back failed");

@@ -49,12 +49,16 @@ pub(crate) struct OnEnd {
 
 impl OnEnd {
     pub(crate) fn new(member: Arc<Member>, peers: Peers, leader: NodeId) -> Self {
+        #[cfg(test)]
+        member.streams.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Self { member, peers, leader }
     }
 }
 
 impl Drop for OnEnd {
     fn drop(&mut self) {
+        #[cfg(test)]
+        self.member.streams.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
         if !self.member.life.running() {
             return;
         }

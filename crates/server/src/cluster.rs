@@ -130,7 +130,8 @@ impl Nodes {
         }
     }
 
-    /// Waits until every node is ready and knows all others to run.
+    /// Waits until every node is ready, knows all others to run, and misses no replica: from then on
+    /// the cluster bears the loss of a node.
     async fn gather(&mut self) -> Result<(), ClusterError> {
         let mut next_progress = Instant::now() + PROGRESS;
         loop {
@@ -158,9 +159,8 @@ impl Nodes {
             if let Some(reason) = look::not_ready(plan.http).await {
                 return Some(format!("{}: {reason}", plan.name));
             }
-            let known = look::nodes_running(plan.metrics).await;
-            if known < self.children.len() {
-                return Some(format!("{} knows of {known} nodes that run", plan.name));
+            if let Some(reason) = look::incomplete(plan.metrics, self.children.len()).await {
+                return Some(format!("{}: {reason}", plan.name));
             }
         }
         None

@@ -193,8 +193,8 @@ impl<'a> Node<'a> {
     /// and for a leader of the catalog.
     async fn start(&mut self, amqp: TcpListener) -> Result<(), NodeError> {
         let membership = self.find_place().await?;
-        let serving = self.closing.child_token();
-        let _found_enough = serving.clone().drop_guard();
+        let serving = CancellationToken::new();
+        let _when_started = serving.clone().drop_guard();
         self.keep_finding(membership.founded(), serving);
         let settings = settings::broker(self.config, &self.record, &self.names, &self.advertised);
         let parts = self.start_catalog(&membership, &settings).await?;

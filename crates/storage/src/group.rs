@@ -92,6 +92,12 @@ impl GroupStore {
         Self { inner, group }
     }
 
+    /// Whether whatever is asked for is done before the call returns, on the caller's thread.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.inner.shared.is_inline()
+    }
+
     /// Puts `rows` behind the last one. They can be read when this returns; `done` is called
     /// after the sync.
     ///

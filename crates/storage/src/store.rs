@@ -65,6 +65,12 @@ impl Store {
         Self::around(Arc::new(Shared::inline(engine, &config)), None)
     }
 
+    /// Whether this is a store without a writer thread.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.inner.shared.is_inline()
+    }
+
     fn start(shared: Shared) -> Result<Self, OpenError> {
         let shared = Arc::new(shared);
         let theirs = Arc::clone(&shared);

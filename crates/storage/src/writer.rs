@@ -66,6 +66,11 @@ impl Shared {
         }
     }
 
+    /// Whether there is no thread.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.inline.is_some()
+    }
+
     /// Waits while more than `limit` bytes wait for the writer.
     pub(crate) fn wait_for_room(&self, limit: usize) {
         if self.inline.is_none() {

@@ -90,26 +90,14 @@ impl Envoy {
         })
     }
 
-    /// Forgets the node that had the name or the address before and has lost its disk: it can
-    /// never come back, and its replicas have to go to somebody else.
+    /// Forgets the node that had the address before: two processes cannot have one, so its disk is
+    /// lost, it can never come back, and its replicas have to go to somebody else.
     async fn make_way(&self, join: &Join) -> Result<(), Refusal> {
-        let Inner { catalog, cluster, .. } = &*self.inner;
-        let former: Vec<(NodeId, bool)> = catalog.inspect(|catalog| {
+        let former: Vec<NodeId> = self.inner.catalog.inspect(|catalog| {
             let others = catalog.nodes().filter(|row| row.token != join.token);
-            let same =
-                others.filter(|row| *row.name == *join.name || *row.address == *join.address);
-            same.map(|row| (row.id, *row.address == *join.address)).collect()
+            others.filter(|row| *row.address == *join.address).map(|row| row.id).collect()
         });
-        for (node, same_address) in former {
-            // Two processes cannot have one address, but two nodes may have been given one name.
-            if !same_address && let Some(cluster) = cluster.get() {
-                let sight = cluster.neighbours().look(node).await;
-                if sight.is_none_or(|sight| sight != Sight::Gone) {
-                    let name = &join.name;
-                    let text = format!("node {node} is called '{name}' and may still run");
-                    return Err(Refusal::Unavailable { text });
-                }
-            }
+        for node in former {
             tracing::warn!(%node, name = join.name, "a node has lost its disk and is forgotten");
             let forgetting = timeout(JOIN_LIMIT, self.settle(Command::ForgetNode { node })).await;
             let late = |_| Refusal::Unavailable { text: "the catalog has no leader".to_owned() };

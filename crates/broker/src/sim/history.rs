@@ -13,6 +13,9 @@
 //! - **I6** a publish is confirmed once and never refused;
 //! - **I7** no consumer holds more than its prefetch.
 //!
+//! Where a node was given up while it lived, its clients hold what is not theirs any more: there
+//! I3 and I7 are not held against the broker.
+//!
 //! Every event also goes into a hash: two runs of one seed must give the same.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +26,6 @@ use rustc_hash::FxHasher;
 use warren_types::{BootId, NodeId};
 
 use super::clock;
-
-/// Events that are shown of a run that failed.
-const SHOWN: usize = 4000;
 
 /// A publishing channel, in the order in which they were opened.
 pub(super) type Publisher = u32;
@@ -99,6 +99,18 @@ pub(super) struct Summary {
     pub(super) crashes: u64,
     pub(super) cuts: u64,
     pub(super) sessions_lost: u64,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) summary: Summary,
+    /// Of all that happened.
+    pub(super) hash: u64,
+    /// What was wrong.
+    pub(super) faults: Vec<String>,
+    /// What happened.
+    pub(super) events: Vec<String>,
 }
 
 impl History {
@@ -177,14 +189,18 @@ impl History {
         let given = &mut inner.consumers[consumer];
         given.held += 1;
         let (held, prefetch, queue) = (given.held, given.prefetch, given.queue.clone());
-        if prefetch > 0 && held > prefetch {
+        let session = given.session;
+        if prefetch > 0 && held > prefetch && !inner.lost.contains(&session) {
             inner.fault(format!("I7: consumer {consumer} holds {held} of {prefetch}"));
         }
         let published = usize::try_from(message.0).ok().and_then(|at| inner.publishers.get(at));
         if published.is_none_or(|channel| channel.queue != queue || message.1 >= channel.sent) {
             return inner.fault(format!("I2: {message:?} from {queue} was never published there"));
         }
-        inner.judge_repetition(consumer, message, flagged);
+        // To a node that was given up, deliveries of before may come late, when others have them.
+        if !inner.lost.contains(&session) {
+            inner.judge_repetition(consumer, message, flagged);
+        }
         if !flagged {
             inner.judge_order(consumer, message);
         }
@@ -256,23 +272,25 @@ impl History {
     /// Confirmed messages that nobody has seen.
     pub(super) fn missing(&self) -> Vec<Message> {
         let inner = self.inner();
-        let missing = inner.messages.iter().filter(|(_, story)| {
-            story.confirmed && !story.removed && story.delivered == 0
-        });
+        let missing = inner
+            .messages
+            .iter()
+            .filter(|(_, story)| story.confirmed && !story.removed && story.delivered == 0);
         missing.map(|(message, _)| *message).collect()
     }
 
-    /// Ends the history: what it did, its hash, and its faults with the events before them.
-    pub(super) fn finish(&self) -> (Summary, u64, Option<String>) {
+    /// Ends the history.
+    pub(super) fn finish(&self) -> Outcome {
         for message in self.missing() {
             self.fault(format!("I1: {message:?} was confirmed and is lost"));
         }
-        let inner = self.inner();
-        let faults = (!inner.faults.is_empty()).then(|| {
-            let from = inner.events.len().saturating_sub(SHOWN);
-            format!("{}\n\n{}", inner.events[from..].join("\n"), inner.faults.join("\n"))
-        });
-        (inner.summary, inner.hasher.finish(), faults)
+        let mut inner = self.inner();
+        Outcome {
+            summary: inner.summary,
+            hash: inner.hasher.finish(),
+            faults: std::mem::take(&mut inner.faults),
+            events: std::mem::take(&mut inner.events),
+        }
     }
 }
 

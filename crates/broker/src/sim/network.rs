@@ -245,7 +245,8 @@ impl AsyncRead for End {
             };
             if *due > Instant::now() {
                 let due = *due;
-                let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+                let sleep =
+                    this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
                 sleep.as_mut().reset(due);
                 if sleep.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;

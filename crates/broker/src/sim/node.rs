@@ -259,10 +259,7 @@ impl Birth {
             lead_return_after: Duration::from_secs(2),
             cluster_name: "c".to_owned(),
             initial: InitialContent::default(),
-            limits: Limits {
-                operation_timeout: Duration::from_secs(3600),
-                ..Limits::default()
-            },
+            limits: Limits { operation_timeout: Duration::from_secs(3600), ..Limits::default() },
             local_shards: 1,
         }
     }

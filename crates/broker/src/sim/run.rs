@@ -14,7 +14,7 @@ use super::chance::{self, Chance};
 use super::client::{self, Client};
 use super::clock;
 use super::faults;
-use super::history::{History, Summary};
+use super::history::{History, Outcome};
 use super::network::{Network, Spot};
 use super::node::{Home, Homes, SHARDS, Serving};
 
@@ -26,16 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Queues of a run, with their publishers and consumers.
 const QUEUES: [(&str, usize, usize); 4] = [("a", 1, 1), ("b", 1, 1), ("c", 1, 2), ("shared", 2, 3)];
-
-/// What a run came to.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) summary: Summary,
-    /// Of all that happened.
-    pub(super) hash: u64,
-    /// What was wrong, after what happened.
-    pub(super) faults: Option<String>,
-}
 
 /// A cluster with its network.
 #[derive(Clone)]
@@ -99,16 +89,16 @@ async fn simulate(seed: u64) -> Outcome {
     world.mend().await;
     calm.cancel();
     world.end("publishers", publishers).await;
-    world.eventually("I19: all that was confirmed is delivered", || {
-        world.history.missing().is_empty()
-    })
-    .await;
+    world
+        .eventually("I19: all that was confirmed is delivered", || {
+            world.history.missing().is_empty()
+        })
+        .await;
     world.eventually("I20: no message waits", || world.waiting(false) == 0).await;
     stop.cancel();
     world.end("consumers", consumers).await;
     world.judge().await;
-    let (summary, hash, faults) = world.history.finish();
-    Outcome { summary, hash, faults }
+    world.history.finish()
 }
 
 impl World {
@@ -239,7 +229,9 @@ impl World {
             let shards = &node.broker.inner().shards;
             let shard = shards.at(shards.of_group(group).expect("it was made"));
             let replica = shard.whereabouts().group()?;
-            Some(replica.inspect(|machine| (machine.applied().0, format!("{:?}", machine.digest()))))
+            Some(
+                replica.inspect(|machine| (machine.applied().0, format!("{:?}", machine.digest()))),
+            )
         };
         self.serving().iter().filter_map(|(_, node)| look(node)).collect()
     }

@@ -190,6 +190,30 @@ async fn a_killed_leader_is_replaced_at_once_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_has_said_nothing_to_restarted_followers_is_replaced_at_once_too() {
+    let patient = Config { election_min_ms: 20_000, election_max_ms: 30_000, ..config() };
+    let mut cluster = Cluster::new(patient).await;
+    let leader = cluster.leader().await;
+    cluster.agree(cluster.keep(b"before").await).await;
+    for follower in [(leader + 1) % 3, (leader + 2) % 3] {
+        cluster.kill(follower);
+        cluster.start(follower).await;
+        let follows = async || (cluster.node(follower).group.streams() > 0).then_some(());
+        eventually("the leader keeps a stream to it", follows).await;
+    }
+
+    cluster.kill(leader);
+    let began = std::time::Instant::now();
+    let next = cluster.leader().await;
+
+    let took = began.elapsed();
+    assert_ne!(next, leader);
+    assert!(took < Duration::from_secs(10), "{took:?} is no quicker than an election timeout");
+    cluster.keep(b"after").await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_killed_with_entries_on_their_way_is_replaced_at_once_too() {
     let patient = Config { election_min_ms: 20_000, election_max_ms: 30_000, ..config() };
     for _ in 0..10 {

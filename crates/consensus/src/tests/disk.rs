@@ -15,8 +15,9 @@ use crate::Config;
 const ENTRY: usize = 64 * 1024;
 /// Entries: 64 MiB together.
 const ENTRIES: usize = 1024;
-/// What the files may take when nothing is left: those of the write-ahead log are used again.
-const SMALL: u64 = 16 * 1024 * 1024;
+/// What the files may take when nothing is left: four of the write-ahead log's, of one batch each, are
+/// kept to be used again.
+const SMALL: u64 = 40 * 1024 * 1024;
 
 async fn alone(store: warren_storage::Store, config: Config) -> Replica {
     let replica = Replica::start(identity(1, 1), store, config, "127.0.0.1:0").await;

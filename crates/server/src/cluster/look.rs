@@ -15,6 +15,9 @@ const ANSWER_BYTES: u64 = 4 << 20;
 /// The gauge that says how many nodes the catalog believes to run.
 const NODES_RUNNING: &str = "warren_cluster_nodes_running";
 
+/// The gauge that says how many replicas should be there and are not.
+const REPLICAS_MISSING: &str = "warren_cluster_replicas_missing";
+
 /// What keeps the node from being ready, if something does.
 pub(super) async fn not_ready(http: SocketAddr) -> Option<String> {
     match fetch(http, "/health/ready").await {
@@ -24,10 +27,16 @@ pub(super) async fn not_ready(http: SocketAddr) -> Option<String> {
     }
 }
 
-/// How many nodes run, as far as the node knows.
-pub(super) async fn nodes_running(metrics: SocketAddr) -> usize {
-    let page = fetch(metrics, "/metrics").await;
-    page.and_then(|(_, page)| gauge(&page, NODES_RUNNING)).unwrap_or_default()
+/// What the node finds missing in a cluster of `nodes`, if something is.
+pub(super) async fn incomplete(metrics: SocketAddr, nodes: usize) -> Option<String> {
+    let (_, page) = fetch(metrics, "/metrics").await.unwrap_or_default();
+    let running = gauge(&page, NODES_RUNNING).unwrap_or_default();
+    match gauge(&page, REPLICAS_MISSING) {
+        _ if running < nodes => Some(format!("{running} of {nodes} nodes are known to run")),
+        Some(missing) if missing > 0 => Some(format!("{missing} replicas are missing")),
+        Some(_) => None,
+        None => Some("it does not know yet which replicas there are".to_owned()),
+    }
 }
 
 /// The text of a health check's `"reason"`, or all that there is.

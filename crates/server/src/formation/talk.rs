@@ -141,7 +141,7 @@ impl Candidate {
 }
 
 /// Asks the seeds of a node of `own` where the others of its cluster are, and tells `peers` of those
-/// that have moved. To be called until the node has found enough of them.
+/// that have moved.
 pub async fn find_others(peers: &Peers, token: u128, own: Founded, seeds: &[String]) {
     let resolved = resolve(seeds).await;
     for Answer { address, outcome, .. } in say_hello(peers, token, &resolved).await {

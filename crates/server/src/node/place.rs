@@ -11,8 +11,10 @@ use crate::formation::seeds;
 use crate::formation::talk::{Outcome, Search, find_others};
 use crate::identity::Membership;
 
-/// How often a node that does not serve yet asks its seeds where the others are.
+/// How often a node that does not serve yet asks its seeds where the others are, and how often one
+/// that does: it has found enough of them, and still may be the only one that can find the rest.
 const FIND_INTERVAL: Duration = Duration::from_secs(2);
+const FIND_INTERVAL_SERVING: Duration = Duration::from_secs(5);
 
 impl Node<'_> {
     /// Which node of which cluster this is: as the disk says, or by making a cluster or being taken
@@ -44,17 +46,20 @@ impl Node<'_> {
         open::save(&self.store, self.record).await
     }
 
-    /// Asks the seeds where the others are, until `serving` ends it. Nodes that all came back under
-    /// other addresses find each other this way; those that merely restart need it not.
+    /// Asks the seeds where the others are, less often once the node is `serving`. Nodes that came
+    /// back under other addresses are found this way: one that nobody can call does not learn who
+    /// leads, and so cannot have its address changed in the catalog.
     pub(super) fn keep_finding(&self, own: Founded, serving: CancellationToken) {
         let seeds = self.config.node.seeds.clone();
         if seeds.is_empty() {
             return;
         }
         let (peers, token) = (self.peers.clone(), self.record.token);
-        self.tasks.spawn(serving.run_until_cancelled_owned(async move {
+        self.tasks.spawn(self.closing.clone().run_until_cancelled_owned(async move {
             loop {
-                tokio::time::sleep(FIND_INTERVAL).await;
+                let late = serving.is_cancelled();
+                let interval = if late { FIND_INTERVAL_SERVING } else { FIND_INTERVAL };
+                tokio::time::sleep(interval).await;
                 find_others(&peers, token, own, &seeds).await;
             }
         }));

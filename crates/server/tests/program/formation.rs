@@ -141,13 +141,15 @@ impl Nodes {
         self.children[node] = Some(command.spawn().expect("the program runs"));
     }
 
-    /// Waits until all nodes serve, and know each other. Gives the id of their cluster.
+    /// Waits until all nodes serve, know each other, and miss no replica. Gives the id of their cluster.
     fn wait_complete(&self) -> String {
         let running = format!("\nwarren_cluster_nodes_running {}\n", self.children.len());
         for node in 0..self.children.len() {
             self.wait_ready(node);
-            until("all nodes to be seen", || {
-                get(&self.metrics(node), "/metrics").1.contains(&running).then_some(())
+            until("all nodes and replicas to be there", || {
+                let page = get(&self.metrics(node), "/metrics").1;
+                let whole = page.contains("\nwarren_cluster_replicas_missing 0\n");
+                (whole && page.contains(&running)).then_some(())
             });
         }
         let mut clusters: Vec<String> =

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use node::{Node, cluster_of, command, get};
+use node::{Node, cluster_of, command, get, until};
 
 #[test]
 fn the_version_names_release_and_commit() {
@@ -66,6 +66,7 @@ fn a_node_says_where_it_serves_and_ends_in_order_on_either_signal() {
 
         assert_eq!(get(&node.http, "/health/live").0, 200);
         assert_eq!(get(&node.http, "/health/startup").0, 200);
+        until_ready(&node);
         assert_eq!(get(&node.http, "/health/ready"), (200, r#"{"status":"ok"}"#.to_owned()));
         let by_http = get(&node.http, "/metrics").1;
         let by_metrics = get(&node.metrics, "/metrics").1;
@@ -137,7 +138,14 @@ fn a_node_starts_again_on_its_data_after_an_end_in_order_and_after_a_kill() {
 
     let third = Node::start(dir.path());
     assert_eq!(cluster_of(&third.metrics), cluster);
-    assert_eq!(get(&third.http, "/health/ready").0, 200);
+    until_ready(&third);
+}
+
+/// A node serves once the catalog has a leader; it is ready when all of its groups have one.
+fn until_ready(node: &Node) {
+    until("the groups to have leaders", || {
+        (get(&node.http, "/health/ready").0 == 200).then_some(())
+    });
 }
 
 fn warren(arguments: &[&str]) -> Output {

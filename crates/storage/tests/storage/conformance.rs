@@ -32,6 +32,7 @@ on_every_engine! {
     a_repeated_or_lower_purge_changes_nothing
     a_sweep_removes_all_but_what_lives
     a_sweep_of_many_rows_leaves_the_rest_of_the_log_alone
+    giving_room_back_changes_nothing_that_can_be_read
     a_thinned_row_takes_the_place_of_the_fat_one
     a_row_that_was_swept_does_not_come_back_thinned
     adopted_rows_are_found_beside_the_log_and_swept_like_others
@@ -241,6 +242,28 @@ fn a_sweep_of_many_rows_leaves_the_rest_of_the_log_alone(disk: &impl Disk) {
     let group = disk.open().group(GROUP).unwrap();
     assert_eq!(existing(&group, 12_400), [3, 12_345]);
     assert_eq!(all(&group).len(), 10);
+}
+
+fn giving_room_back_changes_nothing_that_can_be_read(disk: &impl Disk) {
+    let store = disk.open();
+    let (group, other) = (store.group(GROUP).unwrap(), store.group(OTHER).unwrap());
+    append(&group, rows(1, 200, 1));
+    append(&other, rows(1, 200, 1));
+    synced(|done| group.purge(id(150, 1), done));
+    group.retain(&[index(7), index(90)]);
+    synced(|done| other.save_vote(Bytes::from_static(b"vote"), done));
+    assert!(store.garbage_bytes() > 0);
+
+    store.compact().unwrap();
+
+    assert_eq!(store.garbage_bytes(), 0);
+    let left: Vec<u64> = [7, 90].into_iter().chain(151..=200).collect();
+    assert_eq!(existing(&group, 300), left);
+    assert_eq!(all(&other), rows(1, 200, 1));
+    drop((group, other, store));
+    let store = disk.open();
+    assert_eq!(existing(&store.group(GROUP).unwrap(), 300), left);
+    assert_eq!(store.group(OTHER).unwrap().vote().unwrap().unwrap(), b"vote".as_slice());
 }
 
 fn a_thinned_row_takes_the_place_of_the_fat_one(disk: &impl Disk) {
