@@ -23,6 +23,7 @@ mod queue;
 mod registry;
 mod shards;
 #[cfg(test)]
+#[expect(dead_code, reason = "the simulation's words and traces are kept whole")]
 mod sim;
 mod undertaker;
 mod watchman;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use warren_amqp::{ChannelError, Event, Reply, ReplyCode, Request};
+use tokio::time::Instant;
+use warren_amqp::{ChannelError, ConnectionError, Event, Reply, ReplyCode, Request};
 use warren_catalog::Command as Change;
 use warren_types::ChannelNumber;
 
@@ -12,7 +13,7 @@ use super::confirm::{Confirms, Due};
 use super::state::{Connection, Phase};
 use crate::failure::Failure;
 
-/// How long a client that is sent away waits for the end of its consumers.
+/// How long a client that is sent away is waited for, and waits for the end of its consumers.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Bytes that an event counts for while it waits, besides those of its content.
@@ -274,6 +275,20 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// The client is to be sent away. Its next connection must not overtake what it published on
+    /// this one, so that is waited for, and nothing more is read.
+    pub(crate) fn dismiss(&mut self, error: ConnectionError) {
+        let latest = Instant::now() + RELEASE_LIMIT;
+        self.dismissed.get_or_insert((error, latest));
+    }
+
+    /// Why the client is to be sent away, once everything is answered or waiting takes too long.
+    pub(crate) fn dismissal_due(&mut self) -> Option<ConnectionError> {
+        let (_, latest) = self.dismissed.as_ref()?;
+        let over = self.in_flight.is_empty() || Instant::now() >= *latest;
+        self.dismissed.take_if(|_| over).map(|(error, _)| error)
     }
 
     /// Gives up all consumers, and waits until their shards know.

@@ -155,6 +155,7 @@ impl<S: Stream> Socket<S> {
                 }
                 () = tokio::time::sleep_until(check) => self.check_time(connection, &mut check),
                 () = draining.cancelled(), if handshake => Some(End::Gone),
+                () = dismissal(&connection.dismissed) => None,
             };
             if let Some(end) = end {
                 return end;
@@ -177,6 +178,9 @@ impl<S: Stream> Socket<S> {
         }
         if let Some(error) = connection.failed.take() {
             return Some(End::Failed(error));
+        }
+        if let Some(error) = connection.dismissal_due() {
+            return Some(End::Dismissed(error));
         }
         if connection.phase == Phase::Held {
             return Some(End::Held);
@@ -350,6 +354,14 @@ impl<S: Stream> Socket<S> {
     }
 }
 
+/// Waits until a client that is to be sent away cannot be waited for any longer.
+async fn dismissal(dismissed: &Option<(ConnectionError, Instant)>) {
+    match dismissed {
+        Some((_, at)) => tokio::time::sleep_until(*at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// How long until heartbeats are looked at again.
 fn heartbeat_check(connection: &Connection) -> Duration {
     match connection.heartbeat_s {
@@ -377,7 +389,7 @@ fn told(
             ToConnection::ShardGone { slot } => connection.shard_gone(slot),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
             ToConnection::Close { code, text } => {
-                return Some(End::Dismissed(ConnectionError::new(code, text)));
+                connection.dismiss(ConnectionError::new(code, text));
             }
         }
         count = count.saturating_add(1);

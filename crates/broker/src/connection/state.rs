@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::stream::FuturesUnordered;
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use tokio::time::Instant;
 use warren_amqp::{ClientCapabilities, Connection as Wire, ConnectionError, Output};
 use warren_catalog::Name;
 use warren_types::{ChannelNumber, ConsumerNumber};
@@ -89,6 +90,8 @@ pub(crate) struct Connection {
     pub(crate) operations: FuturesUnordered<Operation>,
     /// Why the connection must be closed.
     pub(crate) failed: Option<ConnectionError>,
+    /// Why the client is sent away, once what it published is answered, and when at the latest.
+    pub(crate) dismissed: Option<(ConnectionError, Instant)>,
     /// Channels whose confirms may be due.
     pub(crate) confirming: Vec<ChannelNumber>,
     /// Channels that may have room again under their own prefetch.
@@ -127,6 +130,7 @@ impl Connection {
             reading: None,
             operations: FuturesUnordered::new(),
             failed: None,
+            dismissed: None,
             confirming: Vec::new(),
             relieved: Vec::new(),
             broker,
@@ -146,7 +150,8 @@ impl Connection {
     /// Whether the socket may be read: nothing that the client causes is beyond its bound.
     pub(crate) fn may_read(&self) -> bool {
         let limits = self.limits();
-        self.in_flight_bytes < limits.connection_in_flight_bytes
+        self.dismissed.is_none()
+            && self.in_flight_bytes < limits.connection_in_flight_bytes
             && self.backlog_bytes < limits.connection_in_flight_bytes
             && self.out.len() < limits.connection_output_bytes.saturating_mul(4)
             && matches!(self.phase, Phase::Handshake | Phase::Open | Phase::Leaving)

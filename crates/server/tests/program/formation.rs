@@ -1,5 +1,7 @@
 //! Empty nodes that look for each other.
 
+#![expect(clippy::print_stderr, reason = "a failed test shows what its nodes wrote")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -138,7 +140,11 @@ impl Nodes {
             .env("WARREN_NAME", format!("test@node-{node}"))
             .stdout(Stdio::null())
             .stderr(log.expect("the log can be written"));
-        self.children[node] = Some(command.spawn().expect("the program runs"));
+        *self.slot(node) = Some(command.spawn().expect("the program runs"));
+    }
+
+    fn slot(&mut self, node: usize) -> &mut Option<Child> {
+        self.children.get_mut(node).expect("there are so many nodes")
     }
 
     /// Waits until all nodes serve, know each other, and miss no replica. Gives the id of their cluster.
@@ -166,13 +172,13 @@ impl Nodes {
     }
 
     fn kill(&mut self, node: usize) {
-        let mut child = self.children[node].take().expect("the node runs");
+        let mut child = self.slot(node).take().expect("the node runs");
         child.kill().and_then(|()| child.wait()).expect("it is our child");
     }
 
     /// Sends a signal and waits for the end. Gives the exit code; none if a signal ended it.
     fn signal(&mut self, node: usize, signal: Signal) -> Option<i32> {
-        let mut child = self.children[node].take().expect("the node runs");
+        let mut child = self.slot(node).take().expect("the node runs");
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process has a number"), signal).expect("it is our child");
         until("the node to end", || child.try_wait().expect("it is our child")).code()

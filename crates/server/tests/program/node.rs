@@ -146,9 +146,9 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// `count` neighbouring ports of which each is free, and so are those at `offsets` from it.
 pub(crate) fn ports(count: u16, offsets: &[u16]) -> u16 {
     let free = |port: u16| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok();
-    let seed = u64::from(std::process::id())
-        ^ std::time::UNIX_EPOCH.elapsed().map(|age| age.as_nanos() as u64).unwrap_or_default();
-    let mut first = FIRST_PORT + (seed % u64::from(PORTS)) as u16;
+    let age = std::time::UNIX_EPOCH.elapsed().map(|age| age.subsec_nanos()).unwrap_or_default();
+    let chance = (std::process::id() ^ age) % u32::from(PORTS);
+    let mut first = FIRST_PORT + u16::try_from(chance).expect("it is below the number of ports");
     for _attempt in 0..100 {
         let all = offsets.iter().chain([&0]).flat_map(|offset| (0..count).map(move |i| offset + i));
         if all.map(|offset| first + offset).all(free) {
