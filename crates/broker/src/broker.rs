@@ -564,7 +564,7 @@ impl Common {
 /// at every start: what the catalog has already stays as it is.
 async fn announce(directory: &Directory, config: &Config) -> Result<(), StartError> {
     let Config { node, boot, .. } = *config;
-    let mut changes = vec![
+    let changes = vec![
         Change::FoundCluster(ClusterId(config.cluster)),
         Change::RegisterNode(RegisterNode {
             token: config.token,
@@ -575,9 +575,16 @@ async fn announce(directory: &Directory, config: &Config) -> Result<(), StartErr
         }),
         Change::StartNode { node, boot, speaks: SPEAKS },
     ];
+    make_known(directory, changes).await?;
+    // The local copy has come to the start of this node, and so to all that was there before: an
+    // empty catalog is a fresh one.
     if directory.look(|catalog| catalog.vhosts().next().is_none()) {
-        changes.extend(initial_content(&config.initial));
+        make_known(directory, initial_content(&config.initial)).await?;
     }
+    Ok(())
+}
+
+async fn make_known(directory: &Directory, changes: Vec<Change>) -> Result<(), StartError> {
     for change in changes {
         let outcome = directory.change(change).await;
         outcome.map_err(|error| StartError::Refused(error.to_string()))?;
