@@ -217,6 +217,11 @@ impl Inner {
         self.ensured.write().unwrap_or_else(PoisonError::into_inner).remove(&queue);
     }
 
+    /// Whether the node of `session` answers, as the same start.
+    pub(crate) async fn lives(&self, session: SessionId) -> bool {
+        self.cluster.lives(session).await
+    }
+
     /// A stream to `node` broke: it may be gone.
     pub(crate) fn suspect(&self, node: NodeId) {
         self.cluster.neighbours().suspect(node);

@@ -38,6 +38,7 @@ use tokio_util::task::TaskTracker;
 use warren_catalog::Catalog;
 use warren_consensus::{Group, Node, Peers};
 use warren_queue::Shard;
+use warren_rpc::Ping;
 use warren_types::{GroupId, NodeId, SessionId};
 
 use self::chart::{Chart, Surveyor};
@@ -152,6 +153,13 @@ impl Cluster {
     /// The other nodes.
     pub(crate) fn neighbours(&self) -> &Neighbours {
         &self.inner.neighbours
+    }
+
+    /// Whether the node of `session` answers, as the same start.
+    pub(crate) async fn lives(&self, session: SessionId) -> bool {
+        let ping = Ping { draining: self.is_draining() };
+        let answer = self.inner.peers.ping(session.node, ping, neighbours::LOOK_LIMIT).await;
+        answer.is_ok_and(|pong| pong.boot == session.boot)
     }
 
     /// Whether this node serves clients, for the others to hear.

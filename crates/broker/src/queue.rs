@@ -1,6 +1,7 @@
 //! Queues, from the front end's side: the shards that hold them and the tasks that speak to those.
 
 pub(crate) mod batch;
+pub(crate) mod doubts;
 pub(crate) mod effects;
 pub(crate) mod front;
 pub(crate) mod guests;

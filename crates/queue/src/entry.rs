@@ -33,7 +33,7 @@ mod tests;
 mod write;
 
 pub(crate) use read::{AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef};
-pub use read::{DecodedEntry, DecodedFragment, decode};
+pub use read::{DecodedEntry, DecodedFragment, attaches, decode};
 pub use row::{Message, chunk, message, thin};
 pub(crate) use settings::{settings_of, write_settings};
 pub use write::{EntryWriter, FragmentWriter, PublishParts};

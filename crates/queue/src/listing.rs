@@ -132,6 +132,13 @@ impl Shard {
         self.sessions.open_sessions().map(|(id, _)| id).collect()
     }
 
+    /// The sessions that have consumers, also such as were cancelled and still hold something.
+    #[must_use]
+    pub fn sessions_with_consumers(&self) -> Vec<SessionId> {
+        let open = self.sessions.open_sessions();
+        open.filter(|(_, session)| !session.consumers.is_empty()).map(|(id, _)| id).collect()
+    }
+
     /// The consumers of a session, ascending, also those that were cancelled and still hold
     /// something, and those made by basic.get; none where the session is not open.
     #[must_use]

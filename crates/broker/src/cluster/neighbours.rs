@@ -26,7 +26,7 @@ use super::chart::Chart;
 use super::sight::{Look, Sight, Watched};
 
 /// How long a look may take.
-const LOOK_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// A look is due at most this much earlier or later, so that nodes do not look in step.
 const JITTER: std::ops::Range<f64> = 0.85..1.15;

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use warren_queue::entry::{EntryWriter, FragmentWriter};
 use warren_queue::{Command, FragmentReply, MACHINE_VERSION, Reply};
 use warren_types::{RequestSequence, SessionId, Timestamp};
@@ -77,15 +78,27 @@ impl Gathering {
     }
 
     /// What waits, until the entry is full: some of other nodes', all of this node's, the rest.
-    pub(crate) fn fill(&mut self, front: &mut Front, requests: &mut Requests, guests: &mut Guests) {
-        self.take_guests(guests, GUEST_BYTES);
-        self.take_own(front, requests);
-        self.take_guests(guests, ENTRY_BYTES);
+    /// A front whose consumer has been waiting for some time asks `may` whether it may go on.
+    pub(crate) fn fill(
+        &mut self,
+        front: &mut Front,
+        requests: &mut Requests,
+        guests: &mut Guests,
+        may: &mut impl FnMut(SessionId, Instant) -> bool,
+    ) {
+        self.take_guests(guests, GUEST_BYTES, may);
+        self.take_own(front, requests, may);
+        self.take_guests(guests, ENTRY_BYTES, may);
     }
 
-    fn take_guests(&mut self, guests: &mut Guests, limit: usize) {
+    fn take_guests(
+        &mut self,
+        guests: &mut Guests,
+        limit: usize,
+        may: &mut impl FnMut(SessionId, Instant) -> bool,
+    ) {
         while self.entry.len() < limit {
-            let Some(waiting) = guests.next() else { return };
+            let Some(waiting) = guests.next(may) else { return };
             let fragment = &waiting.fragment;
             let (sequence, heard) = (fragment.sequence, fragment.heard);
             self.entry.push(waiting.session, sequence, heard, &fragment.fragment);
@@ -94,11 +107,19 @@ impl Gathering {
         }
     }
 
-    fn take_own(&mut self, front: &mut Front, requests: &mut Requests) {
+    fn take_own(
+        &mut self,
+        front: &mut Front,
+        requests: &mut Requests,
+        may: &mut impl FnMut(SessionId, Instant) -> bool,
+    ) {
         while self.entry.len() < ENTRY_BYTES {
             if !front.has_more() {
                 let Some(request) = requests.try_recv() else { return };
                 front.accept(request.fragment, request.answer_to);
+            }
+            if front.brings_since().is_some_and(|since| !may(front.session(), since)) {
+                return;
             }
             let Some(out) = front.give_out() else { return };
             self.entry.push(front.session(), out.sequence, out.heard, &out.fragment);

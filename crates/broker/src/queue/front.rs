@@ -12,10 +12,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use warren_queue::entry::FragmentWriter;
 use warren_queue::{Command, FragmentReply};
 use warren_types::{RequestSequence, SessionId};
 
+use super::doubts::Bringing;
 use super::handle::AnswerTo;
 
 /// A fragment on its way to the leader.
@@ -43,6 +45,7 @@ struct Pending {
     fragment: Bytes,
     /// `None` once it was answered.
     answer_to: Option<AnswerTo>,
+    bringing: Bringing,
 }
 
 /// This node's side of one shard's conversation.
@@ -92,7 +95,8 @@ impl Front {
     /// Takes a fragment in.
     pub(crate) fn accept(&mut self, fragment: Bytes, answer_to: AnswerTo) {
         self.last = self.last.next();
-        self.pending.push_back(Pending { fragment, answer_to: Some(answer_to) });
+        let (answer_to, bringing) = (Some(answer_to), Bringing::Unread);
+        self.pending.push_back(Pending { fragment, answer_to, bringing });
     }
 
     /// Whether something is to be given out.
@@ -103,6 +107,13 @@ impl Front {
     /// Bytes that were given out in this round and are not answered.
     pub(crate) fn out_bytes(&self) -> usize {
         self.out_bytes
+    }
+
+    /// Since when the fragment that [`Front::give_out`] comes to next waits with a consumer, if it
+    /// brings one.
+    pub(crate) fn brings_since(&mut self) -> Option<Instant> {
+        let pending = self.pending.get_mut(self.out).filter(|_| !self.opener_due)?;
+        pending.bringing.since(&pending.fragment)
     }
 
     /// The next fragment to be given out in this round.

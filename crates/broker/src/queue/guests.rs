@@ -7,16 +7,19 @@
 //! **Invariant:** of a round that was refused nothing is taken any more, so that a guest's fragments
 //! never overtake one that was left behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use warren_queue::wire::Notice;
 use warren_queue::{Delivered, FragmentReply, Shard};
 use warren_rpc::{FrontFragment, HostItem, Place};
 use warren_types::{ConsumerNumber, LogIndex, NodeId, RequestSequence, SessionId, Term};
+
+use super::doubts::Bringing;
 
 /// Bytes of rows that may wait for one guest. Beyond it, it is told where they stand and asks when
 /// it needs them.
@@ -105,6 +108,7 @@ pub(crate) struct GuestFragment {
     pub(crate) session: SessionId,
     pub(crate) round: u64,
     pub(crate) fragment: FrontFragment,
+    bringing: Bringing,
 }
 
 #[derive(Debug)]
@@ -167,6 +171,7 @@ impl Guests {
                     session,
                     round,
                     fragment,
+                    bringing: Bringing::Unread,
                 });
                 self.waiting.extend(waiting);
             }
@@ -195,9 +200,25 @@ impl Guests {
         }
     }
 
-    /// The next fragment that waits for an entry.
-    pub(crate) fn next(&mut self) -> Option<GuestFragment> {
-        self.waiting.pop_front()
+    /// The next fragment that waits for an entry. A guest whose consumer may not come in yet waits
+    /// with all that is behind it.
+    pub(crate) fn next(
+        &mut self,
+        may: &mut impl FnMut(SessionId, Instant) -> bool,
+    ) -> Option<GuestFragment> {
+        let mut held = BTreeSet::new();
+        let at = self.waiting.iter_mut().position(|waiting| {
+            if held.contains(&waiting.guest) {
+                return false;
+            }
+            let since = waiting.bringing.since(&waiting.fragment.fragment);
+            let goes = since.is_none_or(|since| may(waiting.session, since));
+            if !goes {
+                held.insert(waiting.guest);
+            }
+            goes
+        })?;
+        self.waiting.remove(at)
     }
 
     /// Whether a fragment waits for an entry.

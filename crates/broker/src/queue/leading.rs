@@ -8,16 +8,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use futures::FutureExt as _;
 use futures::stream::{FuturesOrdered, StreamExt};
+use tokio::time::Instant;
 use warren_consensus::{Group, ProposeError, Submitted};
 use warren_queue::{Command, FragmentReply, Reply, Shard};
 use warren_rpc::Place;
-use warren_types::{LogIndex, RequestSequence, Term};
+use warren_types::{LogIndex, RequestSequence, SessionId, Term};
 
 use super::batch::{Gathering, Target, answers};
+use super::doubts::Doubts;
 use super::front::{Front, Heard};
 use super::guests::{Elsewhere, GuestId, Guests};
 use super::handle::Requests;
+use super::link::Links;
 
 /// Entries of one shard that are under way at once: enough to keep the disk and the network
 /// busy, few enough that requests gather into large entries while they wait.
@@ -27,14 +31,14 @@ const ENTRIES_UNDER_WAY: usize = 4;
 pub(crate) type Outcome = Result<(LogIndex, Reply), ProposeError>;
 
 /// The leader's side of one shard.
-#[derive(Debug)]
 pub(crate) struct Leading {
     pub(crate) guests: Guests,
     batches: VecDeque<Vec<Target>>,
     under_way: FuturesOrdered<Submitted<Reply>>,
     /// What the leader asks by itself.
     chores: Vec<Command>,
-    /// The leadership whose effects have begun to come.
+    doubts: Doubts,
+    /// The last leadership of this node whose effects have begun to come. It may be over.
     pub(crate) reign: Option<Term>,
 }
 
@@ -46,6 +50,7 @@ impl Leading {
             batches: VecDeque::new(),
             under_way: FuturesOrdered::new(),
             chores: Vec::new(),
+            doubts: Doubts::default(),
             reign: None,
         }
     }
@@ -55,9 +60,9 @@ impl Leading {
         self.batches.len() < ENTRIES_UNDER_WAY
     }
 
-    /// Whether an entry is under way.
+    /// Whether there is something to wait for.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.under_way.is_empty()
+        !self.under_way.is_empty() || self.doubts.is_looking()
     }
 
     /// Has the leader itself ask for something with the next entry.
@@ -67,30 +72,45 @@ impl Leading {
         }
     }
 
-    /// Proposes what waits, as far as there is room.
+    /// Proposes what waits, as far as there is room. Before `reign`, the leadership that lasts, has had
+    /// its first effects, this replica does not know yet who holds what.
     pub(crate) fn pump(
         &mut self,
         group: &Group<Shard>,
         front: &mut Front,
         requests: &mut Requests,
+        (reign, links): (Option<Term>, &Links),
     ) {
-        while self.has_room()
+        let (own, doubts) = (front.session(), &mut self.doubts);
+        let mut may = |who: SessionId, since: Instant| {
+            let holders = group.inspect(Shard::sessions_with_consumers).into_iter().collect();
+            let lives = |session| {
+                let links = links.clone();
+                async move { links.lives(session).await }.boxed()
+            };
+            reign.is_some() && doubts.are_settled(since, &holders, [own, who], lives)
+        };
+        while self.batches.len() < ENTRIES_UNDER_WAY
             && (front.has_more() || self.guests.is_waiting() || !self.chores.is_empty())
         {
             let mut gathering = Gathering::new();
             gathering.leader(self.chores.drain(..));
-            gathering.fill(front, requests, &mut self.guests);
+            gathering.fill(front, requests, &mut self.guests, &mut may);
             let Some(batch) = gathering.finish() else { return };
             self.under_way.push_back(group.submit(batch.payload));
             self.batches.push_back(batch.targets);
         }
     }
 
-    /// The outcome of the first entry under way. To be polled only while there is one.
-    pub(crate) async fn outcome(&mut self) -> Outcome {
-        match self.under_way.next().await {
-            Some(outcome) => outcome,
-            None => std::future::pending().await,
+    /// The outcome of the first entry under way; `None` after another node was looked at. To be polled
+    /// only while [`Leading::is_busy`].
+    pub(crate) async fn outcome(&mut self) -> Option<Outcome> {
+        let (under_way, doubts) = (&mut self.under_way, &mut self.doubts);
+        tokio::select! {
+            biased;
+            Some(outcome) = under_way.next(), if !under_way.is_empty() => Some(outcome),
+            () = doubts.looked(), if doubts.is_looking() => None,
+            else => std::future::pending().await,
         }
     }
 
@@ -112,6 +132,7 @@ impl Leading {
     pub(crate) fn abdicate(&mut self, elsewhere: Elsewhere) {
         self.drop_all(elsewhere);
         self.chores.clear();
+        self.doubts = Doubts::default();
         self.reign = None;
     }
 }

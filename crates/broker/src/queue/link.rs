@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warren_queue::wire::Notice;
 use warren_rpc::{FrontItem, HostItem, Peers};
-use warren_types::{LogIndex, NodeId};
+use warren_types::{LogIndex, NodeId, SessionId};
 
 use super::effects;
 use super::handle::Event;
@@ -60,6 +60,14 @@ impl Links {
     pub(crate) fn serve(&self, broker: &Arc<Inner>) {
         // There is one broker in the life of its links.
         let _first = self.shared.broker.set(Arc::downgrade(broker));
+    }
+
+    /// Whether the node of `session` answers, as the same start.
+    pub(crate) async fn lives(&self, session: SessionId) -> bool {
+        match self.shared.broker.get().and_then(Weak::upgrade) {
+            Some(broker) => broker.lives(session).await,
+            None => false,
+        }
     }
 
     /// Sends `item` to `node`. Whether it arrives shows in what comes back, or in

@@ -139,7 +139,8 @@ impl LocalShard {
         while self.front.has_more() || self.guests.is_waiting() || !self.chores.is_empty() {
             let mut gathering = Gathering::new();
             gathering.leader(self.chores.drain(..));
-            gathering.fill(&mut self.front, &mut self.inbox.requests, &mut self.guests);
+            let (front, requests) = (&mut self.front, &mut self.inbox.requests);
+            gathering.fill(front, requests, &mut self.guests, &mut |_, _| true);
             let Some(batch) = gathering.finish() else { return };
             self.apply(batch);
         }

@@ -158,7 +158,7 @@ impl ShardTask {
                 // told that it was cancelled has been given all that it will be.
                 Some(performed) = next(&mut self.effects) => self.perform(performed),
                 outcome = self.leading.outcome(), if self.leading.is_busy() => {
-                    self.finish(outcome);
+                    outcome.into_iter().for_each(|outcome| self.finish(outcome));
                 }
                 () = changed(&mut self.leadership) => self.reroute(false),
                 request = self.inbox.requests.recv(), if self.may_take() => match request {
@@ -186,6 +186,12 @@ impl ShardTask {
         self.route == Route::Here && self.retry_at.is_none()
     }
 
+    /// The leadership that lasts, once its effects have begun to come.
+    fn reign(&self) -> Option<Term> {
+        let leadership = *self.leadership.as_ref()?.borrow();
+        self.leading.reign.filter(|reign| leadership.here && leadership.term == *reign)
+    }
+
     fn may_take(&self) -> bool {
         match self.route {
             Route::Nowhere => false,
@@ -199,7 +205,9 @@ impl ShardTask {
         match (self.route, &self.group) {
             (Route::Here, Some(group)) => {
                 if self.retry_at.is_none() {
-                    self.leading.pump(group, &mut self.front, &mut self.inbox.requests);
+                    let known = (self.reign(), &self.links);
+                    let (front, requests) = (&mut self.front, &mut self.inbox.requests);
+                    self.leading.pump(group, front, requests, known);
                 }
             }
             (Route::There(node), _) => self.send_to(node),
@@ -492,7 +500,7 @@ impl ShardTask {
 
     fn roll_call(&mut self) {
         self.roll_call_at = Instant::now() + ROLL_CALL_INTERVAL;
-        let (Some(term), Some(group)) = (self.leading.reign, &self.group) else { return };
+        let (Some(term), Some(group)) = (self.reign(), &self.group) else { return };
         if self.leads() {
             let guests = &self.leading.guests;
             group.inspect(|machine| guests.roll_call(machine, term));
@@ -502,7 +510,7 @@ impl ShardTask {
 
     /// Begins the subscriptions that other nodes have asked for.
     fn welcome(&mut self) {
-        let (Some(term), Some(group)) = (self.leading.reign, &self.group) else { return };
+        let (Some(term), Some(group)) = (self.reign(), &self.group) else { return };
         if !self.leads() || !self.leading.guests.has_newcomers() {
             return;
         }

@@ -122,7 +122,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// The sample's lines; written anew where `WARREN_FREEZE` asks for it.
 pub(super) fn frozen(name: &str, actual: &[String]) -> Vec<String> {
-    let path = format!("{}/testdata/formats/{name}", env!("CARGO_MANIFEST_DIR"));
+    let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let path = format!("{package}/testdata/formats/{name}");
     if std::env::var_os("WARREN_FREEZE").is_some() {
         std::fs::write(&path, actual.join("\n") + "\n").expect("the sample can be written");
     }

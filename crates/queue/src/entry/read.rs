@@ -104,6 +104,21 @@ impl<'a> EntryRef<'a> {
     }
 }
 
+/// Whether the commands of a fragment, as a [`FragmentWriter`](super::FragmentWriter) wrote them, give
+/// a queue a new consumer.
+#[must_use]
+pub fn attaches(commands: &[u8]) -> bool {
+    let mut cursor = Cursor::new(commands, 0);
+    while !cursor.is_at_end() {
+        match CommandRef::read(&mut cursor) {
+            Ok(CommandRef::Attach(_)) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
 /// One request within an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FragmentRef<'a> {

@@ -54,9 +54,10 @@ impl Judge {
 
     /// Gives up a node, unless somebody sees it or this node is the one that is cut off.
     pub(super) async fn lose(&self, node: NodeId, suspicion: Suspicion) {
-        if !self.leadership.borrow().here {
-            tokio::time::sleep(LEADER_FIRST).await;
-        }
+        // When the lost node was the leader, the next one is the first.
+        let mut leadership = self.leadership.clone();
+        let leads = leadership.wait_for(|leadership| leadership.here);
+        drop(timeout(LEADER_FIRST, leads).await);
         let boot = match suspicion {
             Suspicion::Certain(boot) => boot,
             Suspicion::Likely(boot) => {
