@@ -71,11 +71,19 @@ impl Cluster {
         Self::start_with(3, &[])
     }
 
+    /// Whether the tests run against another broker's nodes.
+    pub fn is_elsewhere() -> bool {
+        let is_elsewhere = Foreign::find().is_some();
+        if is_elsewhere {
+            eprintln!("left out: this test needs nodes of its own");
+        }
+        is_elsewhere
+    }
+
     /// As [`Cluster::start`], but nothing if the tests run against another broker: for what can
     /// only be done to nodes of our own.
     pub fn own(count: usize) -> Option<Self> {
-        if Foreign::find().is_some() {
-            eprintln!("left out: this test needs nodes of its own");
+        if Self::is_elsewhere() {
             return None;
         }
         Some(Self::start_with(count, &[]))
@@ -284,6 +292,12 @@ impl Cluster {
         Ok(None)
     }
 
+    /// Where one of our nodes serves the management API.
+    pub fn http(&self, node: usize) -> SocketAddr {
+        let Nodes::Own(nodes) = &self.nodes else { panic!("these are not our nodes") };
+        nodes[node].addresses().http
+    }
+
     /// What a node of ours measures.
     ///
     /// # Panics
@@ -402,7 +416,11 @@ fn start_nodes(count: usize, more: &[&str]) -> Vec<Node> {
 fn arguments(number: usize, seeds: &[SocketAddr], more: &[&str]) -> Vec<String> {
     let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
     let name = format!("warren@n{}", number + 1);
-    let own = ["--name", &name, "--seeds", &seeds.join(","), "--shards", "4"];
+    let seeds = seeds.join(",");
+    let mut own = vec!["--name", &name, "--seeds", &seeds];
+    if !more.contains(&"--shards") {
+        own.extend(["--shards", "4"]);
+    }
     own.into_iter().chain(more.iter().copied()).map(str::to_owned).collect()
 }
 

@@ -7,7 +7,8 @@
 //! - [`history`] and [`traffic`]: clients at a steady pace, whose every step is recorded.
 //! - [`failover`]: what happens to nodes meanwhile; [`measure`]: how long that takes, and what
 //!   queues cost, behind `warren-measure`.
-//! - [`python`]: pika in several versions, installed on demand.
+//! - [`http`]: asks a node's management API.
+//! - [`python`]: pika in several versions and Celery, installed on demand.
 //! - [`load`]: the load generator behind `warren-load`.
 //!
 //! The tests themselves are in `tests/tests`, the Python programs in `tests/python`.
@@ -16,6 +17,7 @@ pub mod checker;
 pub mod cluster;
 pub mod failover;
 pub mod history;
+pub mod http;
 pub mod load;
 pub mod measure;
 pub mod node;

@@ -1,7 +1,7 @@
-//! pika in several versions, and the programs that use it.
+//! pika in several versions, Celery, and the programs that use them.
 //!
-//! Each version is installed once, with pip and by name and version, into a directory of its own
-//! under the user's cache (`$XDG_CACHE_HOME/warren/python`), and found there the next time.
+//! Each is installed once, with pip and by name and version, into a directory of its own under the
+//! user's cache (`$XDG_CACHE_HOME/warren/python`), and found there the next time.
 
 use std::env;
 use std::fs;
@@ -18,41 +18,54 @@ use anyhow::{Context, Result, ensure};
 /// How long a program may take to say something, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One version of pika and the programs that fit it.
+/// One version of a library and the programs that fit it.
 #[derive(Clone, Copy, Debug)]
-pub struct Pika {
+pub struct Library {
     /// The directory under the cache.
     pub name: &'static str,
     /// What pip is asked for.
-    pub requirement: &'static str,
+    pub requirements: &'static [&'static str],
+    /// The package that is there when it is installed.
+    pub package: &'static str,
     /// The directory under `tests/python`.
     pub programs: &'static str,
-    /// Whether a module must be hidden that is no valid Python any more.
+    /// Whether a module of pika must be hidden that is no valid Python any more.
     pub without_libev: bool,
 }
 
 /// The pika of today.
-pub const LATEST: Pika =
-    Pika { name: "pika-1", requirement: "pika>=1.3,<2", programs: "new", without_libev: false };
+pub const LATEST: Library = pika("pika-1", &["pika>=1.3,<2"], "new");
 
 /// The last one before 1.0.
-pub const OLD: Pika = Pika {
-    name: "pika-0.13.1",
-    requirement: "pika==0.13.1",
-    programs: "old",
+pub const OLD: Library = pika("pika-0.13.1", &["pika==0.13.1"], "old");
+
+/// What many an old program still uses.
+pub const OLDEST: Library =
+    Library { without_libev: true, ..pika("pika-0.10.0", &["pika==0.10.0"], "old") };
+
+/// Celery, and what it speaks AMQP with.
+pub const CELERY: Library = Library {
+    name: "celery-5.7.0",
+    requirements: &["celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2", "billiard==4.3.2"],
+    package: "celery",
+    programs: "celery",
     without_libev: false,
 };
 
-/// What many an old program still uses.
-pub const OLDEST: Pika =
-    Pika { name: "pika-0.10.0", requirement: "pika==0.10.0", programs: "old", without_libev: true };
+const fn pika(
+    name: &'static str,
+    requirements: &'static [&'static str],
+    programs: &'static str,
+) -> Library {
+    Library { name, requirements, package: "pika", programs, without_libev: false }
+}
 
-impl Pika {
+impl Library {
     /// The directory that holds it; installed if need be.
     pub fn installed(&self) -> Result<PathBuf> {
         let root = cache()?.join("warren").join("python");
         let target = root.join(self.name);
-        if target.join("pika").is_dir() {
+        if target.join(self.package).is_dir() {
             return Ok(target);
         }
         fs::create_dir_all(&root)?;
@@ -68,18 +81,18 @@ impl Pika {
                 "--target",
             ])
             .arg(staging.path())
-            .arg(self.requirement)
+            .args(self.requirements)
             .output()
             .context("cannot start python3")?;
         ensure!(
             output.status.success(),
-            "pip cannot install {}: {}",
-            self.requirement,
+            "pip cannot install {:?}: {}",
+            self.requirements,
             String::from_utf8_lossy(&output.stderr)
         );
         // Whoever comes first wins; the other finds it done.
         if fs::rename(staging.path(), &target).is_err() {
-            ensure!(target.join("pika").is_dir(), "cannot put {} in its place", self.name);
+            ensure!(target.join(self.package).is_dir(), "cannot put {} in its place", self.name);
         }
         Ok(target)
     }
@@ -88,9 +101,9 @@ impl Pika {
     ///
     /// # Panics
     ///
-    /// If pika cannot be installed or the program cannot be started.
+    /// If the library cannot be installed or the program cannot be started.
     pub fn start(&self, broker: SocketAddr, program: &str, arguments: &[&str]) -> Program {
-        let library = self.installed().expect("pika can be installed");
+        let library = self.installed().expect("the library can be installed");
         // Asked when the test runs: a binary may have been built from another clone.
         let package = env::var("CARGO_MANIFEST_DIR");
         let package = package.as_deref().unwrap_or(env!("CARGO_MANIFEST_DIR"));

@@ -1,6 +1,7 @@
 //! A small AMQP 0-9-1 client of our own: blocking, literal, and willing to send nonsense.
 //!
-//! [`Pack`] writes the arguments of a method, [`Unpack`] reads them, [`Wire`] is the socket.
+//! [`Pack`] writes the arguments of a method, [`Unpack`] reads them, [`Properties`] are those of a
+//! message, [`Wire`] is the socket.
 //! Nothing here depends on the broker's own codec, so that a mistake there is not mirrored here.
 //!
 //! **Invariant:** every read has a deadline; a broker that says nothing fails the test that waits.
@@ -9,6 +10,7 @@ mod client;
 mod frame;
 mod methods;
 mod pack;
+mod properties;
 
 pub use client::{Close, Delivered, Heard, PATIENCE, Wire, capabilities};
 pub use frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame};
@@ -16,6 +18,7 @@ pub use methods::{
     Flags, consume, declare_exchange, declare_queue, get, plain_start_ok, publish, settle,
 };
 pub use pack::{Field, Pack, Unpack, pairs};
+pub use properties::Properties;
 
 /// A method's class and number, as in the specification.
 pub type MethodId = (u16, u16);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use warren_tests::node::{self, unique};
-use warren_tests::python::{LATEST, OLD, OLDEST, Pika};
+use warren_tests::python::{LATEST, Library, OLD, OLDEST};
 use warren_tests::wire::{Flags, PATIENCE, Wire};
 
 /// The same tests for each version of pika.
@@ -69,7 +69,7 @@ walks! {
     pika_0_10: super::OLDEST,
 }
 
-fn hello_world_arrives(pika: Pika) {
+fn hello_world_arrives(pika: Library) {
     let broker = node::shared();
     let queue = unique("hello");
     let receiver = pika.start(broker, "receive", &[&queue]);
@@ -81,7 +81,7 @@ fn hello_world_arrives(pika: Pika) {
     assert_eq!(receiver.wait_for("received ", 1), ["Hello World!"]);
 }
 
-fn two_workers_share_the_tasks_in_turn(pika: Pika) {
+fn two_workers_share_the_tasks_in_turn(pika: Library) {
     let broker = node::shared();
     let queue = unique("tasks");
     let workers =
@@ -103,7 +103,7 @@ fn two_workers_share_the_tasks_in_turn(pika: Pika) {
     assert_eq!(shares, [["0", "2", "4"], ["1", "3", "5"]]);
 }
 
-fn the_task_of_a_killed_worker_goes_to_the_other_flagged(pika: Pika) {
+fn the_task_of_a_killed_worker_goes_to_the_other_flagged(pika: Library) {
     let broker = node::shared();
     let queue = unique("tasks");
     let mut first = pika.start(broker, "worker", &[&queue]);
@@ -120,7 +120,7 @@ fn the_task_of_a_killed_worker_goes_to_the_other_flagged(pika: Pika) {
     second.wait_for("done hang", 1);
 }
 
-fn a_persistent_task_outlives_the_broker(pika: Pika) {
+fn a_persistent_task_outlives_the_broker(pika: Library) {
     let Some(mut node) = node::own() else { return };
     let queue = unique("tasks");
     pika.run(node.amqp(), "new_task", &[&queue, "one", "two"]);
@@ -132,7 +132,7 @@ fn a_persistent_task_outlives_the_broker(pika: Pika) {
     assert_eq!(worker.wait_for("done ", 2), ["one", "two"]);
 }
 
-fn every_subscriber_gets_a_copy_and_takes_its_queue_along(pika: Pika) {
+fn every_subscriber_gets_a_copy_and_takes_its_queue_along(pika: Library) {
     let broker = node::shared();
     let exchange = unique("logs");
     let mut receivers = [0, 1, 2].map(|_| pika.start(broker, "receive_logs", &[&exchange]));
@@ -158,7 +158,7 @@ fn every_subscriber_gets_a_copy_and_takes_its_queue_along(pika: Pika) {
     until(|| !is_there(broker, second) && !is_there(broker, third));
 }
 
-fn routing_goes_by_the_key(pika: Pika) {
+fn routing_goes_by_the_key(pika: Library) {
     let broker = node::shared();
     let exchange = unique("direct_logs");
     let all =
@@ -175,7 +175,7 @@ fn routing_goes_by_the_key(pika: Pika) {
     assert_eq!(errors.wait_for("received ", 1), ["error:c"]);
 }
 
-fn topics_go_by_patterns(pika: Pika) {
+fn topics_go_by_patterns(pika: Library) {
     let broker = node::shared();
     let exchange = unique("topic_logs");
     let all = pika.start(broker, "receive_keyed", &[&exchange, "topic", "#"]);
@@ -206,7 +206,7 @@ fn topics_go_by_patterns(pika: Pika) {
     );
 }
 
-fn remote_calls_are_answered(pika: Pika) {
+fn remote_calls_are_answered(pika: Library) {
     let broker = node::shared();
     let queue = unique("rpc");
     let server = pika.start(broker, "rpc_server", &[&queue]);
@@ -220,7 +220,7 @@ fn remote_calls_are_answered(pika: Pika) {
     );
 }
 
-fn publishers_hear_what_became_of_their_messages(pika: Pika) {
+fn publishers_hear_what_became_of_their_messages(pika: Library) {
     let heard = pika.run(node::shared(), "confirms", &[&unique("confirms")]);
 
     let mut expected = vec!["confirmed first", "returned second", "refused third"];
@@ -230,7 +230,7 @@ fn publishers_hear_what_became_of_their_messages(pika: Pika) {
     assert_eq!(heard, expected);
 }
 
-fn names_in_any_script_work(pika: Pika) {
+fn names_in_any_script_work(pika: Library) {
     for stem in ["очередь", "キュー", "grüße", "ॐ \u{1F407}"] {
         let queue = unique(stem);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warren_catalog::{
@@ -26,6 +26,8 @@ use crate::counters::{Counters, Totals};
 use crate::directory::{Directory, name};
 use crate::host::Host;
 use crate::janitor::{Chore, Janitor};
+use crate::maintenance;
+use crate::placement::{self, Candidate, Locator};
 use crate::queue::effects::Performer;
 use crate::queue::handle::{Event, ShardHandle, ShardSlot};
 use crate::queue::link::Links;
@@ -34,6 +36,7 @@ use crate::queue::shard::{Home, ShardTask, Ways};
 use crate::queue::whereabouts::Whereabouts;
 use crate::registry::{ConnectionId, Registry};
 use crate::shards::Shards;
+use crate::survey::Sight;
 use crate::undertaker::{Burial, Undertaker};
 
 /// The version of catalog commands and of shards that this build speaks.
@@ -41,10 +44,6 @@ const SPEAKS: u16 = 1;
 
 /// How long a socket error of `accept` (no file descriptors, say) keeps the next try waiting.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// By how many queues a shard that this node leads may be fuller than the emptiest, and still get
-/// the queues that are declared here.
-const PREFERENCE_QUEUES: usize = 16;
 
 /// Between two looks whether all groups are made.
 const FOUNDING_PAUSE: Duration = Duration::from_millis(5);
@@ -99,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) peers: Peers,
     pub(crate) links: Links,
     pub(crate) shards: Shards,
+    /// What is remembered for operators.
+    pub(crate) sight: Sight,
     cluster: Cluster,
     /// Where the next local queue goes.
     next_local: AtomicUsize,
@@ -108,6 +109,8 @@ pub(crate) struct Inner {
     ensured: RwLock<FxHashSet<QueueId>>,
     chores: mpsc::UnboundedSender<Chore>,
     ready: AtomicBool,
+    /// Whether the node is out of service until further notice.
+    pub(crate) suspended: watch::Sender<bool>,
     /// Cancelled when clients are to be sent away.
     draining: CancellationToken,
     /// Ends all tasks, once no connection needs them.
@@ -162,9 +165,9 @@ impl Inner {
     }
 
     /// Where a queue that is to be declared shall go.
-    pub(crate) fn place(&self, durable: bool, exclusive: bool) -> Placement {
+    pub(crate) fn place(&self, durable: bool, exclusive: bool, locator: Locator) -> Placement {
         if durable && !exclusive {
-            return Placement::Shard(self.shard_for_queue());
+            return Placement::Shard(self.shard_for_queue(locator));
         }
         let locals = self.shards.local().len().max(1);
         let next = self.next_local.fetch_add(1, Ordering::Relaxed);
@@ -173,20 +176,16 @@ impl Inner {
         Placement::Local { node: self.session.node, boot: self.session.boot, slot }
     }
 
-    /// The emptiest shard, or one that this node leads and that is about as empty.
-    fn shard_for_queue(&self) -> GroupId {
-        let counts: Vec<(usize, bool, GroupId)> = self.directory.look(|catalog| {
-            let shards = self.shards.replicated();
-            let count = shards.map(|(group, _, shard)| {
-                let leads = shard.whereabouts().leads_here();
-                (catalog.queue_count_of_group(group), leads, group)
+    fn shard_for_queue(&self, locator: Locator) -> GroupId {
+        let candidates: Vec<Candidate> = self.directory.look(|catalog| {
+            let shards = self.shards.replicated().map(|(group, _, shard)| Candidate {
+                queues: catalog.queue_count_of_group(group),
+                leads_here: shard.whereabouts().leads_here(),
+                group,
             });
-            count.collect()
+            shards.collect()
         });
-        let emptiest = counts.iter().min().expect("a cluster has at least one shard");
-        let own = counts.iter().filter(|(_, leads, _)| *leads).min();
-        let limit = emptiest.0.saturating_add(PREFERENCE_QUEUES);
-        own.filter(|(count, ..)| *count <= limit).unwrap_or(emptiest).2
+        placement::chosen(&candidates, locator).expect("a cluster has at least one shard")
     }
 
     /// Has the queue's shard make it, unless it was asked before. Whatever is sent to the shard
@@ -254,6 +253,11 @@ impl Inner {
     /// Leaves something to the janitor.
     pub(crate) fn chore(&self, chore: Chore) {
         drop(self.chores.send(chore));
+    }
+
+    /// Whether clients are served.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && !*self.suspended.borrow()
     }
 
     /// Tells when clients are to be sent away.
@@ -352,12 +356,14 @@ impl Broker {
             peers,
             links: links.clone(),
             shards,
+            sight: Sight::default(),
             cluster,
             next_local: AtomicUsize::new(0),
             next_upload: AtomicU64::new(1),
             ensured: RwLock::new(FxHashSet::default()),
             chores: chores.clone(),
             ready: AtomicBool::new(true),
+            suspended: watch::Sender::new(false),
             draining: CancellationToken::new(),
             stop: stop.clone(),
             connections: TaskTracker::new(),
@@ -376,6 +382,7 @@ impl Broker {
             inner.spawn(Undertaker::new(inner.clone(), slot, dead).run(inner.stop.clone()));
         }
         inner.spawn(crate::watchman::run(inner.clone()));
+        inner.spawn(maintenance::run(inner.clone()));
         inner.cluster.set_serving(true);
         let host = Arc::new(Host::new(inner.clone()));
         Self { inner, host }
@@ -397,13 +404,23 @@ impl Broker {
         self.host.clone()
     }
 
-    /// Accepts clients until the broker drains.
-    pub async fn serve(&self, listener: TcpListener) {
+    /// Accepts clients until the broker drains. While the node is out of service nobody listens.
+    pub async fn serve(&self, mut listener: TcpListener) {
+        let mut suspended = self.inner.suspended.subscribe();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.inner.draining.cancelled() => return,
-                accepted = listener.accept() => accepted,
+                Ok(_) = suspended.wait_for(|suspended| *suspended) => None,
+                accepted = listener.accept() => Some(accepted),
+            };
+            let Some(accepted) = accepted else {
+                let Ok(address) = listener.local_addr() else { return };
+                drop(listener);
+                let again = maintenance::listen_again(&self.inner, address).await;
+                let Some(again) = again else { return };
+                listener = again;
+                continue;
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -454,8 +471,7 @@ impl Broker {
         inner.tasks.wait().await;
     }
 
-    /// What a simulation looks at and speaks to.
-    #[cfg(test)]
+    /// What all tasks of the broker share.
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -475,9 +491,9 @@ impl Broker {
         let (mut ready, mut unsettled) = (0_u64, 0_u64);
         for (_, _, shard) in inner.shards.replicated() {
             let led = shard.whereabouts().group().filter(|_| shard.whereabouts().leads_here());
-            for listing in led.iter().flat_map(|group| group.inspect(Shard::queues)) {
-                ready = ready.saturating_add(listing.status.ready);
-                unsettled = unsettled.saturating_add(listing.status.unsettled);
+            for totals in led.iter().map(|group| group.inspect(Shard::totals)) {
+                ready = ready.saturating_add(totals.ready);
+                unsettled = unsettled.saturating_add(totals.unsettled);
             }
         }
         Overview {

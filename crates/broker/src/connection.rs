@@ -13,8 +13,9 @@ mod census;
 mod channel;
 mod confirm;
 mod consume;
-mod context;
+pub(crate) mod context;
 mod deliver;
+mod describe;
 mod dispatch;
 mod flow;
 mod holder;
@@ -22,14 +23,15 @@ mod login;
 mod message;
 mod names;
 mod operation;
+pub(crate) mod operator;
 mod plan;
 mod publish;
 mod reply_to;
 mod settle;
 mod socket;
 mod staging;
-mod state;
-mod topology;
+pub(crate) mod state;
+pub(crate) mod topology;
 mod transaction;
 mod unacked;
 
@@ -37,7 +39,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 use warren_amqp::{Body, ReplyCode};
 use warren_queue::{CancelReason, FragmentReply};
@@ -47,6 +49,9 @@ use crate::broker::Inner;
 use crate::queue::effects::Delivery;
 use crate::queue::guests::Census;
 use crate::queue::handle::ShardSlot;
+pub(crate) use describe::Description;
+#[cfg(test)]
+pub(crate) use message::wishes;
 pub(crate) use socket::Stream;
 use state::Connection;
 
@@ -69,6 +74,8 @@ pub(crate) enum ToConnection {
     ShardGone { slot: ShardSlot },
     /// A direct reply for the consumer of replies on `channel`.
     DirectReply(DirectReply),
+    /// Somebody wants to know how it is.
+    Describe { answer_to: oneshot::Sender<Description> },
     /// The connection is to be closed, by an operator or because the node stops.
     Close { code: ReplyCode, text: String },
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::survey::MessageCounts;
+
 /// One number that many tasks count up.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -35,8 +37,11 @@ pub(crate) struct Counters {
     pub(crate) returned: Counter,
     pub(crate) unroutable_dropped: Counter,
     pub(crate) delivered: Counter,
+    pub(crate) delivered_no_ack: Counter,
     pub(crate) redelivered: Counter,
     pub(crate) got: Counter,
+    pub(crate) got_no_ack: Counter,
+    pub(crate) got_empty: Counter,
     pub(crate) acknowledged: Counter,
     pub(crate) orphans: Counter,
 }
@@ -64,10 +69,16 @@ pub struct Totals {
     pub unroutable_dropped: u64,
     /// Messages that were sent to consumers.
     pub delivered: u64,
-    /// Of those, the ones that were sent before.
+    /// Of those, the ones whose consumers do not acknowledge.
+    pub delivered_no_ack: u64,
+    /// Of all of those, the ones that were sent before.
     pub redelivered: u64,
     /// Messages that were fetched with basic.get.
     pub got: u64,
+    /// Of those, the ones that need no acknowledgement.
+    pub got_no_ack: u64,
+    /// Times that basic.get found nothing.
+    pub got_empty: u64,
     /// Messages that were acknowledged by clients.
     pub acknowledged: u64,
     /// Consumers that a shard knew and that no connection had, found by comparing: none, unless
@@ -89,10 +100,33 @@ impl Counters {
             returned: self.returned.value(),
             unroutable_dropped: self.unroutable_dropped.value(),
             delivered: self.delivered.value(),
+            delivered_no_ack: self.delivered_no_ack.value(),
             redelivered: self.redelivered.value(),
             got: self.got.value(),
+            got_no_ack: self.got_no_ack.value(),
+            got_empty: self.got_empty.value(),
             acknowledged: self.acknowledged.value(),
             orphaned_consumers: self.orphans.value(),
+        }
+    }
+}
+
+impl Totals {
+    /// What happened to messages.
+    #[must_use]
+    pub fn messages(&self) -> MessageCounts {
+        MessageCounts {
+            publish: self.published,
+            confirm: self.confirmed,
+            return_unroutable: self.returned,
+            drop_unroutable: self.unroutable_dropped,
+            deliver: self.delivered.saturating_sub(self.delivered_no_ack),
+            deliver_no_ack: self.delivered_no_ack,
+            get: self.got.saturating_sub(self.got_no_ack),
+            get_no_ack: self.got_no_ack,
+            get_empty: self.got_empty,
+            ack: self.acknowledged,
+            redeliver: self.redelivered,
         }
     }
 }

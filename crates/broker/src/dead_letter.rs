@@ -2,7 +2,8 @@
 //!
 //! The history of a message's deaths stands in its headers, as RabbitMQ has it: `x-death`, newest
 //! first, one entry per queue and reason with a count; `x-first-death-*`, written once; and
-//! `x-last-death-*`.
+//! `x-last-death-*`. What a client wrote under these names says nothing, and gives way to the first
+//! death; only what the message's [`Trail`] vouches for is continued.
 //!
 //! **Not here:** where the message goes, and who sees to it that it arrives ([`crate::undertaker`]).
 
@@ -10,6 +11,19 @@ use bytes::Bytes;
 use warren_amqp::header;
 use warren_queue::DeathReason;
 use warren_types::{Table, Timestamp, Value};
+
+use crate::trail::Trail;
+
+/// The headers that tell of a message's deaths.
+const HISTORY: [&str; 7] = [
+    "x-death",
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+    "x-last-death-exchange",
+    "x-last-death-queue",
+    "x-last-death-reason",
+];
 
 /// A death, as its queue saw it.
 #[derive(Clone, Debug)]
@@ -29,6 +43,7 @@ pub(crate) struct Death<'a> {
 #[derive(Debug)]
 pub(crate) struct Buried {
     pub(crate) header: Bytes,
+    pub(crate) trail: Bytes,
     pub(crate) extra_keys: Vec<Vec<u8>>,
     headers: Table,
 }
@@ -54,26 +69,44 @@ impl Buried {
 }
 
 /// Writes a death into a message's properties.
-pub(crate) fn bury(properties: &Bytes, death: &Death<'_>) -> Buried {
+pub(crate) fn bury(properties: &Bytes, trail: Trail, death: &Death<'_>) -> Buried {
     // Properties were checked when the message was published.
     let mut headers = header::headers_table(properties).ok().flatten().unwrap_or_default();
+    if !trail.has_died {
+        for name in HISTORY {
+            // A client may write a name twice.
+            while headers.remove(name).is_some() {}
+        }
+    }
     let copies = match headers.value("CC") {
-        Some(Value::Array(keys)) => keys.clone(),
+        Some(Value::Array(keys)) if !trail.readdressed => keys.clone(),
         _ => Vec::new(),
     };
     let expiration = header::expiration(properties).map(str::to_owned);
     record(&mut headers, death, &copies, expiration.as_deref());
+    let headers = sorted(&headers);
     let mut extra_keys = Vec::new();
+    let mut trail = Trail { has_died: true, ..trail };
     if death.rerouted {
-        headers.remove("CC");
+        trail.readdressed = true;
+        trail.hidden_keys.clear();
     } else {
-        extra_keys.extend(copies.iter().filter_map(|key| match key {
-            Value::LongString(key) => Some(key.clone()),
+        extra_keys.extend(copies.into_iter().filter_map(|key| match key {
+            Value::LongString(key) => Some(key),
             _ => None,
         }));
+        extra_keys.extend(trail.hidden_keys.iter().cloned());
     }
     let header = header::replace_headers(&header::remove_expiration(properties), Some(&headers));
-    Buried { header, extra_keys, headers }
+    Buried { header, trail: trail.encode(), extra_keys, headers }
+}
+
+/// The same headers by name, as RabbitMQ sends those that it has added something to.
+pub(crate) fn sorted(headers: &Table) -> Table {
+    let mut entries: Vec<_> =
+        headers.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    entries.into_iter().collect()
 }
 
 fn deaths(headers: &Table) -> Vec<Table> {
@@ -118,106 +151,17 @@ fn first_entry(death: &Death<'_>, copies: &[Value], expiration: Option<&str>) ->
     let mut keys = vec![Value::LongString(death.routing_key.to_vec())];
     keys.extend(copies.iter().cloned());
     let mut entry = Table::new();
+    if let Some(expiration) = expiration {
+        entry.insert("original-expiration", Value::text(expiration));
+    }
     entry.insert("count", Value::I64(1));
     entry.insert("reason", Value::text(death.reason.name()));
     entry.insert("queue", Value::text(death.queue));
     entry.insert("time", Value::timestamp(death.time));
     entry.insert("exchange", Value::text(death.exchange));
     entry.insert("routing-keys", Value::Array(keys));
-    if let Some(expiration) = expiration {
-        entry.insert("original-expiration", Value::text(expiration));
-    }
     entry
 }
 
 #[cfg(test)]
-mod tests {
-    use warren_amqp::header::Properties;
-
-    use super::*;
-
-    fn death(queue: &str, reason: DeathReason) -> Death<'_> {
-        Death {
-            queue,
-            reason,
-            time: Timestamp(5_000),
-            exchange: "x",
-            routing_key: b"key",
-            rerouted: false,
-        }
-    }
-
-    fn published(headers: Option<Table>, expiration: Option<&str>) -> Bytes {
-        let expiration = expiration.map(str::to_owned);
-        Properties { headers, expiration, ..Properties::default() }.encode()
-    }
-
-    fn counts(buried: &Buried) -> Vec<(String, String, i64)> {
-        let text = |death: &Table, name: &str| {
-            death.value(name).and_then(Value::as_text).unwrap_or_default().to_owned()
-        };
-        deaths(buried.headers())
-            .iter()
-            .map(|death| {
-                let count = death.value("count").and_then(Value::as_integer).unwrap_or_default();
-                (text(death, "queue"), text(death, "reason"), count)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_first_death_is_told_in_full_and_takes_the_expiration_along() {
-        let properties = published(None, Some("250"));
-
-        let buried = bury(&properties, &death("q", DeathReason::Expired));
-
-        let [entry] = deaths(buried.headers()).try_into().expect("there is one death");
-        let names: Vec<_> = entry.iter().map(|(name, _)| name).collect();
-        let expected =
-            ["count", "reason", "queue", "time", "exchange", "routing-keys", "original-expiration"];
-        assert_eq!(names, expected);
-        assert_eq!(entry.value("time"), Some(&Value::Timestamp(5)));
-        assert_eq!(header::expiration(&buried.header), None);
-        let headers = buried.headers();
-        assert_eq!(headers.value("x-first-death-reason"), Some(&Value::text("expired")));
-        assert_eq!(headers.value("x-last-death-queue"), Some(&Value::text("q")));
-    }
-
-    #[test]
-    fn a_death_of_the_same_kind_counts_up_and_comes_to_the_front() {
-        let once = bury(&published(None, None), &death("a", DeathReason::Rejected));
-        let twice = bury(&once.header, &death("b", DeathReason::MaxLength));
-
-        let again = bury(&twice.header, &death("a", DeathReason::Rejected));
-
-        let row = |queue: &str, reason: &str, count| (queue.to_owned(), reason.to_owned(), count);
-        assert_eq!(counts(&again), [row("a", "rejected", 2), row("b", "maxlen", 1)]);
-        let first = again.headers().value("x-first-death-queue");
-        assert_eq!(first, Some(&Value::text("a")));
-    }
-
-    #[test]
-    fn copies_are_addressed_again_unless_the_dead_have_a_key_of_their_own() {
-        let mut headers = Table::new();
-        headers.insert("CC", Value::Array(vec![Value::text("copy")]));
-        let properties = published(Some(headers), None);
-        let rerouted = Death { rerouted: true, ..death("q", DeathReason::Rejected) };
-
-        let kept = bury(&properties, &death("q", DeathReason::Rejected));
-        let dropped = bury(&properties, &rerouted);
-
-        assert_eq!(kept.extra_keys, [b"copy".to_vec()]);
-        assert!(dropped.extra_keys.is_empty());
-        assert_eq!(dropped.headers().value("CC"), None);
-    }
-
-    #[test]
-    fn what_only_time_drives_must_not_go_in_circles() {
-        let expired = bury(&published(None, None), &death("q", DeathReason::Expired));
-        let rejected = bury(&expired.header, &death("r", DeathReason::Rejected));
-
-        assert!(expired.circles_to("q"));
-        assert!(!expired.circles_to("r"));
-        assert!(!rejected.circles_to("q"));
-    }
-}
+mod tests;

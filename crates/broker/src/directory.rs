@@ -13,7 +13,7 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use warren_catalog::{Batch, Catalog, Command, Outcome, Refusal, Reply};
-use warren_consensus::{Group, Leadership, Peers, ReadError};
+use warren_consensus::{Group, Leadership, Peers, ReadError, Status};
 use warren_types::LogIndex;
 
 use crate::cluster::forward::{self, Unsettled};
@@ -36,7 +36,7 @@ const RETRY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Why a change was not made, or cannot be said to have been made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub(crate) enum ChangeError {
+pub enum ChangeError {
     /// The catalog said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -88,6 +88,11 @@ impl Directory {
     /// Looks at the local copy. `look` must be short: changes wait for it.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Catalog) -> R) -> R {
         self.group.inspect(look)
+    }
+
+    /// How the catalog's replica is.
+    pub(crate) fn status(&self) -> Status {
+        self.group.status()
     }
 
     /// Whether no other node could have told a client anything that the local copy lacks.

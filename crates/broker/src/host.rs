@@ -147,6 +147,10 @@ impl FrontendHandler for Host {
     async fn listens(&self, _caller: Caller, nonce: u64) -> Result<bool, Refusal> {
         Ok(self.broker.registry.listens(nonce))
     }
+
+    async fn survey(&self, _caller: Caller, question: Bytes) -> Result<Bytes, Refusal> {
+        crate::survey::reply(&self.broker, question).await
+    }
 }
 
 /// A row as this node has it; `None` if it cannot say.

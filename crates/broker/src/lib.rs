@@ -9,6 +9,7 @@
 //!
 //! **Not here:** how entries are replicated (`consensus`), what a queue does with them (`queue`).
 
+mod admin;
 mod broker;
 mod cluster;
 mod config;
@@ -19,18 +20,33 @@ mod directory;
 mod failure;
 mod host;
 mod janitor;
+mod maintenance;
+mod placement;
 mod queue;
 mod registry;
 mod shards;
 #[cfg(test)]
-#[expect(dead_code, reason = "the simulation's words and traces are kept whole")]
 mod sim;
+mod survey;
+mod trail;
 mod undertaker;
 mod watchman;
 
+pub use admin::{AckMode, Actor, AdminError, LoginError, Publication, QueueDeclaration};
 pub use broker::{Broker, Overview, Parts, StartError};
 pub use cluster::{ClusterOverview, Envoy};
 pub use config::{Config, InitialContent, Limits};
+pub use connection::operator::{Fetched, Published};
 pub use counters::Totals;
+pub use directory::ChangeError;
 pub use host::Host;
+pub use maintenance::{Drain, DrainState};
+pub use queue::handle::Stopped;
 pub use registry::ConnectionId;
+pub use survey::{
+    ChannelRow, ConnectionRow, ConsumerRow, Explanation, Fact, Finding, Gathered, HolderRow,
+    Listener, Machine, MessageCounts, MessageRates, NodeFigures, NodeRow, QueueDetail,
+    QueueFigures, Severity, ShardRow, Verdict, Which,
+};
+pub use warren_amqp::header::Properties;
+pub use warren_queue::QueueStatus;

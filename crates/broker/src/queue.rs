@@ -43,7 +43,10 @@ pub(crate) fn settings(queue: &catalog::Queue) -> QueueSettings {
         },
         dead_letter: dead_letter_target(rules).map(Arc::new),
         delivery_limit: rules.delivery_limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
-        delivery_counting: DeliveryCounting::Failures,
+        delivery_counting: match rules.delivery_counting {
+            catalog::DeliveryCounting::Failures => DeliveryCounting::Failures,
+            catalog::DeliveryCounting::Returns => DeliveryCounting::Returns,
+        },
         max_priority: rules.max_priority,
         consumer_timeout_ms: rules.consumer_timeout_ms,
         delayed_retry: delayed_retry(rules.delayed_retry),

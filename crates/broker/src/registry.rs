@@ -29,6 +29,8 @@ pub(crate) struct Registered {
     pub(crate) mailbox: Mailbox,
     pub(crate) vhost: Arc<str>,
     pub(crate) user: Arc<str>,
+    /// What people call it: both ends of its socket.
+    pub(crate) name: Arc<str>,
 }
 
 /// All connections of this node. Cheap to clone.
@@ -105,6 +107,22 @@ impl Registry {
         for registered in connections.values().filter(|registered| chosen(registered)) {
             registered.mailbox.send(message());
         }
+    }
+
+    /// Sends to every connection for which `chosen` holds what `message` makes for it. Returns how
+    /// many that are.
+    pub(crate) fn send_each(
+        &self,
+        chosen: impl Fn(&Registered) -> bool,
+        mut message: impl FnMut() -> ToConnection,
+    ) -> u64 {
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        let mut count = 0_u64;
+        for registered in connections.values().filter(|registered| chosen(registered)) {
+            registered.mailbox.send(message());
+            count = count.saturating_add(1);
+        }
+        count
     }
 
     /// How many connections there are for which `chosen` holds.

@@ -1,13 +1,18 @@
 //! Sees to it that dead messages arrive where their queue sends them.
 //!
 //! A shard keeps a dead message until it is told that the message has arrived, or that there is
-//! nowhere to arrive: at least once, across any change of leader. One undertaker serves one shard
-//! and does one batch after the other, so that the dead of a queue keep their order.
+//! nowhere to arrive: at least once, across any change of leader. One undertaker serves one shard,
+//! and one letter after the other of each queue, so that the dead of a queue keep their order, and
+//! those that find their target full keep nobody else's waiting.
 
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use warren_catalog::{Message, Queue, Routed};
@@ -21,6 +26,7 @@ use warren_types::{Location, QueueId, Term};
 use crate::broker::Inner;
 use crate::dead_letter::{Buried, Death, bury};
 use crate::queue::handle::{ShardSlot, Stopped, read_parts};
+use crate::trail::Trail;
 
 /// How long to wait before a target that is full is asked again.
 const FULL_RETRY: Duration = Duration::from_millis(500);
@@ -35,9 +41,14 @@ pub(crate) struct Burial {
 
 /// Serves the dead of one shard.
 pub(crate) struct Undertaker {
+    bearer: Bearer,
+    dead: mpsc::UnboundedReceiver<Burial>,
+}
+
+/// Carries letters to where they go.
+struct Bearer {
     broker: Arc<Inner>,
     slot: ShardSlot,
-    dead: mpsc::UnboundedReceiver<Burial>,
 }
 
 impl Undertaker {
@@ -47,40 +58,72 @@ impl Undertaker {
         slot: ShardSlot,
         dead: mpsc::UnboundedReceiver<Burial>,
     ) -> Self {
-        Self { broker, slot, dead }
+        Self { bearer: Bearer { broker, slot }, dead }
     }
 
     /// Serves until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let Self { bearer, mut dead } = self;
+        // Each queue of which a batch is on its way, and the batches behind that. A shard shows
+        // only so many of a queue's dead at a time.
+        let mut behind: BTreeMap<QueueId, VecDeque<Burial>> = BTreeMap::new();
+        let mut on_their_way = FuturesUnordered::new();
         loop {
-            let burial = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                burial = self.dead.recv() => burial,
-            };
-            let Some(Burial { letters, reign }) = burial else { return };
-            if reign != self.broker.shard(self.slot).whereabouts().reign() {
-                // Whoever leads next has them from the shard.
-                continue;
-            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                outcome = self.serve(letters) => if outcome.is_err() {
-                    return;
-                },
+                Some((queue, outcome)) = on_their_way.next() => {
+                    let outcome: Result<(), Stopped> = outcome;
+                    if outcome.is_err() {
+                        return;
+                    }
+                    match behind.get_mut(&queue).and_then(VecDeque::pop_front) {
+                        Some(burial) => on_their_way.push(bearer.serve(burial)),
+                        None => drop(behind.remove(&queue)),
+                    }
+                }
+                burial = dead.recv() => {
+                    let Some(burial) = burial else { return };
+                    match behind.entry(burial.letters.queue) {
+                        Entry::Vacant(entry) => {
+                            entry.insert(VecDeque::new());
+                            on_their_way.push(bearer.serve(burial));
+                        }
+                        Entry::Occupied(entry) => entry.into_mut().push_back(burial),
+                    }
+                }
             }
         }
     }
+}
 
-    async fn serve(&self, letters: DeadLettered) -> Result<(), Stopped> {
+impl Bearer {
+    /// Carries one batch, and tells of which queue it was.
+    async fn serve(&self, burial: Burial) -> (QueueId, Result<(), Stopped>) {
+        let queue = burial.letters.queue;
+        (queue, self.carry(burial).await)
+    }
+
+    /// Whether this node leads the shard as it did when the dead were handed over. If not,
+    /// whoever leads next has them from the shard.
+    fn still_reigns(&self, reign: Option<Term>) -> bool {
+        reign == self.broker.shard(self.slot).whereabouts().reign()
+    }
+
+    async fn carry(&self, burial: Burial) -> Result<(), Stopped> {
+        let Burial { letters, reign } = burial;
+        if !self.still_reigns(reign) {
+            return Ok(());
+        }
         let source =
             self.broker.directory.look(|catalog| catalog.queue_by_id(letters.queue).cloned());
         let mut sequence = letters.first;
         for run in &letters.runs {
             for at in 0..run.count {
-                if let Some(source) = &source {
-                    self.send(source, &letters, run, at).await?;
+                if let Some(source) = &source
+                    && !self.send(source, &letters, run, at, reign).await?
+                {
+                    return Ok(());
                 }
                 self.settle(letters.queue, sequence);
                 sequence = DeadSequence(sequence.0.saturating_add(1));
@@ -95,26 +138,29 @@ impl Undertaker {
         self.broker.shard(self.slot).tell(&Command::DeadSettled { queue, ranges });
     }
 
-    /// Publishes one message and waits until all its targets have it.
+    /// Publishes one message and waits until all its targets have it; false if that is another
+    /// node's to do.
     async fn send(
         &self,
         source: &Queue,
         letters: &DeadLettered,
         run: &DeadRun,
         at: u32,
-    ) -> Result<(), Stopped> {
+        reign: Option<Term>,
+    ) -> Result<bool, Stopped> {
         let offset = run.location.offset.saturating_add(run.stride.saturating_mul(at));
         let place = Location { index: run.location.index, offset };
         let shard = self.broker.shard(self.slot);
         // What cannot be read is not needed any more: the queue was deleted meanwhile.
         let Some((row, parts)) = read_parts(shard, place, run.parts.as_deref()).await else {
-            return Ok(());
+            return Ok(true);
         };
-        let Ok(found) = message(&row, offset) else { return Ok(()) };
+        let Ok(found) = message(&row, offset) else { return Ok(true) };
         let exchange = String::from_utf8_lossy(&found.exchange);
         let target = &letters.target;
         let buried = bury(
             &found.header,
+            Trail::decode(&found.trail),
             &Death {
                 queue: &source.name,
                 reason: run.reason,
@@ -134,10 +180,24 @@ impl Undertaker {
             buried: &buried,
             body: &body,
         };
-        for (slot, queues) in self.route(source, &letter) {
-            self.deliver(slot, &queues, &letter, target.strategy).await?;
+        let mut targets = self.route(source, &letter);
+        loop {
+            let mut full = Vec::new();
+            for (slot, queues) in targets {
+                let queues = self.deliver(slot, &queues, &letter).await?;
+                if !queues.is_empty() {
+                    full.push((slot, queues));
+                }
+            }
+            if full.is_empty() || target.strategy == DeadLetterStrategy::AtMostOnce {
+                return Ok(true);
+            }
+            tokio::time::sleep(FULL_RETRY).await;
+            if !self.still_reigns(reign) {
+                return Ok(false);
+            }
+            targets = full;
         }
-        Ok(())
     }
 
     /// Where a letter goes: each shard with its queues. Nowhere is an answer, too.
@@ -168,17 +228,19 @@ impl Undertaker {
         })
     }
 
+    /// Publishes a letter to queues of one shard, and gives those that are full.
     async fn deliver(
         &self,
         slot: ShardSlot,
         queues: &[QueueId],
         letter: &Letter<'_>,
-        strategy: DeadLetterStrategy,
-    ) -> Result<(), Stopped> {
-        loop {
-            let mut fragment = FragmentWriter::new();
+    ) -> Result<Vec<QueueId>, Stopped> {
+        let mut fragment = FragmentWriter::new();
+        let bytes = letter.body.iter().map(Bytes::len).sum();
+        // One publish for each, so that the answer says which of them are full.
+        for queue in queues {
             let parts = PublishParts {
-                queues,
+                queues: std::slice::from_ref(queue),
                 persistent: letter.persistent,
                 exchange: letter.exchange,
                 routing_key: letter.routing_key,
@@ -186,15 +248,13 @@ impl Undertaker {
                 upload: None,
                 expiration_ms: None,
                 priority: warren_amqp::header::priority(&letter.buried.header),
+                trail: &letter.buried.trail,
             };
-            let bytes = letter.body.iter().map(Bytes::len).sum();
             fragment.publish(&parts, bytes, letter.body.iter().map(|piece| &**piece));
-            let reply = self.broker.shard(slot).ask(fragment.finish()).await?;
-            if !is_full(&reply) || strategy == DeadLetterStrategy::AtMostOnce {
-                return Ok(());
-            }
-            tokio::time::sleep(FULL_RETRY).await;
         }
+        let reply = self.broker.shard(slot).ask(fragment.finish()).await?;
+        let is_full = |at: &usize| refuses_as_full(&reply, *at);
+        Ok((0..queues.len()).filter(is_full).filter_map(|at| queues.get(at).copied()).collect())
     }
 }
 
@@ -207,11 +267,13 @@ struct Letter<'a> {
     body: &'a [Bytes],
 }
 
-fn is_full(reply: &FragmentReply) -> bool {
+/// Whether the command with this ordinal was refused because its queue is full.
+fn refuses_as_full(reply: &FragmentReply, at: usize) -> bool {
     match reply {
-        FragmentReply::Done(replies) => {
-            replies.iter().any(|(_, reply)| *reply == CommandReply::Refused(Refusal::QueueFull))
-        }
+        FragmentReply::Done(replies) => replies.iter().any(|(ordinal, reply)| {
+            usize::try_from(*ordinal) == Ok(at)
+                && *reply == CommandReply::Refused(Refusal::QueueFull)
+        }),
         FragmentReply::Duplicate | FragmentReply::UnknownSession | FragmentReply::Gap { .. } => {
             false
         }

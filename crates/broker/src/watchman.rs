@@ -146,7 +146,7 @@ fn compare(
 }
 
 /// What `read` says of a shard in this node's memory; `None` when the broker stops.
-async fn look<R: Send + 'static>(
+pub(crate) async fn look<R: Send + 'static>(
     shard: &ShardHandle,
     read: impl FnOnce(&Shard) -> R + Send + 'static,
 ) -> Option<R> {

@@ -14,6 +14,7 @@ mod binding;
 mod catalog;
 mod codec;
 mod command;
+mod defaults;
 mod directory;
 mod equivalence;
 mod exchange;
@@ -44,6 +45,7 @@ pub use command::{
     Batch, BindingCommand, Command, DeclareExchange, DeclareQueue, MAX_BATCH_COMMANDS, PutPolicy,
     PutUser, RegisterNode, RemovalReason, incarnation,
 };
+pub use defaults::{CONSUMER_TIMEOUT, DELIVERY_COUNTING};
 pub use exchange::{DEFAULT_EXCHANGE, DEFAULT_EXCHANGE_ALIAS, Exchange, ExchangeKind};
 pub use first_start::{FirstUser, first_start};
 pub use name::{Name, RESERVED_PREFIX, Resource, ResourceKind};
@@ -59,7 +61,9 @@ pub use policy::{ApplyTo, Definition, DefinitionError, Policy, PolicyLayer};
 pub use queue::{Owner, Placement, Queue, QueueKind, Target};
 pub use refusal::{Given, Inequivalence, Refusal, RefusalKind};
 pub use route::{Message, MessageHeaders, RouteRefusal, Routed};
-pub use settings::{DeadLetterStrategy, DelayedRetry, DelayedRetryKind, Overflow, Settings};
+pub use settings::{
+    DeadLetterStrategy, DelayedRetry, DelayedRetryKind, DeliveryCounting, Overflow, Settings,
+};
 pub use user::{
     AuthRefusal, HashingAlgorithm, PasswordHash, SALT_BYTES, User, UserLimit, UserLimits,
 };

@@ -89,8 +89,8 @@ impl fmt::Display for Shown<'_> {
             Value::I32(value) => write!(f, "{value}"),
             Value::U32(value) => write!(f, "{value}"),
             Value::I64(value) => write!(f, "{value}"),
-            Value::F32(value) => write!(f, "{value:?}"),
-            Value::F64(value) => write!(f, "{value:?}"),
+            Value::F32(value) => f.write_str(&fraction(f64::from(*value))),
+            Value::F64(value) => f.write_str(&fraction(*value)),
             Value::Decimal { scale, value } => write!(f, "{{{scale},{value}}}"),
             Value::LongString(bytes) | Value::Bytes(bytes) => {
                 f.write_str(&String::from_utf8_lossy(bytes))
@@ -115,6 +115,21 @@ impl fmt::Display for Shown<'_> {
                 f.write_str("]")
             }
         }
+    }
+}
+
+/// A fraction as Erlang writes it: with an exponent where that is shorter.
+fn fraction(value: f64) -> String {
+    let pointed = |digits: &str| {
+        if digits.contains('.') { digits.to_owned() } else { format!("{digits}.0") }
+    };
+    let plain = pointed(&format!("{value}"));
+    match format!("{value:e}").split_once('e') {
+        Some((digits, exponent)) => {
+            let short = format!("{}e{exponent}", pointed(digits));
+            if short.len() < plain.len() { short } else { plain }
+        }
+        None => plain,
     }
 }
 
@@ -230,8 +245,8 @@ pub enum Refusal {
     /// A policy that sets nonsense.
     #[error("{0}")]
     InvalidDefinition(DefinitionError),
-    /// A parameter's value is not JSON.
-    #[error("'{name}' is not valid JSON")]
+    /// A parameter's value is not JSON, or not what that parameter may be.
+    #[error("the value of '{name}' is not valid JSON or not one that it may have")]
     InvalidValue { name: Name },
     /// A name that is empty or longer than AMQP can carry.
     #[error("a {what} has 1 to 255 bytes, not {bytes}")]

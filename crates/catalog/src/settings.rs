@@ -9,6 +9,7 @@ use crate::arguments::{
     EXPIRES, MAX_AGE, MAX_LENGTH, MAX_LENGTH_BYTES, MAX_PRIORITY, MESSAGE_TTL, OVERFLOW,
     SINGLE_ACTIVE_CONSUMER, parse_max_age,
 };
+use crate::defaults::Defaults;
 use crate::{Name, QueueKind};
 
 /// Failed deliveries of a quorum queue's message when nothing says otherwise.
@@ -50,6 +51,16 @@ pub enum DelayedRetryKind {
     Returned,
 }
 
+/// Which returns count towards a quorum queue's delivery limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryCounting {
+    /// basic.reject with requeue, and the loss of the consumer (RabbitMQ 4.3).
+    #[default]
+    Failures,
+    /// All, basic.nack included (RabbitMQ 4.0 to 4.2).
+    Returns,
+}
+
 /// How long returned messages wait: `min(min_ms * delivery count, max_ms)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DelayedRetry {
@@ -82,11 +93,13 @@ pub struct Settings {
     pub dead_letter_strategy: DeadLetterStrategy,
     /// Failed deliveries after which a message is dead-lettered; none for no limit.
     pub delivery_limit: Option<u64>,
+    /// Which returns count towards it.
+    pub delivery_counting: DeliveryCounting,
     /// The highest priority of a classic queue with priorities.
     pub max_priority: Option<u8>,
     /// One consumer at a time.
     pub single_active_consumer: bool,
-    /// How long a delivery may stay unsettled.
+    /// How long a delivery may stay unsettled; 0 is for ever.
     pub consumer_timeout_ms: Option<u64>,
     /// How long a consumer on an unreachable node keeps its messages.
     pub consumer_disconnected_timeout_ms: Option<u64>,
@@ -97,8 +110,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What `arguments` and the policies' merged `definition` come to for a queue of `kind`.
-    pub(crate) fn new(kind: QueueKind, arguments: &Table, definition: &Map<String, Json>) -> Self {
+    /// What `arguments` and the policies' merged `definition` come to for a queue of `kind`, where
+    /// `defaults` hold.
+    pub(crate) fn new(
+        kind: QueueKind,
+        arguments: &Table,
+        definition: &Map<String, Json>,
+        defaults: Defaults,
+    ) -> Self {
         let sources = Sources { arguments, definition };
         let overflow = sources.overflow(kind);
         let dead_letter_exchange = sources.text_of_argument_first(DEAD_LETTER_EXCHANGE);
@@ -114,9 +133,10 @@ impl Settings {
             dead_letter_exchange,
             dead_letter_strategy: sources.dead_letter_strategy(kind, overflow),
             delivery_limit: sources.delivery_limit(kind),
+            delivery_counting: defaults.delivery_counting,
             max_priority: sources.integer_argument(MAX_PRIORITY).and_then(|n| u8::try_from(n).ok()),
             single_active_consumer: sources.is_set(SINGLE_ACTIVE_CONSUMER),
-            consumer_timeout_ms: sources.lesser(CONSUMER_TIMEOUT),
+            consumer_timeout_ms: sources.consumer_timeout_ms(kind, defaults),
             consumer_disconnected_timeout_ms: sources.lesser(CONSUMER_DISCONNECTED_TIMEOUT),
             delayed_retry: sources.delayed_retry(),
             max_age_ms: sources.text_of_policy_first(MAX_AGE).and_then(|age| parse_max_age(&age)),
@@ -214,6 +234,12 @@ impl Sources<'_> {
             (None, None) => DEFAULT_DELIVERY_LIMIT,
         };
         u64::try_from(limit).ok()
+    }
+
+    /// As in RabbitMQ 4.3, classic queues wait for ever unless they are told otherwise.
+    fn consumer_timeout_ms(&self, kind: QueueKind, defaults: Defaults) -> Option<u64> {
+        let default = (kind == QueueKind::Quorum).then_some(defaults.consumer_timeout_ms);
+        self.lesser(CONSUMER_TIMEOUT).or(default)
     }
 
     fn delayed_retry(&self) -> DelayedRetry {

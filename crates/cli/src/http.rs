@@ -1,14 +1,18 @@
 //! As much HTTP as it takes to ask a node.
 //!
-//! Requests are HTTP/1.0, so that the end of an answer is the end of its connection and it never
-//! comes in chunks.
+//! One request per connection: the end of an answer is the end of its connection, unless the answer
+//! says where it ends.
 
 use std::io::{self, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-/// The longest answer that is read, bytes.
-const ANSWER_BYTES: u64 = 16 << 20;
+mod answer;
+
+pub(crate) use answer::Answer;
+
+/// The longest answer that is read, bytes: some hundred thousand queues with all their fields.
+const ANSWER_BYTES: u64 = 1 << 30;
 
 /// The port of a URL that names none.
 const DEFAULT_PORT: u16 = 15672;
@@ -21,11 +25,13 @@ pub(crate) struct Url {
     prefix: String,
 }
 
-/// A node's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: String,
+/// What is asked of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a [(&'static str, String)],
+    pub(crate) body: Option<&'a str>,
 }
 
 impl Url {
@@ -46,18 +52,37 @@ impl Url {
         Ok(Self { host: host.to_owned(), port, prefix })
     }
 
-    /// Asks for `path`.
-    pub(crate) fn get(&self, path: &str, timeout: Duration) -> io::Result<Answer> {
+    /// Asks, and waits for the answer until the time is up.
+    pub(crate) fn ask(&self, request: Request<'_>, timeout: Duration) -> io::Result<Answer> {
         let deadline = Instant::now() + timeout;
         let mut stream = self.connect(deadline)?;
         stream.set_write_timeout(Some(left(deadline)?))?;
+        stream.write_all(self.text(request).as_bytes())?;
+        let mut bytes = Vec::new();
+        Timed { stream, deadline }.take(ANSWER_BYTES).read_to_end(&mut bytes)?;
+        Answer::parse(&bytes).ok_or_else(senseless)
+    }
+
+    fn text(&self, request: Request<'_>) -> String {
         let Self { host, port, prefix } = self;
-        let head = format!("GET {prefix}{path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n");
-        stream.write_all(head.as_bytes())?;
-        let mut text = Vec::new();
-        Timed { stream, deadline }.take(ANSWER_BYTES).read_to_end(&mut text)?;
-        let text = String::from_utf8(text).map_err(|_| senseless())?;
-        Answer::parse(&text).ok_or_else(senseless)
+        let Request { method, path, headers, body } = request;
+        let mut text = format!(
+            "{method} {prefix}{path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+        );
+        for (name, value) in headers {
+            // A line break in a value would begin another header.
+            let value = value.replace(['\r', '\n'], " ");
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        match body {
+            Some(body) => {
+                let bytes = body.len();
+                text.push_str("Content-Type: application/json\r\n");
+                text.push_str(&format!("Content-Length: {bytes}\r\n\r\n{body}"));
+            }
+            None => text.push_str("\r\n"),
+        }
+        text
     }
 
     fn connect(&self, deadline: Instant) -> io::Result<TcpStream> {
@@ -73,6 +98,12 @@ impl Url {
     }
 }
 
+impl std::fmt::Display for Url {
+    fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(text, "http://{}:{}{}", self.host, self.port, self.prefix)
+    }
+}
+
 /// Splits `host:port`, where the host may be an IPv6 address in brackets.
 fn split_port(authority: &str) -> Result<(&str, u16), String> {
     match authority.rsplit_once(':') {
@@ -81,16 +112,6 @@ fn split_port(authority: &str) -> Result<(&str, u16), String> {
             Ok((host, port))
         }
         _ => Ok((authority, DEFAULT_PORT)),
-    }
-}
-
-impl Answer {
-    fn parse(text: &str) -> Option<Self> {
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let mut words = head.lines().next()?.split(' ');
-        let spoken = words.next()?.starts_with("HTTP/1.");
-        let status = words.next()?.parse().ok()?;
-        spoken.then(|| Self { status, body: body.to_owned() })
     }
 }
 
@@ -156,11 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_status_and_what_follows_the_head() {
-        let answer = Answer::parse("HTTP/1.0 503 Service Unavailable\r\na: b\r\n\r\nx\r\n\r\ny");
+    fn a_value_with_a_line_break_makes_no_other_header() {
+        let url = Url::parse("http://a:1").expect("it is one");
+        let headers = [("X-Reason", "b\r\nc: d".to_owned())];
 
-        assert_eq!(answer, Some(Answer { status: 503, body: "x\r\n\r\ny".to_owned() }));
-        assert_eq!(Answer::parse("SSH-2.0\r\n\r\n"), None);
-        assert_eq!(Answer::parse("HTTP/1.1 200 OK\r\n"), None);
+        let text = url.text(Request { method: "GET", path: "/", headers: &headers, body: None });
+
+        assert!(text.contains("X-Reason: b  c: d\r\n"), "{text}");
     }
 }

@@ -1,57 +1,66 @@
 //! `warrenctl`: asks a node over HTTP, and nothing else.
 //!
-//! Data goes to stdout, all else to stderr. The exit code tells: 0 for yes, 64 for a command line
-//! that makes no sense, 69 for a node that cannot be reached or is not well, 70 for an answer
-//! that is none.
+//! Under the names `rabbitmqctl`, `rabbitmq-diagnostics`, `rabbitmq-queues`, `rabbitmq-plugins`,
+//! `rabbitmq-upgrade` and `rabbitmq-server` it does what those do, in their words: command names,
+//! columns, banners and exit codes are RabbitMQ's, so that its users' scripts work.
+//!
+//! Data goes to stdout, all else to stderr, except banners, which RabbitMQ's scripts expect on stdout.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
 
-mod flags;
+mod api;
+mod call;
+mod command;
+mod failure;
+mod help;
 mod http;
-mod node;
+mod line;
+mod locate;
+mod nearest;
+mod server;
+mod show;
+mod tool;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use flags::{Flags, Task};
-use node::{Failure, Report};
-
-/// A command line that makes no sense (sysexits: EX_USAGE).
-const USAGE: u8 = 64;
-/// A node that cannot be reached or is not well (sysexits: EX_UNAVAILABLE).
-const UNAVAILABLE: u8 = 69;
-/// An answer that no node gives (sysexits: EX_SOFTWARE).
-const SENSELESS: u8 = 70;
+use failure::Failure;
+use line::{Line, Wish};
+use show::Output;
+use tool::Tool;
 
 fn main() -> ExitCode {
-    let flags = match Flags::try_parse() {
-        Ok(flags) => flags,
-        Err(error) => {
-            // Help and version count as errors for clap; those it prints to stdout.
-            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-            return if error.print().is_ok() { code } else { ExitCode::from(SENSELESS) };
+    let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let tool = Tool::named(&words.next().unwrap_or_default());
+    let words: Vec<String> = words.collect();
+    if tool == Tool::Server {
+        return server::run(&words);
+    }
+    match Line::parse(tool, words) {
+        Ok(Wish::Help(text)) => {
+            println!("{text}");
+            ExitCode::SUCCESS
         }
-    };
-    let outcome = match flags.task {
-        Task::Ping => node::ping(&flags.url, flags.timeout()),
-        Task::Status => node::status(&flags.url, flags.timeout()),
-    };
-    finish(&flags, outcome)
+        Ok(Wish::Call(call)) => {
+            let outcome = (call.command.run)(&call);
+            finish(&call, outcome)
+        }
+        Err(mistake) => {
+            eprintln!("{}", mistake.text);
+            ExitCode::from(mistake.exit)
+        }
+    }
 }
 
-fn finish(flags: &Flags, outcome: Result<Report, Failure>) -> ExitCode {
+fn finish(call: &call::Call, outcome: Result<Output, Failure>) -> ExitCode {
     match outcome {
-        Ok(report) => {
-            println!("{}", report.show(flags.format));
-            if report.well { ExitCode::SUCCESS } else { ExitCode::from(UNAVAILABLE) }
+        Ok(output) => {
+            show::print(call, &output);
+            ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("Error: {failure}");
-            ExitCode::from(match failure {
-                Failure::Url(_) => USAGE,
-                Failure::Unreachable { .. } => UNAVAILABLE,
-                Failure::Senseless { .. } => SENSELESS,
-            })
+            failure.print(call);
+            ExitCode::from(failure.exit())
         }
     }
 }

@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::type_config::alias::InstantOf;
+use tokio::time::Instant;
 use warren_types::LogIndex;
 
 use crate::apply::Shared;

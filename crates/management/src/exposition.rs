@@ -46,6 +46,11 @@ impl Page {
     /// Begins a metric; its samples follow.
     pub(crate) fn heading(&mut self, metric: Metric) {
         let Metric { name, kind, help } = metric;
+        self.begin(name, kind, help);
+    }
+
+    /// Begins a metric whose name was put together; its samples follow.
+    pub(crate) fn begin(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",

@@ -1,20 +1,26 @@
-//! What a node says over HTTP: whether it is well, and what it counts.
+//! What a node says over HTTP: how it is, what it counts, what it has, and a user interface.
 //!
-//! A [`Server`] answers `/health/live`, `/health/startup`, `/health/ready` and `/metrics` on any
-//! number of listeners. It asks a [`Node`] and keeps no state of its own, so that two requests
-//! never disagree because one of them was answered from memory.
+//! A [`Server`] answers RabbitMQ's management API below `/api`, the user interface at `/`,
+//! `/health/live`, `/health/startup`, `/health/ready` and `/metrics`, on any number of listeners. It
+//! asks a [`Node`] and that node's broker, and keeps no state of its own, so that two requests never
+//! disagree because one of them was answered from memory.
 //!
-//! **Not here:** the numbers. The node collects them; this crate gives them their names.
+//! **Not here:** the numbers. The node and the broker collect them; this crate gives them their
+//! names.
 
+mod api;
 mod exposition;
 mod health;
 mod listener;
+mod load;
 mod metrics;
 mod node;
 mod server;
+mod ui;
 
+pub use load::{LoadError, load_definitions};
 pub use node::{
-    ClientTotals, ClusterTotals, GroupObservation, Health, Identity, Node, Observation, Phase,
-    ProcessObservation, StorageTotals,
+    ClientTotals, ClusterTotals, Facts, GroupObservation, Health, Identity, Listener, Node,
+    Observation, Phase, ProcessObservation, StorageTotals,
 };
-pub use server::Server;
+pub use server::{Server, Surface};

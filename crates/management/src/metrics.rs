@@ -2,13 +2,18 @@
 //!
 //! A number that RabbitMQ has carries RabbitMQ's name, so that its dashboards and alerts work;
 //! the others begin with `warren_`. The page costs the same whatever the number of queues,
-//! connections and consumers: only totals are shown, and one row per Raft group.
+//! connections and consumers: only totals are shown, and one row per Raft group. What each queue,
+//! connection and channel counts is on pages of its own (`objects.rs`).
+
+mod objects;
 
 use crate::exposition::{Kind, Metric, Page};
 use crate::node::{
     ClientTotals, ClusterTotals, GroupObservation, Identity, Observation, ProcessObservation,
     StorageTotals,
 };
+
+pub(crate) use objects::{Wishes, detailed, per_object};
 
 /// Microseconds in a second: durations are counted in the former and shown in the latter.
 const US_PER_S: u64 = 1_000_000;
@@ -83,6 +88,27 @@ const REDELIVERED: Metric = counter(
 );
 const ACKNOWLEDGED: Metric =
     counter("rabbitmq_global_messages_acknowledged_total", "Messages that clients acknowledged.");
+const ROUTED: Metric =
+    counter("rabbitmq_global_messages_routed_total", "Messages that at least one queue took.");
+const DELIVERED_MANUAL_ACK: Metric = counter(
+    "rabbitmq_global_messages_delivered_consume_manual_ack_total",
+    "Messages sent to consumers that acknowledge.",
+);
+const DELIVERED_AUTO_ACK: Metric = counter(
+    "rabbitmq_global_messages_delivered_consume_auto_ack_total",
+    "Messages sent to consumers that do not acknowledge.",
+);
+const GOT_MANUAL_ACK: Metric = counter(
+    "rabbitmq_global_messages_delivered_get_manual_ack_total",
+    "Messages fetched with basic.get, to be acknowledged.",
+);
+const GOT_AUTO_ACK: Metric = counter(
+    "rabbitmq_global_messages_delivered_get_auto_ack_total",
+    "Messages fetched with basic.get that need no acknowledgement.",
+);
+const GOT_EMPTY: Metric =
+    counter("rabbitmq_global_messages_get_empty_total", "Times that basic.get found nothing.");
+const GLOBAL_CONSUMERS: Metric = gauge("rabbitmq_global_consumers", "Consumers there are.");
 const GOT: Metric = counter("warren_messages_got_total", "Messages fetched with basic.get.");
 
 const ORPHANED: Metric = counter(
@@ -127,13 +153,23 @@ const RECENT: Metric =
     gauge("warren_storage_recent_bytes", "Recent rows that are held in memory, in bytes.");
 const ON_DISK: Metric = gauge("warren_storage_disk_bytes", "What the storage takes, about.");
 
+/// What queues hold: one number for all, or left out because each queue has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueTotals {
+    Shown,
+    LeftOut,
+}
+
 /// The page for `observation`; `endpoint` is the address at which it was asked for.
-pub(crate) fn page(observation: &Observation, endpoint: &str) -> String {
+pub(crate) fn page(observation: &Observation, endpoint: &str, totals: QueueTotals) -> Page {
     let mut page = Page::default();
     identity(&mut page, &observation.identity, endpoint);
     process(&mut page, &observation.process);
     if let Some(clients) = &observation.clients {
         clients_now(&mut page, clients);
+        if totals == QueueTotals::Shown {
+            queues_now(&mut page, clients);
+        }
         clients_in_total(&mut page, clients);
     }
     if let Some(cluster) = &observation.cluster {
@@ -143,7 +179,7 @@ pub(crate) fn page(observation: &Observation, endpoint: &str) -> String {
     if let Some(storage) = &observation.storage {
         storage_totals(&mut page, storage);
     }
-    page.finish()
+    page
 }
 
 fn identity(page: &mut Page, identity: &Identity, endpoint: &str) {
@@ -187,9 +223,6 @@ fn clients_now(page: &mut Page, clients: &ClientTotals) {
         (VHOSTS, clients.vhosts),
         (EXCHANGES, clients.exchanges),
         (QUEUES, clients.queues),
-        (MESSAGES_READY, clients.messages_ready),
-        (MESSAGES_UNACKED, clients.messages_unacked),
-        (MESSAGES, clients.messages_ready.saturating_add(clients.messages_unacked)),
         (CONNECTIONS_OPENED, clients.connections_opened),
         (CONNECTIONS_CLOSED, clients.connections_closed),
         (CHANNELS_OPENED, clients.channels_opened),
@@ -199,14 +232,33 @@ fn clients_now(page: &mut Page, clients: &ClientTotals) {
     }
 }
 
+fn queues_now(page: &mut Page, clients: &ClientTotals) {
+    for (metric, value) in [
+        (MESSAGES_READY, clients.messages_ready),
+        (MESSAGES_UNACKED, clients.messages_unacked),
+        (MESSAGES, clients.messages_ready.saturating_add(clients.messages_unacked)),
+    ] {
+        page.single(metric, &[], value);
+    }
+}
+
 fn clients_in_total(page: &mut Page, clients: &ClientTotals) {
     let labels = [("protocol", "amqp091")];
+    let unroutable = clients.returned.saturating_add(clients.unroutable_dropped);
+    let routed = clients.published.saturating_sub(unroutable);
     for (metric, value) in [
         (RECEIVED, clients.published),
         (CONFIRMED, clients.confirmed),
         (UNROUTABLE_RETURNED, clients.returned),
         (UNROUTABLE_DROPPED, clients.unroutable_dropped),
         (DELIVERED, clients.delivered.saturating_add(clients.got)),
+        (DELIVERED_MANUAL_ACK, clients.delivered.saturating_sub(clients.delivered_no_ack)),
+        (DELIVERED_AUTO_ACK, clients.delivered_no_ack),
+        (GOT_MANUAL_ACK, clients.got.saturating_sub(clients.got_no_ack)),
+        (GOT_AUTO_ACK, clients.got_no_ack),
+        (GOT_EMPTY, clients.got_empty),
+        (ROUTED, routed),
+        (GLOBAL_CONSUMERS, clients.consumers),
         (REDELIVERED, clients.redelivered),
         (ACKNOWLEDGED, clients.acknowledged),
         (GOT, clients.got),

@@ -1,9 +1,18 @@
 //! What is asked of a node, and its answers as plain values.
 
-use warren_types::{GroupId, LogIndex, Term};
+use std::net::SocketAddr;
+
+use warren_broker::Broker;
+use warren_types::{GroupId, LogIndex, Term, Timestamp};
 
 /// A node, for those who report on it.
 pub trait Node: Send + Sync + 'static {
+    /// The broker, once it serves clients.
+    fn broker(&self) -> Option<Broker>;
+
+    /// What stays as it is for as long as the process lives.
+    fn facts(&self) -> Facts;
+
     /// How the node is. Asked often; must neither wait nor touch a disk.
     fn health(&self) -> Health;
 
@@ -30,6 +39,30 @@ pub struct Health {
     /// What keeps it from doing its work, if something does: a clause such as
     /// `group 3 has no leader`.
     pub obstacle: Option<String>,
+}
+
+/// What stays as it is for as long as the process lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Which node it is.
+    pub identity: Identity,
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Where its data is.
+    pub data_dir: String,
+    /// Who knows this may do everything, over loopback; nobody, if it is empty.
+    pub secret: String,
+    /// When the process started.
+    pub started: Timestamp,
+}
+
+/// Something that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What it speaks, in RabbitMQ's words: `amqp`, `http`, `http/prometheus`, `clustering`.
+    pub protocol: &'static str,
+    /// Where.
+    pub address: SocketAddr,
 }
 
 /// Which node it is.
@@ -99,10 +132,16 @@ pub struct ClientTotals {
     pub unroutable_dropped: u64,
     /// Messages that were sent to consumers.
     pub delivered: u64,
-    /// Of those, the ones that were sent before.
+    /// Of those, the ones whose consumers do not acknowledge.
+    pub delivered_no_ack: u64,
+    /// Of those that were sent, the ones that were sent before.
     pub redelivered: u64,
     /// Messages that were fetched with basic.get.
     pub got: u64,
+    /// Of those, the ones that need no acknowledgement.
+    pub got_no_ack: u64,
+    /// Times that basic.get found nothing.
+    pub got_empty: u64,
     /// Messages that clients acknowledged.
     pub acknowledged: u64,
     /// Consumers that a shard knew and no connection had.

@@ -3,20 +3,31 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::exposition::CONTENT_TYPE;
+use crate::api::{self, Peer};
+use crate::exposition::{CONTENT_TYPE, Page};
 use crate::listener::Bounded;
+use crate::metrics::QueueTotals;
 use crate::node::Node;
-use crate::{health, metrics};
+use crate::{health, metrics, ui};
 
-/// Reports on a node over HTTP. Cheap to clone.
+/// What is answered at a listener, besides health and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// The management API and the user interface.
+    Management,
+    /// Nothing.
+    Metrics,
+}
+
+/// Speaks for a node over HTTP. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
     node: Arc<dyn Node>,
@@ -31,7 +42,7 @@ struct Context {
 }
 
 impl Server {
-    /// Reports on `node`.
+    /// Speaks for `node`.
     #[must_use]
     pub fn new(node: Arc<impl Node>) -> Self {
         Self { node }
@@ -39,11 +50,12 @@ impl Server {
 
     /// Answers what arrives at `listener` until `stop` is cancelled, then finishes the requests
     /// that are under way. One that never ends would be waited for: the caller sets the limit.
-    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) {
+    pub async fn serve(&self, listener: TcpListener, surface: Surface, stop: CancellationToken) {
         let endpoint = listener.local_addr().map(|address: SocketAddr| address.to_string());
         let context =
             Context { node: Arc::clone(&self.node), endpoint: endpoint.unwrap_or_default().into() };
-        let outcome = axum::serve(Bounded::new(listener), router(context))
+        let service = router(context, surface).into_make_service_with_connect_info::<Peer>();
+        let outcome = axum::serve(Bounded::new(listener), service)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await;
         if let Err(error) = outcome {
@@ -58,14 +70,19 @@ impl std::fmt::Debug for Server {
     }
 }
 
-fn router(context: Context) -> Router {
-    Router::new()
+fn router(context: Context, surface: Surface) -> Router {
+    let common = Router::new()
         .route("/health/live", get(async || health::live()))
         .route("/health/startup", get(startup))
         .route("/health/ready", get(ready))
         .route("/metrics", get(page))
-        .fallback(not_found)
-        .with_state(context)
+        .route("/metrics/per-object", get(per_object))
+        .route("/metrics/detailed", get(detailed))
+        .with_state(context.clone());
+    match surface {
+        Surface::Metrics => common.fallback(not_found),
+        Surface::Management => common.merge(api::router(&context.node)).fallback(file),
+    }
 }
 
 async fn startup(State(context): State<Context>) -> impl IntoResponse {
@@ -77,16 +94,57 @@ async fn ready(State(context): State<Context>) -> impl IntoResponse {
 }
 
 async fn page(State(context): State<Context>) -> Response {
+    match totals(context, QueueTotals::Shown).await {
+        Some(page) => exposed(page.finish()),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// What the node counts as a whole.
+async fn totals(context: Context, queues: QueueTotals) -> Option<Page> {
     // Asking the system how much space is left waits for the disk; no one else should.
     let observing = tokio::task::spawn_blocking(move || {
-        metrics::page(&context.node.observe(), &context.endpoint)
+        metrics::page(&context.node.observe(), &context.endpoint, queues)
     });
     match observing.await {
-        Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
+        Ok(page) => Some(page),
         Err(error) => {
             tracing::error!(%error, "the node could not be observed");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            None
         }
+    }
+}
+
+fn exposed(page: String) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response()
+}
+
+async fn per_object(State(context): State<Context>) -> Response {
+    let broker = context.node.broker();
+    let Some(mut page) = totals(context, QueueTotals::LeftOut).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Some(broker) = broker {
+        metrics::per_object(&broker, &mut page).await;
+    }
+    exposed(page.finish())
+}
+
+async fn detailed(
+    State(context): State<Context>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
+    match context.node.broker() {
+        Some(broker) => exposed(metrics::detailed(&broker, &metrics::Wishes::of(pairs)).await),
+        None => exposed(String::new()),
+    }
+}
+
+/// A file of the user interface, or nothing.
+async fn file(uri: Uri, request: axum::extract::Request) -> Response {
+    match ui::file(uri.path()) {
+        Some(file) => ui::answer(file, &request),
+        None => not_found().await.into_response(),
     }
 }
 

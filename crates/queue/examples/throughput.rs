@@ -105,6 +105,7 @@ impl Bench {
             upload: None,
             expiration_ms: None,
             priority: None,
+            trail: &[],
         };
         for _ in 0..BURST {
             self.fragments.publish(&parts, body.len(), [&body[..]]);

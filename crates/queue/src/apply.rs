@@ -136,8 +136,8 @@ impl Shard {
             CommandRef::Cancel { consumer } => self.cancel(named(consumer), pass),
             CommandRef::Detach { consumer } => self.detach(named(consumer), pass),
             CommandRef::Grant { consumer, up_to } => self.grant(named(consumer), up_to, pass),
-            CommandRef::Get { consumer, queue, no_ack: _ } => {
-                Some(self.get(named(consumer), queue, pass))
+            CommandRef::Get { consumer, queue, no_ack } => {
+                Some(self.get(named(consumer), queue, no_ack, pass))
             }
             CommandRef::CreateQueue { queue, settings } => {
                 Some(self.create_queue(queue, *settings, pass))
@@ -344,6 +344,7 @@ impl Shard {
             queue.touched = false;
             let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
             queue.deliver(pass.index, &mut moment, &mut pass.effects);
+            queue.note_share(&mut self.totals);
             let due = queue.due();
             if due != queue.noted_due {
                 self.timers.note(queue.id, queue.noted_due, due);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use warren_types::{LogIndex, MessageNumber};
 
-use crate::Overflow;
 use crate::clock::NEVER;
+use crate::counts::Share;
 use crate::queue::{Consumer, Queue, Standing};
 use crate::run::Run;
 use crate::session::Seat;
 use crate::shard::Shard;
+use crate::{Overflow, Totals};
 
 /// References and weight of a row, as counted.
 type Counted = BTreeMap<LogIndex, (u64, u64)>;
@@ -44,6 +45,20 @@ impl Shard {
                 seats += 1;
             }
         }
+        let shares = self.queues.unordered().map(|(_, queue)| {
+            let (unsettled, _) = queue.consumers.unsettled();
+            assert_eq!(
+                queue.share(),
+                Share { unsettled, ..queue.share() },
+                "of queue {}",
+                queue.id
+            );
+            assert_eq!(queue.noted_share(), queue.share(), "noted of queue {}", queue.id);
+            queue.share()
+        });
+        let mut totals = Totals::default();
+        shares.for_each(|share| totals.exchange(Share::default(), share));
+        assert_eq!(totals, self.totals, "what is in all queues");
         let timed = self.queues.unordered().filter(|(_, queue)| queue.noted_due != NEVER);
         assert_eq!(self.timers.len(), timed.count(), "timers of queues that are not there");
         for (node, known) in self.sessions.nodes() {

@@ -95,6 +95,9 @@ pub struct Publish {
     pub expiration_ms: Option<u64>,
     /// The `priority` property.
     pub priority: Option<u8>,
+    /// What the front end has to know of the message's way when it dies, and no consumer sees. The
+    /// shard only keeps it. Mostly empty.
+    pub trail: Bytes,
 }
 
 /// What becomes of settled messages.

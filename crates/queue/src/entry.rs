@@ -7,7 +7,7 @@
 //! command   u8 kind | fields
 //! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
 //!           | short exchange | short routing key | u32 + header | u32 + body
-//!           | where flagged: u64 upload, u64 expiration in ms, u8 priority
+//!           | where flagged: u64 upload, u64 expiration in ms, u8 priority, u32 + trail
 //! ```
 //!
 //! An entry is proposed once, replicated, and stays in the log as the *row* that holds the bodies
@@ -33,7 +33,7 @@ mod tests;
 mod write;
 
 pub(crate) use read::{AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef};
-pub use read::{DecodedEntry, DecodedFragment, attaches, decode};
+pub use read::{DecodedEntry, DecodedFragment, attaches, decode, time};
 pub use row::{Message, chunk, message, thin};
 pub(crate) use settings::{settings_of, write_settings};
 pub use write::{EntryWriter, FragmentWriter, PublishParts};
@@ -56,7 +56,8 @@ mod publish_flag {
     pub(super) const UPLOAD: u8 = 1 << 1;
     pub(super) const EXPIRATION: u8 = 1 << 2;
     pub(super) const PRIORITY: u8 = 1 << 3;
-    pub(super) const ALL: u8 = PERSISTENT | UPLOAD | EXPIRATION | PRIORITY;
+    pub(super) const TRAIL: u8 = 1 << 4;
+    pub(super) const ALL: u8 = PERSISTENT | UPLOAD | EXPIRATION | PRIORITY | TRAIL;
 }
 
 /// The first byte of each command.

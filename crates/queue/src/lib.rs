@@ -17,6 +17,7 @@ mod apply;
 mod check;
 mod clock;
 mod command;
+mod counts;
 mod effect;
 pub mod entry;
 mod listing;
@@ -36,6 +37,7 @@ mod timers;
 pub mod wire;
 
 pub use command::{Attach, Command, DeadRange, DeadSequence, Outcome, Publish, SettleRange};
+pub use counts::{QueueCounts, Totals};
 pub use effect::{
     CancelReason, DeadLettered, DeadRun, DeathReason, Delivered, DeliveredRun, Effect, EndReason,
 };

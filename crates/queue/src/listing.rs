@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use warren_types::{
-    ConsumerId, ConsumerNumber, DeliverySequence, QueueId, RequestSequence, SessionId,
+    ConsumerId, ConsumerNumber, DeliverySequence, LogIndex, QueueId, RequestSequence, SessionId,
 };
 
 use crate::queue::{Queue, Standing};
 use crate::shard::Shard;
-use crate::{QueueSettings, QueueStatus};
+use crate::{QueueCounts, QueueSettings, QueueStatus};
 
 /// A queue and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct QueueListing {
     pub active_consumer: Option<ConsumerId>,
     /// Bytes of memory, roughly.
     pub memory_bytes: u64,
+    /// The row of the message that waits first.
+    pub head: Option<LogIndex>,
+    /// What has happened in it.
+    pub counts: QueueCounts,
 }
 
 /// A consumer and its terms.
@@ -171,6 +175,8 @@ fn queue_listing(queue: &Queue) -> QueueListing {
         status: queue.status(),
         active_consumer: active.map(|consumer| consumer.id),
         memory_bytes: bytes(size_of::<Queue>() + queue_memory(queue)),
+        head: queue.ready.first().map(|run| run.index),
+        counts: queue.counts(),
     }
 }
 
@@ -202,7 +208,8 @@ fn queue_memory(queue: &Queue) -> usize {
         let delayed = aside.delayed.runs().len() * (run + 16);
         size_of_val(&**aside) + delayed + aside.dead.memory_bytes()
     });
-    queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside
+    let tally = queue.tally.as_deref().map_or(0, size_of_val);
+    queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally
 }
 
 fn bytes(count: usize) -> u64 {

@@ -27,9 +27,10 @@ use std::sync::Arc;
 use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
 use crate::clock::NEVER;
+use crate::counts::{Share, Tally};
 use crate::rows::Rows;
 use crate::run::{Parts, Run};
-use crate::{DeadRange, Overflow, QueueSettings, QueueStatus};
+use crate::{DeadRange, Overflow, QueueCounts, QueueSettings, QueueStatus, Totals};
 
 pub(crate) use aside::{Aside, Death};
 pub(crate) use backlog::Backlog;
@@ -59,6 +60,8 @@ pub(crate) struct Queue {
     pub(crate) noted_due: Timestamp,
     /// Whether the entry that is being applied has touched it.
     pub(crate) touched: bool,
+    /// What has happened in it.
+    pub(crate) tally: Option<Box<Tally>>,
 }
 
 /// A message on its way in.
@@ -94,6 +97,7 @@ impl Queue {
             lease_due: NEVER,
             noted_due: NEVER,
             touched: false,
+            tally: None,
         }
     }
 
@@ -139,6 +143,10 @@ impl Queue {
         self.admits_all = admits_all(&self.settings);
         self.consumers.reconsider_all(self.settings.single_active_consumer);
         self.lease_due = self.first_lease();
+        let (unsettled, _) = self.consumers.unsettled();
+        if unsettled > 0 {
+            self.tally().unsettled = unsettled;
+        }
     }
 
     /// Drops what waits, and what is to wait again. Returns how many messages that was.
@@ -203,6 +211,49 @@ impl Queue {
             delayed_bytes: delayed.map_or(0, |delayed| delayed.bytes()),
             dead: dead.map_or(0, |dead| dead.len()),
             dead_bytes: dead.map_or(0, |dead| dead.bytes()),
+        }
+    }
+
+    /// What is kept of what has happened.
+    #[inline]
+    pub(crate) fn tally(&mut self) -> &mut Tally {
+        self.tally.get_or_insert_default()
+    }
+
+    /// Its part in the shard's totals.
+    #[inline]
+    pub(crate) fn share(&self) -> Share {
+        Share {
+            ready: self.ready.len(),
+            ready_bytes: self.ready.bytes(),
+            unsettled: self.tally.as_ref().map_or(0, |tally| tally.unsettled),
+        }
+    }
+
+    /// What the shard's totals have of it.
+    #[inline]
+    pub(crate) fn noted_share(&self) -> Share {
+        self.tally.as_ref().map_or_else(Share::default, |tally| tally.noted)
+    }
+
+    /// Has the shard's totals know its part as it is.
+    #[inline]
+    pub(crate) fn note_share(&mut self, totals: &mut Totals) {
+        let (before, after) = (self.noted_share(), self.share());
+        if before != after {
+            totals.exchange(before, after);
+            self.tally().noted = after;
+        }
+    }
+
+    /// What has happened in it.
+    pub(crate) fn counts(&self) -> QueueCounts {
+        let counts = self.tally.as_ref().map(|tally| tally.counts).unwrap_or_default();
+        QueueCounts {
+            published: self.next_number.0.saturating_sub(1),
+            // What was got without is settled by its front end, and is no acknowledgement.
+            acknowledged: counts.acknowledged.saturating_sub(counts.got_no_ack),
+            ..counts
         }
     }
 

@@ -97,12 +97,12 @@ pub enum DeliveryCounting {
 }
 
 /// How long returned messages wait: `min(min_ms * count, max_ms)`. The count is that of failed
-/// deliveries for those that failed, and of all deliveries for the others.
+/// deliveries, and 1 while there was none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DelayedRetry {
     /// Which messages.
     pub kind: DelayedRetryKind,
-    /// The wait after the first delivery.
+    /// The wait after the first failure, and before.
     pub min_ms: u64,
     /// The longest wait.
     pub max_ms: u64,
@@ -149,8 +149,8 @@ impl QueueSettings {
         }
     }
 
-    /// How long a message waits that was given out `acquired` times and failed `failed` times.
-    pub(crate) fn retry_delay_ms(&self, has_failed: bool, acquired: u32, failed: u32) -> u64 {
+    /// How long a message waits whose deliveries have failed `failed` times.
+    pub(crate) fn retry_delay_ms(&self, has_failed: bool, failed: u32) -> u64 {
         let Some(retry) = self.delayed_retry else { return 0 };
         let waits = match retry.kind {
             DelayedRetryKind::All => true,
@@ -160,8 +160,7 @@ impl QueueSettings {
         if !waits {
             return 0;
         }
-        let count = if has_failed { failed } else { acquired };
-        retry.min_ms.saturating_mul(u64::from(count)).min(retry.max_ms)
+        retry.min_ms.saturating_mul(u64::from(failed.max(1))).min(retry.max_ms)
     }
 }
 
@@ -196,13 +195,10 @@ mod tests {
         };
         let all = retry(DelayedRetryKind::All);
 
-        assert_eq!(
-            [1, 2, 3, 9].map(|failed| all.retry_delay_ms(true, 9, failed)),
-            [10, 20, 25, 25]
-        );
-        assert_eq!(all.retry_delay_ms(false, 2, 0), 20);
-        assert_eq!(retry(DelayedRetryKind::Failed).retry_delay_ms(false, 2, 0), 0);
-        assert_eq!(retry(DelayedRetryKind::Returned).retry_delay_ms(true, 2, 2), 0);
-        assert_eq!(QueueSettings::PLAIN.retry_delay_ms(true, 2, 2), 0);
+        assert_eq!([1, 2, 3, 9].map(|failed| all.retry_delay_ms(true, failed)), [10, 20, 25, 25]);
+        assert_eq!([0, 1, 2].map(|failed| all.retry_delay_ms(false, failed)), [10, 10, 20]);
+        assert_eq!(retry(DelayedRetryKind::Failed).retry_delay_ms(false, 0), 0);
+        assert_eq!(retry(DelayedRetryKind::Returned).retry_delay_ms(true, 2), 0);
+        assert_eq!(QueueSettings::PLAIN.retry_delay_ms(true, 2), 0);
     }
 }

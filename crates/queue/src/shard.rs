@@ -16,7 +16,7 @@ use crate::queue::Queue;
 use crate::rows::Rows;
 use crate::session::Sessions;
 use crate::timers::Timers;
-use crate::{Effect, EndReason, QueueSettings, Reply, entry};
+use crate::{Effect, EndReason, QueueSettings, Reply, Totals, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
@@ -38,6 +38,8 @@ pub struct Shard {
     /// Queues that have ended and are not forgotten, and why.
     pub(crate) tombstones: BTreeMap<QueueId, EndReason>,
     pub(crate) rows: Rows,
+    /// How much there is in all queues.
+    pub(crate) totals: Totals,
 }
 
 impl Shard {
@@ -66,6 +68,13 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Duration> {
         let due = self.timers.first()?;
         Some(Duration::from_millis(self.clock.tick_in_ms(due)))
+    }
+
+    /// How much there is in all queues.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let queues = u64::try_from(self.queues.unordered().len()).unwrap_or(u64::MAX);
+        Totals { queues, ..self.totals }
     }
 
     /// The machine version that the entries have reached.

@@ -41,6 +41,8 @@ pub enum Purpose {
     Snapshot,
     /// What clients ask of queues elsewhere, and the bodies that they get.
     FrontEnd,
+    /// What operators want to see, which may be much, and is in nobody's way.
+    Survey,
 }
 
 /// The other nodes. Cheap to clone; all clones share the addresses and connections.
@@ -61,6 +63,7 @@ struct Link {
     entries: OnceLock<Channel>,
     snapshot: OnceLock<Channel>,
     front_end: OnceLock<Channel>,
+    survey: OnceLock<Channel>,
 }
 
 impl Peers {
@@ -158,6 +161,7 @@ impl Peers {
             Purpose::Entries => &link.entries,
             Purpose::Snapshot => &link.snapshot,
             Purpose::FrontEnd => &link.front_end,
+            Purpose::Survey => &link.survey,
         };
         if let Some(channel) = slot.get() {
             return Ok(channel.clone());
@@ -186,6 +190,7 @@ impl Link {
             entries: OnceLock::new(),
             snapshot: OnceLock::new(),
             front_end: OnceLock::new(),
+            survey: OnceLock::new(),
         }
     }
 }

@@ -14,4 +14,5 @@ pub mod process;
 pub mod reception;
 pub mod settings;
 pub mod signals;
+pub mod tools;
 pub mod version;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warren_broker::{Broker, Envoy, Host, Parts};
 use warren_consensus::{BootstrapError, Handler, Node as Consensus, Peers};
-use warren_management::{Identity, Server};
+use warren_management::{Identity, Server, Surface};
 use warren_rpc::Desk;
 use warren_storage::{OpenError, StorageError, Store};
 use warren_types::GroupId;
@@ -39,7 +39,7 @@ use crate::process;
 use crate::reception::Reception;
 use crate::settings::{self, Names};
 use crate::signals::Signals;
-use crate::version;
+use crate::{tools, version};
 
 /// How long a part may take to stop, beyond what clients are given.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -79,6 +79,21 @@ pub enum NodeError {
     /// The broker did not start.
     #[error("the broker did not start")]
     Broker(#[from] warren_broker::StartError),
+    /// Tools on this machine cannot be told how to reach the node.
+    #[error("the files for local tools cannot be written")]
+    Tools(#[source] io::Error),
+    /// The file of definitions cannot be read.
+    #[error("cannot read the definitions {path}")]
+    Definitions {
+        /// The file.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The definitions make no sense.
+    #[error(transparent)]
+    LoadDefinitions(#[from] warren_management::LoadError),
     /// A second signal came while the node stopped.
     #[error("stopped at once by a second signal")]
     Hurried,
@@ -92,9 +107,9 @@ pub async fn run(config: &Config) -> Result<(), NodeError> {
     let mut signals = Signals::catch().map_err(NodeError::Signals)?;
     let (store, record) = open::open(config).await?;
     let doors = Doors::open(&config.node).await?;
-    let mut node = Node::new(config, store, record, doors.addresses);
-    node.serve_http(doors.http);
-    node.serve_http(doors.metrics);
+    let mut node = Node::new(config, store, record, doors.addresses)?;
+    node.serve_http(doors.http, Surface::Management);
+    node.serve_http(doors.metrics, Surface::Metrics);
     node.serve_peers(doors.peer);
 
     let outcome = tokio::select! {
@@ -137,7 +152,12 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn new(config: &'a Config, store: Store, record: Record, addresses: Addresses) -> Self {
+    fn new(
+        config: &'a Config,
+        store: Store,
+        record: Record,
+        addresses: Addresses,
+    ) -> Result<Self, NodeError> {
         let names = Names::new(config);
         let identity = Identity {
             node_name: names.node.clone(),
@@ -146,12 +166,14 @@ impl<'a> Node<'a> {
             version: version::VERSION.to_owned(),
             commit: version::COMMIT.to_owned(),
         };
-        let observer = Observer::new(identity, config.node.data_dir.clone(), store.clone());
+        let data_dir = &config.node.data_dir;
+        let secret = tools::announce(data_dir, &addresses).map_err(NodeError::Tools)?;
+        let observer = Observer::new(identity, &addresses, secret, data_dir.clone(), store.clone());
         let founded = record.membership.map(|membership| membership.founded());
         let candidate = Candidate::new(record.token, founded);
         let advertised =
             seeds::advertised(&config.node.advertise, addresses.peer, &process::host_name());
-        Self {
+        Ok(Self {
             config,
             names,
             addresses,
@@ -167,14 +189,14 @@ impl<'a> Node<'a> {
             observer: Arc::new(observer),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-        }
+        })
     }
 
     /// Answers on HTTP from here on, also while the node starts.
-    fn serve_http(&self, listener: TcpListener) {
+    fn serve_http(&self, listener: TcpListener, surface: Surface) {
         let server = Server::new(Arc::clone(&self.observer));
         let closing = self.closing.clone();
-        self.tasks.spawn(async move { server.serve(listener, closing).await });
+        self.tasks.spawn(async move { server.serve(listener, surface, closing).await });
     }
 
     /// Answers other nodes from here on, as far as there is somebody to answer.
@@ -206,10 +228,26 @@ impl<'a> Node<'a> {
             broker.founded().await;
             self.keep(Membership { founding: false, ..membership }).await?;
         }
+        let machine = Arc::clone(&self.observer);
+        broker.set_machine(move || machine.machine());
+        self.load_definitions(&broker).await?;
         let accepting = broker.clone();
         self.tasks.spawn(async move { accepting.serve(amqp).await });
         self.observer.set_serving(broker);
         self.announce(membership);
+        Ok(())
+    }
+
+    /// Brings in what the configuration names, before clients can miss it.
+    async fn load_definitions(&self, broker: &Broker) -> Result<(), NodeError> {
+        let path = &self.config.node.load_definitions;
+        if path.is_empty() {
+            return Ok(());
+        }
+        let failed = |source| NodeError::Definitions { path: path.clone(), source };
+        let document = tokio::fs::read(path).await.map_err(failed)?;
+        warren_management::load_definitions(broker, &document).await?;
+        tracing::info!(%path, "definitions are brought in");
         Ok(())
     }
 

@@ -6,23 +6,25 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::thread::available_parallelism;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use warren_broker::{Broker, ClusterOverview, Overview};
+use warren_broker::{Broker, ClusterOverview, Machine, Overview};
 use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
-    ClientTotals, ClusterTotals, GroupObservation, Health, Identity, Node, Observation, Phase,
-    ProcessObservation, StorageTotals,
+    ClientTotals, ClusterTotals, Facts, GroupObservation, Health, Identity, Listener, Node,
+    Observation, Phase, ProcessObservation, StorageTotals,
 };
 use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};
-use warren_types::GroupId;
+use warren_types::{GroupId, Timestamp};
 
+use crate::doors::Addresses;
 use crate::process;
 
 /// What is known about the node from outside.
 pub struct Observer {
-    identity: Identity,
+    facts: Facts,
     cluster: OnceLock<ClusterId>,
     waiting: Mutex<Option<String>>,
     data_dir: PathBuf,
@@ -36,9 +38,19 @@ pub struct Observer {
 impl Observer {
     /// A node that starts, of which nothing but its storage is there yet.
     #[must_use]
-    pub fn new(identity: Identity, data_dir: PathBuf, store: Store) -> Self {
+    pub fn new(
+        identity: Identity,
+        addresses: &Addresses,
+        secret: String,
+        data_dir: PathBuf,
+        store: Store,
+    ) -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = Timestamp(u64::try_from(started.as_millis()).unwrap_or(u64::MAX));
+        let listeners = listeners(addresses);
+        let shown = data_dir.display().to_string();
         Self {
-            identity,
+            facts: Facts { identity, listeners, data_dir: shown, secret, started },
             cluster: OnceLock::new(),
             waiting: Mutex::default(),
             data_dir,
@@ -78,6 +90,34 @@ impl Observer {
         self.phase.store(DRAINING, Ordering::Release);
     }
 
+    /// What other nodes hear of this node's machine and process.
+    pub fn machine(&self) -> Machine {
+        let facts = &self.facts;
+        let listeners = facts.listeners.iter().map(|listener| warren_broker::Listener {
+            protocol: listener.protocol.to_owned(),
+            ip: listener.address.ip().to_string(),
+            port: listener.address.port(),
+        });
+        Machine {
+            mem_used: process::resident_memory_bytes().unwrap_or_default(),
+            // No watermarks are set, so nothing can be above or below them.
+            mem_limit: 0,
+            mem_alarm: false,
+            disk_free: process::disk_available_bytes(&self.data_dir).unwrap_or_default(),
+            disk_free_limit: 0,
+            disk_free_alarm: false,
+            fd_used: process::open_files().unwrap_or_default(),
+            fd_total: process::open_files_limit().unwrap_or_default(),
+            processors: available_parallelism()
+                .map_or(0, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
+            os_pid: std::process::id(),
+            version: facts.identity.version.clone(),
+            data_dir: facts.data_dir.clone(),
+            config_files: Vec::new(),
+            listeners: listeners.collect(),
+        }
+    }
+
     /// The groups that run on this node.
     fn groups(&self) -> impl Iterator<Item = (GroupId, Status)> {
         self.consensus.get().into_iter().flat_map(|consensus| {
@@ -113,6 +153,16 @@ const SERVING: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl Node for Observer {
+    fn broker(&self) -> Option<Broker> {
+        self.broker.get().cloned()
+    }
+
+    fn facts(&self) -> Facts {
+        let cluster_id = self.cluster.get().map(ToString::to_string).unwrap_or_default();
+        let identity = Identity { cluster_id, ..self.facts.identity.clone() };
+        Facts { identity, ..self.facts.clone() }
+    }
+
     fn health(&self) -> Health {
         let phase = match self.phase.load(Ordering::Acquire) {
             STARTING => Phase::Starting,
@@ -130,10 +180,7 @@ impl Node for Observer {
     fn observe(&self) -> Observation {
         let overview = self.broker.get().map(Broker::overview);
         Observation {
-            identity: Identity {
-                cluster_id: self.cluster.get().map(ToString::to_string).unwrap_or_default(),
-                ..self.identity.clone()
-            },
+            identity: self.facts().identity,
             clients: overview.as_ref().map(clients),
             cluster: overview.as_ref().map(|overview| cluster(&overview.cluster)),
             groups: self.groups().map(|(id, status)| group(id, &status)).collect(),
@@ -147,6 +194,15 @@ impl Node for Observer {
             },
         }
     }
+}
+
+/// What listens, in the words that RabbitMQ's tools look for.
+fn listeners(addresses: &Addresses) -> Vec<Listener> {
+    let Addresses { amqp, http, metrics, peer } = *addresses;
+    [("amqp", amqp), ("clustering", peer), ("http", http), ("http/prometheus", metrics)]
+        .into_iter()
+        .map(|(protocol, address)| Listener { protocol, address })
+        .collect()
 }
 
 fn clients(overview: &Overview) -> ClientTotals {
@@ -168,8 +224,11 @@ fn clients(overview: &Overview) -> ClientTotals {
         returned: totals.returned,
         unroutable_dropped: totals.unroutable_dropped,
         delivered: totals.delivered,
+        delivered_no_ack: totals.delivered_no_ack,
         redelivered: totals.redelivered,
         got: totals.got,
+        got_no_ack: totals.got_no_ack,
+        got_empty: totals.got_empty,
         acknowledged: totals.acknowledged,
         orphaned_consumers: totals.orphaned_consumers,
     }

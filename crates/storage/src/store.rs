@@ -62,7 +62,23 @@ impl Store {
     /// and completed before the call returns. For simulations that must not depend on threads.
     #[must_use]
     pub fn inline(engine: Box<dyn Engine>, config: Config) -> Self {
-        Self::around(Arc::new(Shared::inline(engine, &config)), None)
+        Self::around(Arc::new(Shared::inline(engine, &config, None)), None)
+    }
+
+    /// As [`Store::inline`], but what is asked for waits for [`Store::write_waiting`], after `wake` was
+    /// called. For simulations of a disk that takes time; [`Store::save_identity`] is not for it.
+    #[must_use]
+    pub fn on_demand(
+        engine: Box<dyn Engine>,
+        config: Config,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Self::around(Arc::new(Shared::inline(engine, &config, Some(wake))), None)
+    }
+
+    /// Writes, syncs and completes what waits. Does nothing where a writer thread does it.
+    pub fn write_waiting(&self) {
+        self.inner.shared.run_inline();
     }
 
     /// Whether this is a store without a writer thread.

@@ -39,13 +39,18 @@ pub(crate) struct Shared {
     batch_bytes: usize,
     recent_bytes: usize,
     inline: Option<Mutex<Writer>>,
+    wake: Option<Wake>,
     _lock: Option<DirectoryLock>,
 }
 
+/// Says that something waits.
+pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
+
 impl Shared {
-    /// Without a thread: whoever puts a request into the backlog also writes it.
-    pub(crate) fn inline(engine: Box<dyn Engine>, config: &Config) -> Self {
-        Self { inline: Some(Mutex::default()), ..Self::new(engine, config, None) }
+    /// Without a thread: whoever puts a request into the backlog also writes it, unless somebody is
+    /// to be woken, who does so.
+    pub(crate) fn inline(engine: Box<dyn Engine>, config: &Config, wake: Option<Wake>) -> Self {
+        Self { inline: Some(Mutex::default()), wake, ..Self::new(engine, config, None) }
     }
 
     /// For a writer thread.
@@ -62,6 +67,7 @@ impl Shared {
             batch_bytes: config.write_batch_bytes,
             recent_bytes: config.recent_bytes,
             inline: None,
+            wake: None,
             _lock: lock,
         }
     }
@@ -81,7 +87,10 @@ impl Shared {
     /// What follows a push, once the caller holds no lock any more.
     pub(crate) fn pushed(&self, outcome: Result<Ticket, Request>) {
         match outcome {
-            Ok(_) => self.run_inline(),
+            Ok(_) => match &self.wake {
+                Some(wake) => wake(),
+                None => self.run_inline(),
+            },
             Err(Request { done, .. }) => {
                 if let Some(done) = done {
                     done(Err(StorageError::Closed));
@@ -108,7 +117,7 @@ impl Shared {
 
     /// Writes what waits, if there is no thread to do so. Completions may ask for more: whoever
     /// is at it goes on until nothing waits.
-    fn run_inline(&self) {
+    pub(crate) fn run_inline(&self) {
         let Some(writer) = &self.inline else { return };
         while self.backlog.waits() {
             let mut writer = match writer.try_lock() {

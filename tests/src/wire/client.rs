@@ -141,8 +141,21 @@ impl Wire {
         Ok(wire)
     }
 
+    /// As [`Wire::open`], with another vhost and channel 1 open.
+    pub fn open_channel_in(address: SocketAddr, vhost: &str) -> Result<Self> {
+        let mut wire = Self::begin(address)?;
+        wire.send(&plain_start_ok("guest", "guest", &capabilities()))?;
+        wire.tune_in(0, vhost)?;
+        wire.channel(1)?;
+        Ok(wire)
+    }
+
     /// Takes connection.tune, accepts it with this heartbeat, and opens the vhost `/`.
     pub fn tune(&mut self, heartbeat_seconds: u16) -> Result<()> {
+        self.tune_in(heartbeat_seconds, "/")
+    }
+
+    fn tune_in(&mut self, heartbeat_seconds: u16, vhost: &str) -> Result<()> {
         let tune = self.expect(0, id::TUNE)?;
         let mut arguments = Unpack::new(tune.arguments());
         self.offered = (arguments.u16(), arguments.u32(), arguments.u16());
@@ -154,7 +167,7 @@ impl Wire {
                 .u16(heartbeat_seconds)
                 .frame(0),
         )?;
-        self.send(&Pack::method(id::OPEN).short("/").short("").u8(0).frame(0))?;
+        self.send(&Pack::method(id::OPEN).short(vhost).short("").u8(0).frame(0))?;
         self.expect(0, id::OPEN_OK)?;
         Ok(())
     }

@@ -13,8 +13,10 @@
     reason = "a test that panics has said what it has to say"
 )]
 
+mod arguments;
 mod failover;
 mod membership;
+mod overload;
 mod quorum;
 mod regressions;
 mod support;

@@ -118,6 +118,25 @@ impl Client {
         self.sent += 1;
     }
 
+    /// Publishes with these properties and does not wait.
+    pub fn send_with(&mut self, queue: &str, properties: &[u8], body: &str) {
+        self.wire.send(&publish(1, "", queue, 0, properties, body.as_bytes())).unwrap();
+        self.sent += 1;
+    }
+
+    /// Whether the one message that was sent last is taken; if not, it is refused.
+    pub fn is_taken(&mut self) -> bool {
+        let frame = self.wire.frame().unwrap();
+        let mut arguments = Unpack::new(frame.arguments());
+        assert_eq!(arguments.u64(), self.sent, "an answer to something else: {frame:?}");
+        self.confirmed = self.sent;
+        match frame.method() {
+            Some(id::ACK) => true,
+            Some(id::NACK) => false,
+            other => panic!("waiting for a confirm, but heard {other:?}: {frame:?}"),
+        }
+    }
+
     /// Waits until all that was sent is confirmed.
     pub fn await_confirms(&mut self) {
         while self.confirmed < self.sent {

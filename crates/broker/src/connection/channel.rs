@@ -8,6 +8,7 @@ use warren_types::QueueId;
 use super::confirm::Confirms;
 use super::transaction::Transaction;
 use super::unacked::{Nth, Unacked};
+use crate::survey::{MessageCounts, MessagePace};
 
 /// How a channel treats publishes and settles.
 #[derive(Debug)]
@@ -54,6 +55,10 @@ pub(crate) struct Channel {
     pub(crate) covered: usize,
     /// Whether the event that is being handled was.
     pub(crate) is_covered: bool,
+    /// What happened to messages on it.
+    pub(crate) counts: MessageCounts,
+    /// How fast, for those who look.
+    pub(crate) pace: MessagePace,
 }
 
 impl Channel {
@@ -73,6 +78,8 @@ impl Channel {
             backlog: VecDeque::new(),
             covered: 0,
             is_covered: false,
+            counts: MessageCounts::default(),
+            pace: MessagePace::default(),
         }
     }
 

@@ -47,6 +47,11 @@ impl Default for Confirms {
 }
 
 impl Confirms {
+    /// Publishes that are not confirmed, but for those that wait for older ones.
+    pub(crate) fn open(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Counts a publish that goes to `shards` shards.
     pub(crate) fn publish(&mut self, shards: u16) -> DeliveryTag {
         let tag = self.next;

@@ -10,7 +10,7 @@ use warren_queue::{Attach, Command, CommandReply, Got, Outcome, Refusal, SettleR
 use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, Table};
 
 use super::context::{Context, Kind, unexpected};
-use super::deliver::{whole_body, with_delivery_count};
+use super::deliver::{whole_body, with_counts};
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES};
 use super::names::fresh;
 use super::operation::Finish;
@@ -248,7 +248,7 @@ impl Connection {
         flow: Flow,
     ) -> Attach {
         let channel = self.channel(number);
-        let prefetch = if placed.no_ack { 0 } else { u32::from(channel.prefetch) };
+        let prefetch = if placed.no_ack { 0 } else { channel.prefetch };
         let granted = match flow {
             Flow::Prefetch => DeliverySequence(u64::MAX),
             Flow::Window => DeliverySequence(WINDOW_MESSAGES),
@@ -267,6 +267,7 @@ impl Connection {
                 queue,
                 tag: tag.clone(),
                 no_ack,
+                prefetch,
                 is_getter: false,
                 counts_deliveries: counts,
                 terms,
@@ -283,6 +284,7 @@ impl Connection {
         );
         self.broker.counters.consumers.add(1);
         let Terms { priority, exclusive, timeout_ms } = terms;
+        let prefetch = u32::from(prefetch);
         Attach { consumer, queue, prefetch, granted, priority, exclusive, no_ack, tag, timeout_ms }
     }
 
@@ -379,8 +381,7 @@ impl Connection {
             let got = match context.ask(&queue, &command).await? {
                 Some(CommandReply::Got(got)) => got,
                 Some(CommandReply::Empty) => {
-                    let finish: Finish =
-                        Box::new(move |connection| connection.reply(number, &Reply::GetEmpty));
+                    let finish: Finish = Box::new(move |connection| connection.got_nothing(number));
                     return Ok(finish);
                 }
                 Some(CommandReply::Refused(refusal)) => return Err(refused(refusal, &queue)),
@@ -415,6 +416,7 @@ impl Connection {
             queue: queue.id,
             tag: Bytes::new(),
             no_ack: false,
+            prefetch: 0,
             is_getter: true,
             counts_deliveries: queue.kind == QueueKind::Quorum,
             terms: Terms::default(),
@@ -448,7 +450,7 @@ impl Connection {
         let (slot, consumer) = (holder.slot, holder.number);
         let Some((found, parts)) = found else {
             // The queue was deleted between the answer and the read.
-            self.out.reply(number, &Reply::GetEmpty);
+            drop(self.got_nothing(number));
             return;
         };
         let counts = holder.counts_deliveries;
@@ -463,8 +465,8 @@ impl Connection {
         } else {
             channel.unacked.give(nth, got.sequence)
         };
-        let counted =
-            if counts { with_delivery_count(got.delivery_count, &found.header) } else { None };
+        let (acquired, failed) = (got.acquired_count, got.delivery_count);
+        let counted = if counts { with_counts(acquired, failed, &found.header) } else { None };
         let body = whole_body(&parts, found.body);
         let sent = Sent {
             tag,
@@ -477,6 +479,17 @@ impl Connection {
         let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
         self.out.get_ok(number, &sent, remaining, self.frame_max);
         self.broker.counters.got.add(1);
+        if no_ack {
+            self.broker.counters.got_no_ack.add(1);
+        }
+        self.channel(number).counts.get(no_ack, got.redelivered);
+    }
+
+    fn got_nothing(&mut self, number: ChannelNumber) -> Result<(), Failure> {
+        self.broker.counters.got_empty.add(1);
+        let counts = &mut self.channel(number).counts;
+        counts.get_empty = counts.get_empty.saturating_add(1);
+        self.reply(number, &Reply::GetEmpty)
     }
 }
 
@@ -528,7 +541,7 @@ fn integer<N: TryFrom<i64>>(
     })
 }
 
-fn refused(refusal: Refusal, queue: &Queue) -> Failure {
+pub(super) fn refused(refusal: Refusal, queue: &Queue) -> Failure {
     let (name, vhost) = (&queue.name, &queue.vhost);
     match refusal {
         Refusal::UnknownQueue | Refusal::QueueDeleted => super::context::no_queue(name, vhost),

@@ -18,6 +18,7 @@ use warren_types::{ConsumerNumber, DeliverySequence, Location, LogIndex, Table, 
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES, nth};
 use super::state::Connection;
 use super::unacked::Nth;
+use crate::dead_letter::sorted;
 use crate::failure::Failure;
 use crate::queue::effects::Delivery;
 use crate::queue::handle::{Event, ShardSlot};
@@ -198,11 +199,8 @@ impl Connection {
         }
         let written =
             u64::from(pending.done).saturating_sub(from.0.saturating_sub(pending.first.0));
-        self.broker.counters.delivered.add(written);
-        if pending.run.redelivered {
-            self.broker.counters.redelivered.add(written);
-        }
         if written > 0 {
+            self.count_delivered(holder, written, pending.run.redelivered);
             holder.seen = pending.first.plus(u64::from(pending.done).saturating_sub(1));
             if holder.no_ack {
                 let range = SettleRange { from, to: holder.seen };
@@ -220,6 +218,20 @@ impl Connection {
             return Progress::Done;
         }
         Progress::Stuck
+    }
+
+    fn count_delivered(&mut self, holder: &Holder, count: u64, redelivered: bool) {
+        let counters = &self.broker.counters;
+        counters.delivered.add(count);
+        if holder.no_ack {
+            counters.delivered_no_ack.add(count);
+        }
+        if redelivered {
+            counters.redelivered.add(count);
+        }
+        if let Some(channel) = self.channels.get_mut(&holder.channel) {
+            channel.counts.give(count, holder.no_ack, redelivered);
+        }
     }
 
     /// Writes the next message of a run; false when its bytes cannot be read.
@@ -347,12 +359,24 @@ impl Connection {
             self.out.reply(holder.channel, &Reply::Cancel { consumer_tag: tag });
         } else if reason == CancelReason::Timeout && self.is_open(holder.channel) {
             let text = format!(
-                "delivery acknowledgement on channel {} timed out. Timeout value used is the \
-                 queue's or the consumer's consumer timeout.",
-                holder.channel
+                "delivery acknowledgement on channel {} timed out. Timeout value used: {} ms. This \
+                 timeout value can be configured, see consumers doc guide to learn more",
+                holder.channel,
+                self.timeout_ms(&holder)
             );
             self.fail(holder.channel, Failure::new(ReplyCode::PreconditionFailed, text));
         }
+    }
+
+    /// How long a consumer may hold a delivery, as far as is known; -1 where it is not.
+    fn timeout_ms(&self, holder: &Holder) -> i64 {
+        let timeout_ms = holder.terms.timeout_ms.or_else(|| {
+            self.broker.directory.look(|catalog| {
+                let queue = catalog.queue_by_id(holder.queue)?;
+                queue.settings.consumer_timeout_ms
+            })
+        });
+        timeout_ms.and_then(|timeout_ms| i64::try_from(timeout_ms).ok()).unwrap_or(-1)
     }
 
     /// Grants deliveries to the consumers of channels that have settled something, as far as
@@ -425,20 +449,25 @@ pub(crate) fn whole_body(parts: &[Bytes], last: Bytes) -> Body {
     Body::from_pieces(pieces)
 }
 
-/// The properties with the number of failed deliveries among the headers, where that is told.
+/// The properties with the numbers of earlier deliveries among the headers, where they are told.
 fn counted(holder: &Holder, run: &DeliveredRun, properties: &Bytes) -> Option<Bytes> {
     if !holder.counts_deliveries {
         return None;
     }
-    with_delivery_count(run.delivery_count, properties)
+    with_counts(run.acquired_count, run.delivery_count, properties)
 }
 
-/// The properties with `x-delivery-count`, if there is anything to count.
-pub(crate) fn with_delivery_count(count: u32, properties: &Bytes) -> Option<Bytes> {
-    if count == 0 {
+/// The properties with `x-acquired-count`, how often a message was given out before, and
+/// `x-delivery-count`, how often that failed; each if there is anything to count.
+pub(crate) fn with_counts(acquired: u32, failed: u32, properties: &Bytes) -> Option<Bytes> {
+    if acquired == 0 && failed == 0 {
         return None;
     }
     let mut headers: Table = header::headers_table(properties).ok().flatten().unwrap_or_default();
-    headers.insert("x-delivery-count", Value::I64(i64::from(count)));
-    Some(header::replace_headers(properties, Some(&headers)))
+    for (name, count) in [("x-acquired-count", acquired), ("x-delivery-count", failed)] {
+        if count > 0 {
+            headers.insert(name, Value::I64(i64::from(count)));
+        }
+    }
+    Some(header::replace_headers(properties, Some(&sorted(&headers))))
 }

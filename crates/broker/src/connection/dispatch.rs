@@ -80,7 +80,8 @@ impl Connection {
             Event::SecureOk { .. } => {
                 Err(Failure::new(ReplyCode::CommandInvalid, "no challenge was sent"))
             }
-            Event::Tuned { heartbeat_s, frame_max, .. } => {
+            Event::Tuned { heartbeat_s, frame_max, channel_max } => {
+                self.facts.channel_max = channel_max;
                 self.heartbeat_s = heartbeat_s;
                 self.frame_max = frame_max;
                 Ok(())
@@ -267,7 +268,9 @@ impl Connection {
         for number in std::mem::take(&mut self.confirming) {
             let Some(channel) = self.channels.get_mut(&number) else { continue };
             let Mode::Confirm(confirms) = &mut channel.mode else { continue };
-            self.broker.counters.confirmed.add(confirms.flush(&mut due));
+            let confirmed = confirms.flush(&mut due);
+            channel.counts.confirm = channel.counts.confirm.saturating_add(confirmed);
+            self.broker.counters.confirmed.add(confirmed);
             for due in due.drain(..) {
                 match due {
                     Due::Ack { tag, multiple } => self.out.ack(number, tag, multiple),

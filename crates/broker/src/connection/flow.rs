@@ -88,7 +88,7 @@ impl Connection {
 
 /// Whether a publish was not taken although its queue is there. A queue that was deleted has
 /// taken it and is gone.
-fn is_refused(reply: &CommandReply) -> bool {
+pub(super) fn is_refused(reply: &CommandReply) -> bool {
     match reply {
         CommandReply::Refused(refusal) => match refusal {
             Refusal::UnknownQueue | Refusal::QueueDeleted | Refusal::SessionClosed => false,

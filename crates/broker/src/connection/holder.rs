@@ -47,6 +47,8 @@ pub(crate) struct Holder {
     /// The consumer tag; empty for basic.get.
     pub(crate) tag: Bytes,
     pub(crate) no_ack: bool,
+    /// Unsettled messages it may hold; 0 is no limit.
+    pub(crate) prefetch: u16,
     pub(crate) is_getter: bool,
     /// Whether a delivery says how often others have failed (`x-delivery-count`).
     pub(crate) counts_deliveries: bool,

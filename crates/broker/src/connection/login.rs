@@ -71,6 +71,7 @@ impl Connection {
         client_properties: &Table,
     ) -> Result<(), Failure> {
         self.capabilities = ClientCapabilities::of(client_properties);
+        self.facts.introduced(mechanism, client_properties);
         let credentials = match mechanism {
             "PLAIN" => sasl::plain(response)?,
             "AMQPLAIN" => sasl::amqplain(response)?,
@@ -111,7 +112,8 @@ impl Connection {
         let user = self.user.clone().expect("a virtual host is opened after the login");
         let vhost = self.broker.directory.look(|catalog| admit(catalog, &user, vhost))?;
         let client = Client { user: user.clone(), vhost: vhost.clone() };
-        let registered = Registered { mailbox: self.mailbox.clone(), vhost, user };
+        let name = self.name();
+        let registered = Registered { mailbox: self.mailbox.clone(), vhost, user, name };
         self.check_limits(&client)?;
         self.broker.registry.enter(self.id, registered);
         self.client = Some(client);

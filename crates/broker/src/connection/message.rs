@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use warren_amqp::{ReplyCode, header};
-use warren_types::{Table, Value};
+use warren_queue::entry::PublishParts;
+use warren_types::{QueueId, Table, Value};
 
+use super::publish::Publish;
 use crate::failure::Failure;
+use crate::trail::Trail;
 
 /// The longest time to live that RabbitMQ takes: ten years, in milliseconds.
 const EXPIRATION_MAX_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
@@ -24,6 +27,29 @@ pub(crate) struct Wishes {
     pub(crate) expiration_ms: Option<u64>,
     /// The message's priority.
     pub(crate) priority: Option<u8>,
+    /// What is to be known of it when it dies.
+    pub(crate) trail: Bytes,
+}
+
+impl Wishes {
+    /// The message as the shard of `queues` is given it, but for its body.
+    pub(crate) fn parts<'a>(
+        &'a self,
+        publish: &'a Publish,
+        queues: &'a [QueueId],
+    ) -> PublishParts<'a> {
+        PublishParts {
+            queues,
+            persistent: self.persistent,
+            exchange: &publish.exchange,
+            routing_key: &publish.routing_key,
+            header: &self.header,
+            upload: None,
+            expiration_ms: self.expiration_ms,
+            priority: self.priority,
+            trail: &self.trail,
+        }
+    }
 }
 
 /// Reads a message's properties, as far as they concern the broker.
@@ -47,6 +73,7 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
         extra_keys: Vec::new(),
         headers: None,
         expiration_ms,
+        trail: Bytes::new(),
     };
     if !header::has_headers(&wishes.header) {
         return Ok(wishes);
@@ -55,11 +82,12 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
     let extra_keys = &mut wishes.extra_keys;
     if let Some(table) = &mut headers {
         extra_keys.extend(keys(table, "CC")?);
-        let hidden = keys(table, "BCC")?;
+        let hidden_keys = keys(table, "BCC")?;
         if table.remove("BCC").is_some() {
             wishes.header = header::replace_headers(&wishes.header, Some(table));
         }
-        extra_keys.extend(hidden);
+        extra_keys.extend(hidden_keys.iter().cloned());
+        wishes.trail = Trail { hidden_keys, ..Trail::default() }.encode();
     }
     wishes.headers = headers;
     Ok(wishes)

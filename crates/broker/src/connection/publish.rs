@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use warren_amqp::{Body, MethodId, ReplyCode};
 use warren_catalog::{Access, Catalog, Message, Routed, TopicAccess, TopicVariables};
-use warren_queue::entry::PublishParts;
 use warren_types::ChannelNumber;
 
 use super::channel::Mode;
@@ -54,7 +53,9 @@ impl Connection {
             return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         self.broker.counters.published.add(1);
-        let is_covered = self.channel(number).is_covered;
+        let channel = self.channel(number);
+        channel.counts.publish = channel.counts.publish.saturating_add(1);
+        let is_covered = channel.is_covered;
         let freshness = if is_covered { Freshness::CaughtUp } else { Freshness::Local };
         self.publish_by(number, publish, freshness)
     }
@@ -167,26 +168,20 @@ impl Connection {
         }
         let origin = Origin { channel: number, generation, tag };
         for (slot, queues) in &plan.shards {
-            let parts = PublishParts {
-                queues,
-                persistent: wishes.persistent,
-                exchange: &publish.exchange,
-                routing_key: &publish.routing_key,
-                header: &wishes.header,
-                upload: None,
-                expiration_ms: wishes.expiration_ms,
-                priority: wishes.priority,
-            };
+            let parts = wishes.parts(publish, queues);
             let broker = &self.broker;
             self.staging.publish(*slot, &parts, &publish.body, origin, || broker.upload());
         }
     }
 
     fn unroutable(&mut self, number: ChannelNumber, publish: &Publish, wishes: &Wishes) {
+        let counts = &mut self.channel(number).counts;
         if !publish.mandatory {
+            counts.drop_unroutable = counts.drop_unroutable.saturating_add(1);
             self.broker.counters.unroutable_dropped.add(1);
             return;
         }
+        counts.return_unroutable = counts.return_unroutable.saturating_add(1);
         self.broker.counters.returned.add(1);
         self.out.basic_return(
             number,
@@ -216,9 +211,24 @@ pub(crate) fn route(
     publish: &Publish,
     wishes: &Wishes,
 ) -> Result<(Plan, bool), Failure> {
-    let exchange = std::str::from_utf8(&publish.exchange).expect("names were checked when read");
+    let exchange = exchange_of(publish);
+    broker.directory.look(|catalog| permit(catalog, client, exchange, publish, wishes))?;
+    route_permitted(broker, client, publish, wishes)
+}
+
+fn exchange_of(publish: &Publish) -> &str {
+    std::str::from_utf8(&publish.exchange).expect("names were checked when read")
+}
+
+/// As [`route`], for whoever may publish anywhere.
+pub(crate) fn route_permitted(
+    broker: &Inner,
+    client: &Client,
+    publish: &Publish,
+    wishes: &Wishes,
+) -> Result<(Plan, bool), Failure> {
+    let exchange = exchange_of(publish);
     broker.directory.look(|catalog| {
-        permit(catalog, client, exchange, publish, wishes)?;
         let extra_keys: Vec<&[u8]> = wishes.extra_keys.iter().map(Vec::as_slice).collect();
         let nothing = ();
         let message = Message {

@@ -82,6 +82,9 @@ impl Connection {
                 .sum();
             if outcome == Outcome::Ack {
                 self.broker.counters.acknowledged.add(count);
+                if let Some(channel) = self.channels.get_mut(&number) {
+                    channel.counts.ack = channel.counts.ack.saturating_add(count);
+                }
             }
             holder.held = holder.held.saturating_sub(count);
             if holder.held == 0 && holder.stage == Stage::Cancelled {
@@ -111,6 +114,7 @@ impl Connection {
     }
 }
 
-fn unknown(tag: DeliveryTag) -> Failure {
+/// `unknown delivery tag 5`
+pub(super) fn unknown(tag: DeliveryTag) -> Failure {
     Failure::new(ReplyCode::PreconditionFailed, format_args!("unknown delivery tag {tag}"))
 }

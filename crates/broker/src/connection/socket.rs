@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -61,6 +62,10 @@ enum End {
 pub(crate) trait Stream: Send + Sync + 'static {
     /// Has small writes leave at once.
     fn set_nodelay(&self, at_once: bool) -> io::Result<()>;
+    /// Where it ends on this side, where that is an address.
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(ErrorKind::Unsupported.into())
+    }
     /// Waits until reading does not block.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
     /// Waits until writing does not block.
@@ -74,6 +79,10 @@ pub(crate) trait Stream: Send + Sync + 'static {
 impl Stream for TcpStream {
     fn set_nodelay(&self, at_once: bool) -> io::Result<()> {
         Self::set_nodelay(self, at_once)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
     }
 
     async fn readable(&self) -> io::Result<()> {
@@ -111,6 +120,7 @@ pub(crate) async fn run<S: Stream>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small writes may be delayed");
     }
+    connection.facts.local = stream.local_addr().ok();
     connection.broker.counters.connections_opened.add(1);
     let now = Instant::now();
     let mut socket = Socket {
@@ -198,7 +208,10 @@ impl<S: Stream> Socket<S> {
         self.input.reserve(self.read_bytes);
         match self.stream.try_read_buf(&mut self.input) {
             Ok(0) => return Some(End::Gone),
-            Ok(count) => self.adapt(count),
+            Ok(count) => {
+                self.adapt(count);
+                connection.facts.received.add(count);
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
             Err(_) => return Some(End::Gone),
         }
@@ -253,6 +266,7 @@ impl<S: Stream> Socket<S> {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     connection.out.advance(count);
+                    connection.facts.sent.add(count);
                     self.last_write = Instant::now();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -388,6 +402,7 @@ fn told(
             ToConnection::AttachedAnew { nth, reply } => connection.attached_anew(nth, &reply),
             ToConnection::ShardGone { slot } => connection.shard_gone(slot),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
+            ToConnection::Describe { answer_to } => drop(answer_to.send(connection.describe())),
             ToConnection::Close { code, text } => {
                 connection.dismiss(ConnectionError::new(code, text));
             }

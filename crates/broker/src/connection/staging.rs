@@ -13,6 +13,10 @@ use crate::queue::handle::ShardSlot;
 /// A fragment is sent once it holds this many bytes, so that entries stay near their bound.
 const FRAGMENT_BYTES: usize = 256 * 1024;
 
+/// What a tx.commit asks of one shard is one fragment, and so one entry, up to this many bytes: what
+/// nodes send each other in one message, and an entry that does not hold up the log for long.
+const COMMIT_BYTES: usize = 4 * 1024 * 1024;
+
 /// Bodies beyond this size are uploaded in parts of it, each in an entry of its own.
 const BODY_PART_BYTES: usize = 1024 * 1024;
 
@@ -62,8 +66,10 @@ pub(crate) struct Staging {
     stages: Vec<Stage>,
     /// Shards whose stage is not empty, in the order in which they were first touched.
     touched: Vec<ShardSlot>,
-    /// Fragments that were full before the burst ended.
+    /// Fragments that were full before the burst ended, and parts of large bodies.
     full: Vec<Staged>,
+    /// Whether a tx.commit is being staged.
+    is_committing: bool,
 }
 
 impl Staging {
@@ -111,8 +117,7 @@ impl Staging {
             let mut rest: &[u8] = piece;
             while !rest.is_empty() {
                 if part.len() == BODY_PART_BYTES {
-                    self.stage(slot).writer.chunk(upload, &part);
-                    self.close(slot);
+                    self.full.push(body_part(slot, upload, &part));
                     part.clear();
                 }
                 let room = BODY_PART_BYTES.saturating_sub(part.len());
@@ -132,12 +137,13 @@ impl Staging {
         body: impl IntoIterator<Item = &'b [u8]>,
         origin: Origin,
     ) {
+        let limit_bytes = if self.is_committing { COMMIT_BYTES } else { FRAGMENT_BYTES };
         let stage = self.stage(slot);
         let ordinal = stage.writer.publish(parts, body_bytes, body);
         if let Some(tag) = origin.tag {
             extend(&mut stage.spans, origin, tag, ordinal);
         }
-        if stage.writer.len() >= FRAGMENT_BYTES {
+        if stage.writer.len() >= limit_bytes {
             self.close(slot);
         }
     }
@@ -168,9 +174,15 @@ impl Staging {
         self.stage(slot).writer.command(command);
     }
 
-    /// Has the answers to all that is staged for `slots` count for a tx.commit. Returns how many
-    /// answers that will be.
+    /// Has what is staged from now on for one shard be one fragment, until [`Staging::commit`].
+    pub(crate) fn begin_commit(&mut self) {
+        self.is_committing = true;
+    }
+
+    /// Has the answers to all that is staged count for a tx.commit. Returns how many answers that
+    /// will be.
     pub(crate) fn commit(&mut self, channel: ChannelNumber, generation: u64) -> usize {
+        self.is_committing = false;
         for slot in self.touched.clone() {
             self.settles(slot).commits.push((channel, generation));
         }
@@ -202,6 +214,14 @@ impl Staging {
     }
 }
 
+/// A part of a large body, in a fragment of its own: it only waits for the publish that claims it.
+fn body_part(slot: ShardSlot, upload: u64, part: &[u8]) -> Staged {
+    let mut writer = FragmentWriter::new();
+    writer.chunk(upload, part);
+    let (fragment, spans, commits) = (writer.finish(), Vec::new(), Vec::new());
+    Staged { slot, fragment, settles_only: false, spans, commits }
+}
+
 fn finish(slot: ShardSlot, stage: &mut Stage) -> Staged {
     Staged {
         slot,
@@ -230,4 +250,115 @@ fn extend(spans: &mut Vec<Span>, origin: Origin, tag: DeliveryTag, ordinal: u32)
         first_ordinal: ordinal,
         count: 1,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_queue::entry::{EntryWriter, decode};
+    use warren_types::{QueueId, RequestSequence, SessionId, Timestamp};
+
+    use super::*;
+
+    const SLOT: ShardSlot = ShardSlot(2);
+    const CHANNEL: (ChannelNumber, u64) = (ChannelNumber(3), 1);
+
+    fn publish(staging: &mut Staging, bytes: usize) {
+        let queues = [QueueId(7)];
+        let parts = PublishParts {
+            queues: &queues,
+            persistent: true,
+            exchange: b"",
+            routing_key: b"q",
+            header: &[0, 0],
+            upload: None,
+            expiration_ms: None,
+            priority: None,
+            trail: b"",
+        };
+        let origin = Origin { channel: CHANNEL.0, generation: CHANNEL.1, tag: None };
+        let body = Body::from_pieces(vec![Bytes::from(vec![1; bytes])]);
+        staging.publish(SLOT, &parts, &body, origin, || 5);
+    }
+
+    fn settle(staging: &mut Staging, to: u64) {
+        let ranges = [SettleRange { from: DeliverySequence(1), to: DeliverySequence(to) }];
+        staging.settle(SLOT, ConsumerNumber(1), Outcome::Ack, &ranges);
+    }
+
+    /// What each fragment asks: `p` for a publish, `c` for a part of a body, `s` for a settle.
+    fn asked(staging: &mut Staging) -> Vec<(String, usize)> {
+        let each = staging.take().into_iter().map(|staged| {
+            assert_eq!(staged.slot, SLOT);
+            let mut entry = EntryWriter::new(1, Timestamp(0));
+            let (session, sequence) = (SessionId::default(), RequestSequence(1));
+            entry.push(session, sequence, RequestSequence(0), &staged.fragment);
+            let entry = decode(&entry.finish()).expect("sound");
+            let letters = entry.fragments[0].commands.iter().map(|command| match command {
+                Command::Publish(_) => 'p',
+                Command::Chunk { .. } => 'c',
+                Command::Settle { .. } => 's',
+                other => panic!("nobody asked for {other:?}"),
+            });
+            (letters.collect(), staged.commits.len())
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn a_burst_is_cut_into_fragments() {
+        let mut staging = Staging::default();
+        for _ in 0..3 {
+            publish(&mut staging, FRAGMENT_BYTES - 200);
+        }
+        settle(&mut staging, 1);
+
+        assert_eq!(asked(&mut staging), [("pp".to_owned(), 0), ("ps".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn what_a_commit_asks_of_one_shard_is_one_fragment() {
+        let mut staging = Staging::default();
+
+        staging.begin_commit();
+        for _ in 0..5 {
+            publish(&mut staging, FRAGMENT_BYTES - 200);
+        }
+        settle(&mut staging, 3);
+        let answers = staging.commit(CHANNEL.0, CHANNEL.1);
+
+        assert_eq!(answers, 1);
+        assert_eq!(asked(&mut staging), [("ppppps".to_owned(), 1)]);
+        for _ in 0..2 {
+            publish(&mut staging, FRAGMENT_BYTES);
+        }
+        assert_eq!(asked(&mut staging).len(), 2, "afterwards bursts are cut again");
+    }
+
+    #[test]
+    fn parts_of_large_bodies_go_before_the_commit_that_claims_them() {
+        let mut staging = Staging::default();
+
+        staging.begin_commit();
+        publish(&mut staging, 10);
+        publish(&mut staging, 2 * BODY_PART_BYTES + 1);
+        settle(&mut staging, 1);
+        let answers = staging.commit(CHANNEL.0, CHANNEL.1);
+
+        assert_eq!(answers, 3);
+        let part = || ("c".to_owned(), 1);
+        assert_eq!(asked(&mut staging), [part(), part(), ("pps".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_commit_beyond_all_bounds_is_several_entries() {
+        let mut staging = Staging::default();
+
+        staging.begin_commit();
+        for _ in 0..5 {
+            publish(&mut staging, BODY_PART_BYTES);
+        }
+        staging.commit(CHANNEL.0, CHANNEL.1);
+
+        assert_eq!(asked(&mut staging), [("pppp".to_owned(), 1), ("p".to_owned(), 1)]);
+    }
 }

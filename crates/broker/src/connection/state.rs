@@ -16,6 +16,7 @@ use super::Mailbox;
 use super::channel::Channel;
 use super::deliver::Pending;
 use super::deliver::RowRead;
+use super::describe::Facts;
 use super::flow::InFlight;
 use super::holder::Holder;
 use super::operation::Operation;
@@ -61,6 +62,8 @@ pub(crate) struct Connection {
     pub(crate) frame_max: u32,
     pub(crate) heartbeat_s: u16,
     pub(crate) capabilities: ClientCapabilities,
+    /// What is told to operators and means nothing else here.
+    pub(crate) facts: Facts,
     /// The user that has logged in.
     pub(crate) user: Option<Name>,
     pub(crate) client: Option<Client>,
@@ -112,6 +115,7 @@ impl Connection {
             frame_max: broker.config.limits.frame_max_bytes,
             heartbeat_s: 0,
             capabilities: ClientCapabilities::default(),
+            facts: Facts::default(),
             user: None,
             client: None,
             channels: BTreeMap::new(),

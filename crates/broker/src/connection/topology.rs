@@ -2,7 +2,7 @@
 
 use warren_amqp::{MethodId, Reply, ReplyCode, Request};
 use warren_catalog::{
-    Access, BindingCommand, Command as Change, DeclareExchange, DeclareQueue, Destination,
+    Access, BindingCommand, Catalog, Command as Change, DeclareExchange, DeclareQueue, Destination,
     ExchangeKind, Name, Outcome, Queue, RemovalReason, TopicAccess, TopicVariables,
 };
 use warren_queue::{Command, CommandReply, QueueStatus, Refusal};
@@ -16,17 +16,18 @@ use super::reply_to::{Address, REPLY_TO};
 use super::state::Connection;
 use crate::directory::name;
 use crate::failure::Failure;
+use crate::placement::Locator;
 
 /// A queue as a client declares it.
-struct Declared {
-    queue: String,
-    server_named: bool,
-    passive: bool,
-    durable: bool,
-    exclusive: bool,
-    auto_delete: bool,
-    nowait: bool,
-    arguments: Table,
+pub(crate) struct Declared {
+    pub(crate) queue: String,
+    pub(crate) server_named: bool,
+    pub(crate) passive: bool,
+    pub(crate) durable: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) nowait: bool,
+    pub(crate) arguments: Table,
 }
 
 /// Both ends of a binding, and whether it is made or undone.
@@ -330,10 +331,11 @@ impl Context {
         Err(refused("read", what, &self.client))
     }
 
-    async fn declare_queue(&self, declared: Declared) -> Result<QueueStatus, Failure> {
+    pub(crate) async fn declare_queue(&self, declared: Declared) -> Result<QueueStatus, Failure> {
         if declared.passive {
             let queue = self.queue(&declared.queue).await?;
-            return self.status(&queue).await;
+            let status = self.status(&queue).await?;
+            return status.ok_or_else(|| no_queue(&queue.name, &queue.vhost));
         }
         self.permit(Access::Configure, Kind::Queue, &declared.queue)?;
         if let Some(exchange) = declared.arguments.value("x-dead-letter-exchange") {
@@ -348,34 +350,56 @@ impl Context {
             durable: declared.durable,
             auto_delete: declared.auto_delete,
             exclusive: declared.exclusive.then_some(self.owner),
+            placement: self.broker.place(
+                declared.durable,
+                declared.exclusive,
+                Locator::asked(&declared.arguments),
+            ),
             arguments: declared.arguments,
-            placement: self.broker.place(declared.durable, declared.exclusive),
             user: self.client.user.clone(),
         });
-        match self.change(change).await? {
-            Outcome::QueueCreated(queue) | Outcome::QueueExists(queue) => self.status(&queue).await,
-            other => {
-                tracing::error!(?other, "the catalog gave an answer that does not belong");
-                Err(Failure::new(ReplyCode::InternalError, "unexpected answer from the catalog"))
+        loop {
+            let queue = match self.change(change.clone()).await? {
+                Outcome::QueueCreated(queue) | Outcome::QueueExists(queue) => queue,
+                other => {
+                    tracing::error!(?other, "the catalog gave an answer that does not belong");
+                    let text = "unexpected answer from the catalog";
+                    return Err(Failure::new(ReplyCode::InternalError, text));
+                }
+            };
+            if let Some(status) = self.status(&queue).await? {
+                return Ok(status);
             }
+            // Somebody deletes it: its shard has, the catalog has not.
+            self.until_deleted(&queue).await;
         }
     }
 
-    async fn status(&self, queue: &Queue) -> Result<QueueStatus, Failure> {
+    /// Waits until the catalog has this queue no more.
+    async fn until_deleted(&self, queue: &Queue) {
+        let mut changes = self.broker.directory.changes();
+        let is_there = || {
+            let row =
+                |catalog: &Catalog| catalog.queue(&queue.vhost, &queue.name).map(|row| row.id);
+            self.broker.directory.look(row) == Some(queue.id)
+        };
+        while is_there() && changes.changed().await.is_ok() {}
+    }
+
+    /// The queue's state, unless its shard does not have it any more.
+    async fn status(&self, queue: &Queue) -> Result<Option<QueueStatus>, Failure> {
         if queue.settings.expires_ms.is_some() {
             // A declaration, passive ones included, renews the lease of a queue that expires.
             self.broker.shard(self.slot(queue)?).tell(&Command::Touch { queue: queue.id });
         }
         match self.ask(queue, &Command::Status { queue: queue.id }).await? {
-            Some(CommandReply::Status(status)) => Ok(status),
-            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {
-                Err(no_queue(&queue.name, &queue.vhost))
-            }
+            Some(CommandReply::Status(status)) => Ok(Some(status)),
+            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => Ok(None),
             other => Err(unexpected(other.as_ref())),
         }
     }
 
-    async fn purge(&self, queue: &str) -> Result<u32, Failure> {
+    pub(crate) async fn purge(&self, queue: &str) -> Result<u32, Failure> {
         self.permit(Access::Read, Kind::Queue, queue)?;
         let queue = self.queue(queue).await?;
         match self.ask(&queue, &Command::PurgeQueue { queue: queue.id }).await? {
@@ -389,7 +413,7 @@ impl Context {
         }
     }
 
-    async fn delete_queue(
+    pub(crate) async fn delete_queue(
         &self,
         queue: &str,
         if_unused: bool,

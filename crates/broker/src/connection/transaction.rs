@@ -1,8 +1,9 @@
 //! tx.select, commit and rollback.
 //!
-//! Publishes and settles of a transaction wait on the channel. At the commit they become part of
-//! one fragment for each shard; commit-ok follows once all of these have been committed there.
-//! Across shards a commit is not atomic, as it is not across queues in RabbitMQ.
+//! Publishes and settles of a transaction wait on the channel. At the commit they become one fragment
+//! for each shard, which is applied as a whole or not at all; commit-ok follows once all of these
+//! have been committed there. Across shards a commit is not atomic, as it is not across queues in
+//! RabbitMQ, nor where it has more bytes for one shard than one entry takes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::channel::Mode;
 use super::message::Wishes;
 use super::plan::Plan;
 use super::publish::Publish;
+use super::settle::unknown;
 use super::state::Connection;
 use super::unacked::Unacked;
 use crate::failure::Failure;
@@ -55,6 +57,11 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
+    /// Publishes and settles that wait for the commit.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.publishes.len(), self.settles.len())
+    }
+
     /// Holds a settle back; false when its tag is not open.
     pub(crate) fn settle(&mut self, unacked: &Unacked, settle: Settle) -> bool {
         let Settle { tag, multiple, .. } = settle;
@@ -129,8 +136,15 @@ impl Connection {
     /// tx.commit
     pub(crate) fn tx_commit(&mut self, number: ChannelNumber) -> Result<(), Failure> {
         let transaction = std::mem::take(self.transaction(number)?);
+        // What was recovered since is not open any more: then nothing of the commit is done.
+        let unacked = &self.channel(number).unacked;
+        let tags = transaction.settles.iter().map(|settle| settle.tag);
+        if let Some(tag) = tags.filter(|tag| tag.0 > 0).find(|tag| !unacked.is_open(*tag)) {
+            return Err(unknown(tag));
+        }
         // The fragments of this commit hold nothing that was asked for before it.
         self.send_staged();
+        self.staging.begin_commit();
         for Held { publish, wishes, plan } in transaction.publishes {
             self.stage_publish(number, &publish, &wishes, &plan);
         }

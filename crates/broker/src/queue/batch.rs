@@ -42,10 +42,6 @@ pub(crate) struct Batch {
 
 /// The leader's clock, for time stamps.
 pub(crate) fn wall_clock() -> Timestamp {
-    #[cfg(test)]
-    if let Some(now) = crate::sim::clock::now() {
-        return now;
-    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

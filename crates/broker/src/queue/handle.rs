@@ -22,7 +22,7 @@ use crate::connection::{Mailbox, ToConnection};
 /// The broker is stopping; what was asked may or may not have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the node is stopping")]
-pub(crate) struct Stopped;
+pub struct Stopped;
 
 /// A shard's place in this node's list of shards: the replicated ones, then those in its memory, then
 /// those in other nodes' memories.

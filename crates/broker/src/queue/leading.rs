@@ -60,6 +60,11 @@ impl Leading {
         self.batches.len() < ENTRIES_UNDER_WAY
     }
 
+    /// Whether an entry is under way.
+    pub(crate) fn is_proposing(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
     /// Whether there is something to wait for.
     pub(crate) fn is_busy(&self) -> bool {
         !self.under_way.is_empty() || self.doubts.is_looking()

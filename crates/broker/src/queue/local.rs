@@ -81,7 +81,7 @@ impl LocalShard {
     /// Serves until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut turn = 0_usize;
-        let mut tick_at = None;
+        let (mut tick_at, mut clocked) = (None, (self.index, Instant::now()));
         loop {
             self.pump();
             tokio::select! {
@@ -103,7 +103,11 @@ impl LocalShard {
             if self.wants_sweep() && Instant::now() >= self.sweep_at {
                 self.sweep();
             }
-            tick_at = self.machine.next_deadline().map(|due| Instant::now() + due.max(TICK_MIN));
+            // The deadline counts from the last entry, however often this task has been woken since.
+            if clocked.0 != self.index {
+                clocked = (self.index, Instant::now());
+            }
+            tick_at = self.machine.next_deadline().map(|due| clocked.1 + due.max(TICK_MIN));
             turn = turn.saturating_add(1);
             if turn >= ENTRIES_PER_TURN {
                 turn = 0;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use warren_consensus::{Group, Leadership, Performed};
 use warren_queue::{Command, Effect, FragmentReply, Shard};
 use warren_rpc::{FrontFragment, FrontItem, HostItem, Place};
-use warren_types::{BootId, ConsumerNumber, GroupId, NodeId, SessionId, Term};
+use warren_types::{BootId, ConsumerNumber, GroupId, LogIndex, NodeId, SessionId, Term};
 
 use super::batch::{ENTRY_BYTES, TICK_MIN};
 use super::effects::Performer;
@@ -101,6 +101,8 @@ pub(crate) struct ShardTask {
     tried: usize,
     /// When the route is looked at again.
     retry_at: Option<Instant>,
+    /// The last entry that was seen applied here, and when that was.
+    clocked: (LogIndex, Instant),
     /// When all nodes are told again which of their consumers the shard knows.
     roll_call_at: Instant,
     /// Consumers that nobody had at the last census. Their end may be on its way.
@@ -136,6 +138,7 @@ impl ShardTask {
             term: Term::default(),
             tried: 0,
             retry_at: None,
+            clocked: (LogIndex::default(), Instant::now()),
             roll_call_at: Instant::now() + ROLL_CALL_INTERVAL,
             unclaimed: BTreeSet::new(),
         }
@@ -176,10 +179,15 @@ impl ShardTask {
     }
 
     /// When time must pass for the shard, if this node is the one that lets it.
-    fn tick_at(&self) -> Option<Instant> {
-        let group = self.group.as_ref().filter(|_| self.leads() && self.leading.has_room())?;
-        let due = group.inspect(Shard::next_deadline)?;
-        Some(Instant::now() + due.max(TICK_MIN))
+    fn tick_at(&mut self) -> Option<Instant> {
+        // An entry that is under way lets time pass as well.
+        let group = self.group.as_ref().filter(|_| self.leads() && !self.leading.is_proposing())?;
+        let (applied, due) = group.inspect(|shard| (shard.applied(), shard.next_deadline()));
+        // The deadline counts from the last entry, however often this task has been woken since.
+        if self.clocked.0 != applied {
+            self.clocked = (applied, Instant::now());
+        }
+        Some(self.clocked.1 + due?.max(TICK_MIN))
     }
 
     fn leads(&self) -> bool {
@@ -301,7 +309,8 @@ impl ShardTask {
                 self.links.send(node, FrontItem::Subscribe { place, round, wants_rows });
             }
             Route::Nowhere => self.retry_soon(),
-            Route::Here => {}
+            // What has become due while nobody led is late enough.
+            Route::Here => self.leading.ask(Command::Tick),
         }
     }
 

@@ -13,6 +13,7 @@ use warren_types::BootId;
 use super::chance::Chance;
 use super::history::{Consumer, History, Message, Publisher, Session};
 use super::node::Homes;
+use super::run::Plant;
 use super::wire::{self, Ended, Method, Said, Wire};
 
 /// How long a client may wait for what must come, once everything is well.
@@ -24,6 +25,7 @@ pub(super) struct Client {
     pub(super) homes: Arc<Mutex<Homes>>,
     pub(super) history: History,
     pub(super) chance: Chance,
+    pub(super) plant: Plant,
     /// Ends publishing and whatever else makes work.
     pub(super) calm: CancellationToken,
     /// Ends everything.
@@ -32,7 +34,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects to some node, as soon as one serves.
-    async fn connect(&mut self) -> (Wire, Session) {
+    pub(super) async fn connect(&mut self) -> (Wire, Session) {
         loop {
             if let Some((mut wire, session)) = self.dial()
                 && wire.open().await.is_ok()
@@ -65,19 +67,23 @@ fn body((publisher, number): Message, padding: usize) -> Bytes {
 }
 
 /// Which message a body belongs to.
-fn message(mut body: Bytes) -> Message {
+pub(super) fn message(mut body: Bytes) -> Message {
     (body.get_u32(), body.get_u32())
 }
 
 /// Publishes that are not confirmed, by tag.
 #[derive(Default)]
-struct Unconfirmed {
+pub(super) struct Unconfirmed {
     last: u64,
     waiting: BTreeMap<u64, Message>,
 }
 
 impl Unconfirmed {
-    fn publish(
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn publish(
         &mut self,
         wire: &Wire,
         history: &History,
@@ -93,7 +99,7 @@ impl Unconfirmed {
     }
 
     /// basic.ack or basic.nack
-    fn heard(&mut self, said: Said, history: &History) {
+    pub(super) fn heard(&mut self, said: Said, history: &History) {
         let Said { method, mut arguments, .. } = said;
         let (tag, bits) = (arguments.get_u64(), arguments.get_u8());
         if method == wire::NACK {
@@ -153,7 +159,7 @@ async fn publish(client: &mut Client, wire: &mut Wire, queue: &str) -> Result<()
             unconfirmed.heard(said?, &client.history);
         }
     }
-    while !unconfirmed.waiting.is_empty() {
+    while !unconfirmed.is_empty() {
         match timeout(PATIENCE, wire.hear()).await {
             Ok(said) => unconfirmed.heard(said?, &client.history),
             Err(_) => {
@@ -237,8 +243,13 @@ impl Consuming<'_> {
                 let _tag_of_consumer = wire::short(&mut arguments);
                 let (tag, flagged) = (arguments.get_u64(), arguments.get_u8() == 1);
                 let (message, consumer) = (message(body), self.state().consumer);
-                self.client.history.deliver(consumer, message, flagged);
-                self.state().held.push_back((tag, message));
+                let times = self.times();
+                for _ in 0..times {
+                    self.client.history.deliver(consumer, message, flagged);
+                }
+                if times > 0 {
+                    self.state().held.push_back((tag, message));
+                }
                 true
             }
             wire::CANCEL => {
@@ -247,6 +258,15 @@ impl Consuming<'_> {
                 false
             }
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// How often a delivery arrives: once, unless something is wrong on purpose.
+    fn times(&mut self) -> u32 {
+        match self.client.plant {
+            Plant::Nothing | Plant::Lie => 1,
+            Plant::Drop => u32::from(!self.client.chance.percent(1)),
+            Plant::Repeat => 1 + u32::from(self.client.chance.percent(1)),
         }
     }
 

@@ -4,24 +4,46 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use warren_types::GroupId;
 
 use super::chance::Chance;
 use super::network::Spot;
+use super::node::SHARDS;
 use super::run::{SPOTS, World};
 
-/// For how long things break.
-const TROUBLE: Duration = Duration::from_secs(30);
+/// Lets nodes and the network between them break for a while, each on its own. What is broken then
+/// stays so.
+pub(super) async fn happen(world: &World, mut chance: Chance, trouble: Duration) {
+    let end = Instant::now() + trouble;
+    tokio::join!(break_nodes(world, chance.branch(), end), break_network(world, chance, end));
+}
 
-/// Lets things break until it is over. What is broken then stays so.
-pub(super) async fn happen(world: &World, mut chance: Chance) {
-    let end = Instant::now() + TROUBLE;
+async fn break_nodes(world: &World, mut chance: Chance, end: Instant) {
     while Instant::now() < end {
-        sleep(chance.millis(300..5000)).await;
-        match chance.number(0..10) {
+        sleep(chance.millis(300..8000)).await;
+        match chance.number(0..8) {
             0..4 => crash(world, &mut chance).await,
-            4..9 => cut(world, &mut chance).await,
-            _ => slow(world, &mut chance).await,
+            4..6 => hand_over(world, &mut chance).await,
+            _ => cover(world, &mut chance).await,
         }
+    }
+}
+
+async fn break_network(world: &World, mut chance: Chance, end: Instant) {
+    while Instant::now() < end {
+        sleep(chance.millis(300..8000)).await;
+        if chance.percent(70) {
+            cut(world, &mut chance).await;
+        } else {
+            slow(world, &mut chance).await;
+        }
+    }
+}
+
+/// All nodes end at once.
+pub(super) fn black_out(world: &World) {
+    for spot in SPOTS.into_iter().filter(|spot| world.is_up(*spot)) {
+        world.crash(spot);
     }
 }
 
@@ -42,7 +64,11 @@ async fn crash(world: &World, chance: &mut Chance) {
 /// Some directions between nodes let nothing through for a while.
 async fn cut(world: &World, chance: &mut Chance) {
     let lonely = chance.pick(&SPOTS);
-    let others = SPOTS.into_iter().filter(|spot| *spot != lonely);
+    let mut others: Vec<Spot> = SPOTS.into_iter().filter(|spot| *spot != lonely).collect();
+    if chance.percent(25) {
+        // Two nodes see the third, and not each other.
+        others.remove(chance.index(2));
+    }
     let (out, back) = match chance.number(0..5) {
         // Alone.
         0..3 => (true, true),
@@ -74,6 +100,40 @@ async fn slow(world: &World, chance: &mut Chance) {
     sleep(chance.millis(1000..5000)).await;
     world.network.set_delay(0..3);
     world.history.note("fast".to_owned());
+}
+
+/// Somebody else is asked to lead a group.
+async fn hand_over(world: &World, chance: &mut Chance) {
+    let (group, to) = (
+        GroupId(u32::try_from(chance.number(1..u64::from(SHARDS) + 1)).unwrap()),
+        chance.pick(&SPOTS),
+    );
+    world.history.note(format!("hand {group} over to {to}"));
+    let serving = world.serving();
+    let Some(to) = serving.iter().find(|(spot, _)| *spot == to).map(|(_, node)| node.id) else {
+        return;
+    };
+    for (_, node) in serving {
+        if let Some(group) = node.shard(group) {
+            drop(group.transfer_leadership(to).await);
+        }
+    }
+}
+
+/// A replica takes a snapshot of every group.
+async fn cover(world: &World, chance: &mut Chance) {
+    let serving = world.serving();
+    if serving.is_empty() {
+        return;
+    }
+    let (spot, node) = &serving[chance.index(serving.len())];
+    world.history.note(format!("snapshots at {spot}"));
+    drop(node.catalog.take_snapshot().await);
+    for group in (1..=SHARDS).map(GroupId) {
+        if let Some(group) = node.shard(group) {
+            drop(group.take_snapshot().await);
+        }
+    }
 }
 
 /// So many different nodes.

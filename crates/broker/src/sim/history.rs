@@ -4,14 +4,19 @@
 //! becomes of one whose channel is lost before its confirm is not known, and either way is right.
 //!
 //! What is held against the broker (the numbers are those of the catalogue of invariants):
-//! - **I1** what was confirmed was delivered when all queues were drained;
+//! - **I1** what was confirmed was acknowledged by somebody when all queues were drained: it was
+//!   delivered, and again when whoever had it was lost;
 //! - **I2** what was delivered had been published, to that queue;
 //! - **I3** what was delivered before comes again only with its flag, and only when whoever had it
 //!   gave it back, or lost its connection, or its node's session was declared lost;
 //! - **I4** what a consumer is given of one channel without the flag ascends;
 //! - **I5** what was settled for certain does not come again;
 //! - **I6** a publish is confirmed once and never refused;
-//! - **I7** no consumer holds more than its prefetch.
+//! - **I7** no consumer holds more than its prefetch;
+//! - **I14** replicas that have applied as much have come to the same;
+//! - **I15** no node goes back to an earlier leader, nor, while it lives, to what it had applied before, and
+//!   its log is in order. (A term may have several leaders here, one after the other; the higher node
+//!   wins.)
 //!
 //! Where a node was given up while it lived, its clients hold what is not theirs any more: there
 //! I3 and I7 are not held against the broker.
@@ -23,9 +28,12 @@ use std::hash::Hasher as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustc_hash::FxHasher;
-use warren_types::{BootId, NodeId};
+use warren_consensus::{Leadership, Status};
+use warren_machine::Digest;
+use warren_types::{BootId, GroupId, LogIndex, NodeId, Term};
 
 use super::clock;
+use super::network::{Life, Spot};
 
 /// A publishing channel, in the order in which they were opened.
 pub(super) type Publisher = u32;
@@ -50,6 +58,12 @@ struct Inner {
     publishers: Vec<Channel>,
     consumers: Vec<Given>,
     messages: BTreeMap<Message, Story>,
+    /// The latest term, and the latest leader, that each node knows.
+    leaders: BTreeMap<(Spot, GroupId), (Term, Leader)>,
+    /// How far each start of a node has committed and applied.
+    progress: BTreeMap<(Spot, Life, GroupId), (LogIndex, LogIndex)>,
+    /// What replicas have come to, by what they have applied.
+    states: BTreeMap<(GroupId, LogIndex), Digest>,
     /// Sessions that the catalog has said to be over.
     lost: BTreeSet<Session>,
     faults: Vec<String>,
@@ -57,6 +71,8 @@ struct Inner {
     hasher: FxHasher,
     summary: Summary,
 }
+
+type Leader = (Term, NodeId);
 
 struct Channel {
     queue: String,
@@ -80,6 +96,8 @@ struct Story {
     removed: bool,
     delivered: u32,
     holder: Option<Holder>,
+    /// Whoever had it has acknowledged it.
+    acknowledged: bool,
     settled: bool,
 }
 
@@ -102,9 +120,9 @@ pub(super) struct Summary {
 }
 
 /// What a run came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outcome {
-    pub(super) summary: Summary,
+    pub(super) summary: String,
     /// Of all that happened.
     pub(super) hash: u64,
     /// What was wrong.
@@ -217,6 +235,11 @@ impl History {
         if let Some(holder) = inner.holder(consumer, message) {
             holder.acknowledged = true;
         }
+        // A session that was declared lost may be open again: what it had may be its own, or others'.
+        let lost = inner.lost.contains(&inner.consumers[consumer].session);
+        let story = inner.messages.get_mut(&message).expect("it was delivered");
+        story.acknowledged |=
+            lost || story.holder.is_some_and(|holder| holder.consumer == consumer);
     }
 
     /// A consumer gives a message back.
@@ -269,14 +292,44 @@ impl History {
         }
     }
 
-    /// Confirmed messages that nobody has seen.
+    /// What a start of a node knows of a group.
+    pub(super) fn status(&self, spot: Spot, life: Life, group: GroupId, status: &Status) {
+        let mut inner = self.inner();
+        inner.judge_leader(spot, group, status.leadership);
+        let Status { last, committed, applied, snapshot, purged, .. } = *status;
+        let order = [purged, snapshot, applied, committed, last];
+        if !order.is_sorted() {
+            inner.fault(format!("I15: {group} at {spot}: {order:?} is out of order"));
+        }
+        let before = inner.progress.insert((spot, life, group), (committed, applied));
+        if before.is_some_and(|(before, done)| committed < before || applied < done) {
+            inner.fault(format!("I15: {group} at {spot}: back from {before:?} to {order:?}"));
+        }
+    }
+
+    /// What a replica has come to.
+    pub(super) fn state(&self, spot: Spot, group: GroupId, applied: LogIndex, digest: Digest) {
+        let mut inner = self.inner();
+        if *inner.states.entry((group, applied)).or_insert(digest) != digest {
+            inner.fault(format!("I14: {group} at {spot}: another state at {applied}"));
+        }
+    }
+
+    /// Confirmed messages that nobody has acknowledged.
     pub(super) fn missing(&self) -> Vec<Message> {
         let inner = self.inner();
         let missing = inner
             .messages
             .iter()
-            .filter(|(_, story)| story.confirmed && !story.removed && story.delivered == 0);
+            .filter(|(_, story)| story.confirmed && !story.removed && !story.acknowledged);
         missing.map(|(message, _)| *message).collect()
+    }
+
+    /// The last things that happened.
+    pub(super) fn last(&self, count: usize) -> Vec<String> {
+        let inner = self.inner();
+        let events = &inner.events;
+        events[events.len().saturating_sub(count)..].to_vec()
     }
 
     /// Ends the history.
@@ -286,7 +339,7 @@ impl History {
         }
         let mut inner = self.inner();
         Outcome {
-            summary: inner.summary,
+            summary: format!("{:?}", inner.summary),
             hash: inner.hasher.finish(),
             faults: std::mem::take(&mut inner.faults),
             events: std::mem::take(&mut inner.events),
@@ -311,6 +364,19 @@ impl Inner {
     fn holder(&mut self, consumer: Consumer, message: Message) -> Option<&mut Holder> {
         let holder = self.messages.get_mut(&message)?.holder.as_mut()?;
         (holder.consumer == consumer).then_some(holder)
+    }
+
+    fn judge_leader(&mut self, spot: Spot, group: GroupId, leadership: Leadership) {
+        let Leadership { leader, term, .. } = leadership;
+        let (before, last) = self.leaders.get(&(spot, group)).copied().unwrap_or_default();
+        let leader = leader.map_or(last, |leader| (term, leader));
+        if term < before || leader < last {
+            self.fault(format!("I15: {group} at {spot}: {leader:?} in {term} after {last:?}"));
+        }
+        if leader != last {
+            self.event(format!("{group} at {spot}: {leader:?} leads"));
+        }
+        self.leaders.insert((spot, group), (term, leader));
     }
 
     fn judge_repetition(&mut self, consumer: Consumer, message: Message, flagged: bool) {
@@ -344,3 +410,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,11 @@ impl Network {
         self.state.lock().unwrap()
     }
 
+    /// Decisions for something that belongs to one node.
+    pub(super) fn branch(&self) -> Chance {
+        self.state().chance.branch()
+    }
+
     /// Where a node is called.
     pub(super) fn address(spot: Spot) -> String {
         format!("node{spot}:1")

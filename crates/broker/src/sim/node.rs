@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use warren_catalog::Catalog;
 use warren_consensus::{Group, Handler, Node as Consensus, Peers};
+use warren_queue::Shard;
 use warren_rpc::{
     Caller, ClusterHandler, ClusterId, Desk, GroupStatus, Hello, HelloReply, Identity, Incarnation,
     Join, JoinReply, Ping, Pong, Refusal, Verdict, serve_streams,
@@ -21,6 +22,7 @@ use warren_rpc::{
 use warren_storage::{MemoryEngine, Store};
 use warren_types::{BootId, GroupId, LogIndex, NodeId};
 
+use super::chance::Chance;
 use super::history::History;
 use super::network::{Life, Network, Spot};
 use super::wire::{self, Cut, Wire};
@@ -85,6 +87,14 @@ struct Birth {
     seen: Arc<Mutex<Seen>>,
 }
 
+impl Serving {
+    /// Its replica of a shard, if it has one.
+    pub(super) fn shard(&self, group: GroupId) -> Option<Group<Shard>> {
+        let shards = &self.broker.inner().shards;
+        shards.at(shards.of_group(group)?).whereabouts().group()
+    }
+}
+
 impl Home {
     pub(super) fn new(spot: Spot) -> Self {
         let disk = MemoryEngine::new();
@@ -130,12 +140,18 @@ impl Home {
         self.alive = Some(Alive { dead, seen, tasks, cuts: Arc::default() });
     }
 
-    /// Ends it as a power cut does, with nothing on the disk that was not synced.
-    pub(super) fn crash(&mut self, network: &Network) {
+    /// Its disk says from here on that it has synced, and has not.
+    pub(super) fn lie(&self) {
+        self.disk.lie_about_syncs(true);
+    }
+
+    /// Ends it as a power cut does: of what was written and not synced, some is there.
+    pub(super) fn crash(&mut self, network: &Network, mut chance: Chance) {
         let alive = self.alive.take().expect("it runs");
         alive.dead.store(true, Ordering::Relaxed);
         network.down(self.spot);
-        self.disk = self.disk.crash();
+        let kept = chance.index(self.disk.unsynced_batches() + 1);
+        self.disk = self.disk.crash_keeping(kept);
         for cut in alive.cuts.lock().unwrap().drain(..) {
             cut.cut();
         }
@@ -201,7 +217,11 @@ impl Birth {
         founding: bool,
     ) -> Parts {
         let settings = warren_storage::Config { recent_bytes: RECENT_BYTES, ..Default::default() };
-        let store = Store::inline(Box::new(self.disk.clone()), settings);
+        let asked = Arc::new(Notify::new());
+        let wake = Arc::clone(&asked);
+        let wake = Box::new(move || wake.notify_one());
+        let store = Store::on_demand(Box::new(self.disk.clone()), settings, wake);
+        tokio::spawn(write(store.clone(), asked, self.network.branch()));
         let consensus = Consensus::new(store, peers.clone(), consensus_config());
         let (dead, history, spot) = (self.dead.clone(), self.history.clone(), self.spot);
         consensus.on_fatal(move |fatality| {
@@ -270,7 +290,20 @@ fn consensus_config() -> warren_consensus::Config {
         heartbeat_ms: 200,
         election_min_ms: 1000,
         election_max_ms: 2000,
+        keep_entries: 20,
+        keep_bytes: 64 * 1024,
+        snapshot_after_entries: 500,
         ..warren_consensus::Config::default()
+    }
+}
+
+/// A disk that takes its time: what waits for it when the node dies is lost.
+async fn write(store: Store, asked: Arc<Notify>, mut chance: Chance) {
+    loop {
+        asked.notified().await;
+        let slow = chance.percent(2);
+        tokio::time::sleep(if slow { chance.millis(5..60) } else { chance.millis(0..3) }).await;
+        store.write_waiting();
     }
 }
 

@@ -1,25 +1,34 @@
 //! One run: a cluster comes together, clients work, things break, are mended, and all is judged.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use warren_machine::Machine as _;
-use warren_types::GroupId;
+use warren_consensus::Group;
+use warren_machine::{Digest, Machine};
+use warren_queue::{QueueStatus, Shard};
+use warren_types::{GroupId, LogIndex};
 
 use super::chance::{self, Chance};
+use super::churn;
 use super::client::{self, Client};
 use super::clock;
 use super::faults;
 use super::history::{History, Outcome};
-use super::network::{Network, Spot};
+use super::network::{Life, Network, Spot};
 use super::node::{Home, Homes, SHARDS, Serving};
+use super::panics;
 
 /// The nodes of a run.
 pub(super) const SPOTS: [Spot; 3] = [1, 2, 3];
+
+/// For how long things break.
+const TROUBLE: Duration = Duration::from_secs(30);
 
 /// How long anything may take that must happen once all is well.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -35,47 +44,89 @@ pub(super) struct World {
     pub(super) history: History,
 }
 
-/// Runs one seed, on a thread of its own.
-pub(super) fn run(seed: u64) -> Outcome {
-    let running = std::thread::Builder::new().name(format!("seed-{seed}")).spawn(move || {
-        chance::bind_system(seed);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime without sockets");
-        let outcome = runtime.block_on(simulate(seed));
-        runtime.shutdown_background();
-        outcome
-    });
-    match running.expect("a thread").join() {
-        Ok(outcome) => outcome,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            panic!("seed {seed} panicked: {text}");
-        }
+/// Which run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) plant: Plant,
+}
+
+/// What is wrong on purpose, so that it can be seen to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plant {
+    Nothing,
+    /// Some deliveries are lost between broker and client.
+    Drop,
+    /// Some deliveries come twice.
+    Repeat,
+    /// Disks say that they have synced, and have not.
+    Lie,
+}
+
+const PLANTS: [Plant; 4] = [Plant::Nothing, Plant::Drop, Plant::Repeat, Plant::Lie];
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.seed, self.plant)
     }
 }
 
-async fn simulate(seed: u64) -> Outcome {
+impl FromStr for Plan {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (seed, plant) = text.split_once(' ').ok_or("a plan has two words")?;
+        let seed = seed.parse().map_err(|_| "a seed is a number")?;
+        let plant = PLANTS.into_iter().find(|known| format!("{known:?}") == plant);
+        Ok(Self { seed, plant: plant.ok_or("nobody knows this plant")? })
+    }
+}
+
+/// Runs on a thread of its own, where nothing random has been asked for yet.
+pub(super) fn run(plan: Plan, history: &History) -> Outcome {
+    let theirs = history.clone();
+    let running =
+        std::thread::Builder::new().name(format!("seed-{}", plan.seed)).spawn(move || {
+            chance::bind_system(plan.seed);
+            clock::bind_system();
+            panics::watch();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .expect("a runtime without sockets");
+            let outcome = runtime.block_on(simulate(plan, theirs));
+            runtime.shutdown_background();
+            outcome
+        });
+    running.expect("a thread").join().unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        history.fault(format!("the run panicked: {text}"));
+        history.finish()
+    })
+}
+
+async fn simulate(plan: Plan, history: History) -> Outcome {
     clock::begin();
-    let mut chance = Chance::new(seed);
-    let history = History::default();
+    let mut chance = Chance::new(plan.seed);
     let network = Network::new(chance.branch());
     let homes = SPOTS.map(|spot| (spot, Home::new(spot)));
     let homes = Arc::new(Mutex::new(Homes::from(homes)));
     let world = World { network, homes, history };
     world.come_together().await;
+    tokio::spawn(world.clone().watch_states());
 
     let (calm, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut client = || Client {
         homes: world.homes.clone(),
         history: world.history.clone(),
         chance: chance.branch(),
+        plant: plan.plant,
         calm: calm.clone(),
         stop: stop.clone(),
     };
     let (mut publishers, mut consumers) = (Vec::new(), Vec::new());
+    publishers.push(tokio::spawn(churn::run(client())));
     for (queue, publishing, consuming) in QUEUES {
         for _ in 0..publishing {
             publishers.push(tokio::spawn(client::publisher(client(), queue.to_owned())));
@@ -84,7 +135,13 @@ async fn simulate(seed: u64) -> Outcome {
             consumers.push(tokio::spawn(client::consumer(client(), queue.to_owned())));
         }
     }
-    faults::happen(&world, chance.branch()).await;
+    if plan.plant == Plant::Lie {
+        world.homes().values().for_each(Home::lie);
+    }
+    faults::happen(&world, chance.branch(), TROUBLE).await;
+    if plan.plant == Plant::Lie {
+        faults::black_out(&world);
+    }
 
     world.mend().await;
     calm.cancel();
@@ -98,6 +155,7 @@ async fn simulate(seed: u64) -> Outcome {
     stop.cancel();
     world.end("consumers", consumers).await;
     world.judge().await;
+    panics::take(&world.history);
     world.history.finish()
 }
 
@@ -140,14 +198,17 @@ impl World {
     pub(super) fn start(&self, spot: Spot) {
         self.history.note(format!("start {spot}"));
         self.homes().get_mut(&spot).expect("it is one of them").start(&self.network, &self.history);
-        tokio::spawn(watch_sessions(self.clone(), spot));
+        tokio::spawn(watch(self.clone(), spot));
     }
 
     /// Ends a node.
     pub(super) fn crash(&self, spot: Spot) {
         self.history.note(format!("crash {spot}"));
         self.history.count(|summary| summary.crashes += 1);
-        self.homes().get_mut(&spot).expect("it is one of them").crash(&self.network);
+        self.homes()
+            .get_mut(&spot)
+            .expect("it is one of them")
+            .crash(&self.network, self.network.branch());
     }
 
     pub(super) fn is_up(&self, spot: Spot) -> bool {
@@ -194,65 +255,95 @@ impl World {
         }
     }
 
+    /// The queues of all replicas.
+    fn queues(&self) -> Vec<QueueStatus> {
+        let shards = |node: &Serving| {
+            let node = node.clone();
+            (1..=SHARDS).filter_map(move |group| node.shard(GroupId(group)))
+        };
+        let serving = self.serving();
+        let replicas = serving.iter().flat_map(|(_, node)| shards(node));
+        replicas
+            .flat_map(|shard| shard.inspect(Shard::queues))
+            .map(|listing| listing.status)
+            .collect()
+    }
+
     /// Messages in all queues of all replicas, those with consumers included if `held`.
     fn waiting(&self, held: bool) -> u64 {
-        let count = |node: &Serving| -> u64 {
-            let shards = node.broker.inner().shards.replicated();
-            let groups = shards.filter_map(|(_, _, shard)| shard.whereabouts().group());
-            groups
-                .flat_map(|group| group.inspect(warren_queue::Shard::queues))
-                .map(|listing| {
-                    let unsettled = if held { listing.status.unsettled } else { 0 };
-                    listing.status.ready + unsettled
-                })
-                .sum()
-        };
-        self.serving().iter().map(|(_, node)| count(node)).sum()
+        let count = |queue: &QueueStatus| queue.ready + if held { queue.unsettled } else { 0 };
+        self.queues().iter().map(count).sum()
+    }
+
+    /// Consumers of all queues of all replicas.
+    fn consumers(&self) -> u32 {
+        self.queues().iter().map(|queue| queue.consumers).sum()
     }
 
     /// What must be so when all is quiet.
     async fn judge(&self) {
         self.eventually("I14: all queues are empty", || self.waiting(true) == 0).await;
+        self.eventually("I14: nobody consumes", || self.consumers() == 0).await;
         for group in (1..=SHARDS).map(GroupId) {
             let agree = || {
-                let looks: BTreeSet<_> = self.looks(group).into_iter().collect();
-                looks.len() == 1
+                let looks = self.looks(group);
+                looks.len() == SPOTS.len() && looks.iter().all(|(_, state)| *state == looks[0].1)
             };
             self.eventually(&format!("I14: replicas of {group} agree"), agree).await;
             self.history.note(format!("{group}: {:?}", self.looks(group)));
         }
     }
 
-    /// What each replica of a shard has applied, and what it came to.
-    fn looks(&self, group: GroupId) -> Vec<(u64, String)> {
+    /// What each replica of a group has applied, and what it came to.
+    fn looks(&self, group: GroupId) -> Vec<(Spot, (LogIndex, Digest))> {
+        fn state<M: Machine>(replica: &Group<M>) -> (LogIndex, Digest) {
+            (replica.applied(), replica.inspect(Machine::digest))
+        }
         let look = |node: &Serving| {
-            let shards = &node.broker.inner().shards;
-            let shard = shards.at(shards.of_group(group).expect("it was made"));
-            let replica = shard.whereabouts().group()?;
-            Some(
-                replica.inspect(|machine| (machine.applied().0, format!("{:?}", machine.digest()))),
-            )
+            if group == GroupId::CATALOG {
+                return Some(state(&node.catalog));
+            }
+            node.shard(group).as_ref().map(state)
         };
-        self.serving().iter().filter_map(|(_, node)| look(node)).collect()
+        let serving = self.serving();
+        serving.iter().filter_map(|(spot, node)| Some((*spot, look(node)?))).collect()
+    }
+
+    /// Tells the history what replicas come to, again and again.
+    async fn watch_states(self) {
+        loop {
+            for group in (0..=SHARDS).map(GroupId) {
+                for (spot, (applied, digest)) in self.looks(group) {
+                    self.history.state(spot, group, applied, digest);
+                }
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
     }
 }
 
-/// Tells the history of the sessions that a node's catalog knows to be over.
-async fn watch_sessions(world: World, spot: Spot) {
+/// Tells the history what a node knows of sessions that are over, and of leaders.
+async fn watch(world: World, spot: Spot) {
     let life = world.homes()[&spot].life();
-    let is_current = || {
+    let current = || {
         let homes = world.homes();
         homes[&spot].is_up() && homes[&spot].life() == life
     };
-    let serving = loop {
-        if !is_current() {
-            return;
+    while current() {
+        let Some(serving) = world.homes()[&spot].serving() else {
+            sleep(Duration::from_millis(5)).await;
+            continue;
+        };
+        tokio::select! {
+            biased;
+            () = watch_sessions(&world, &serving) => return,
+            () = watch_status(&world, spot, life, &serving) => return,
+            () = async { while current() { sleep(Duration::from_millis(20)).await } } => return,
         }
-        if let Some(serving) = world.homes()[&spot].serving() {
-            break serving;
-        }
-        sleep(Duration::from_millis(5)).await;
-    };
+    }
+}
+
+async fn watch_sessions(world: &World, serving: &Serving) {
     let mut progress = serving.catalog.progress();
     loop {
         serving.catalog.inspect(|catalog| {
@@ -260,8 +351,19 @@ async fn watch_sessions(world: World, spot: Spot) {
                 world.history.session_lost((row.id, row.boot));
             }
         });
-        if !is_current() || progress.changed().await.is_err() {
+        if progress.changed().await.is_err() {
             return;
         }
+    }
+}
+
+async fn watch_status(world: &World, spot: Spot, life: Life, serving: &Serving) {
+    loop {
+        for group in (0..=SHARDS).map(GroupId) {
+            if let Some(status) = serving.consensus.status(group) {
+                world.history.status(spot, life, group, &status);
+            }
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }

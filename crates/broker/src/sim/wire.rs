@@ -11,9 +11,7 @@ use crate::connection::Stream;
 pub(super) const START: (u16, u16) = (10, 10);
 pub(super) const TUNE: (u16, u16) = (10, 30);
 pub(super) const OPEN_OK: (u16, u16) = (10, 41);
-pub(super) const CONNECTION_CLOSE: (u16, u16) = (10, 50);
 pub(super) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
-pub(super) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 pub(super) const DECLARE_OK: (u16, u16) = (50, 11);
 pub(super) const PURGE_OK: (u16, u16) = (50, 31);
 pub(super) const DELETE_OK: (u16, u16) = (50, 41);
@@ -24,7 +22,6 @@ pub(super) const CANCEL_OK: (u16, u16) = (60, 31);
 pub(super) const DELIVER: (u16, u16) = (60, 60);
 pub(super) const GET_OK: (u16, u16) = (60, 71);
 pub(super) const GET_EMPTY: (u16, u16) = (60, 72);
-pub(super) const ACK: (u16, u16) = (60, 80);
 pub(super) const NACK: (u16, u16) = (60, 120);
 pub(super) const SELECT_OK: (u16, u16) = (85, 11);
 

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{Step, check_name};
+use crate::defaults::Defaults;
 use crate::{Catalog, Name, Outcome, Parameter, Refusal};
 
 impl Catalog {
@@ -57,37 +58,47 @@ impl Catalog {
 
     pub(super) fn put_global_parameter(
         &mut self,
-        step: &Step<'_>,
+        step: &mut Step<'_>,
         name: Name,
         value: Name,
     ) -> Result<Outcome, Refusal> {
         check_name("parameter name", &name)?;
-        check_json(&name, &value)?;
+        let content = check_json(&name, &value)?;
+        if !Defaults::default().set(&name, &content) {
+            return Err(Refusal::InvalidValue { name });
+        }
+        let before = self.defaults();
         let outcome = match self.global_parameters.insert(name, value.clone()) {
             Some(known) if known == value => return Ok(Outcome::Unchanged),
             Some(_) => Outcome::Updated,
             None => Outcome::Created,
         };
-        self.changed(step);
+        self.defaults_changed(step, before);
         Ok(outcome)
     }
 
     pub(super) fn delete_global_parameter(
         &mut self,
-        step: &Step<'_>,
+        step: &mut Step<'_>,
         name: &Name,
     ) -> Result<Outcome, Refusal> {
+        let before = self.defaults();
         if self.global_parameters.remove(name).is_none() {
             return Ok(Outcome::Missing);
         }
-        self.changed(step);
+        self.defaults_changed(step, before);
         Ok(Outcome::Removed)
+    }
+
+    /// A global parameter was set or cleared: has queues follow where it is one of the defaults.
+    fn defaults_changed(&mut self, step: &mut Step<'_>, before: Defaults) {
+        self.changed(step);
+        if self.defaults() != before {
+            self.dress_all_queues(step);
+        }
     }
 }
 
-fn check_json(name: &Name, value: &Name) -> Result<(), Refusal> {
-    match serde_json::from_str::<Json>(value) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Refusal::InvalidValue { name: name.clone() }),
-    }
+fn check_json(name: &Name, value: &Name) -> Result<Json, Refusal> {
+    serde_json::from_str(value).map_err(|_| Refusal::InvalidValue { name: name.clone() })
 }

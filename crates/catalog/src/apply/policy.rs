@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Step, check_name};
 use crate::catalog::VhostState;
+use crate::defaults::Defaults;
 use crate::equivalence::ALTERNATE_EXCHANGE;
 use crate::policy::definition;
 use crate::{
@@ -62,24 +63,11 @@ impl Catalog {
     /// Finds anew what is in effect on everything that one of `policies` is for.
     fn dress_again(&mut self, step: &mut Step<'_>, vhost: &Name, policies: &[Option<&Policy>]) {
         self.rerouted(step);
-        let Some(state) = self.vhosts.row_mut(vhost) else { return };
         let policies: Vec<&Policy> = policies.iter().copied().flatten().collect();
-        let names: Vec<Name> = state.queues.names().cloned().collect();
-        for name in names {
-            let Some(queue) = state.queues.row(&name) else { continue };
-            if !policies.iter().any(|policy| policy.covers_queue(queue)) {
-                continue;
-            }
-            let mut dressed = Queue::clone(queue);
-            state.dress_queue(&mut dressed);
-            if dressed == **queue {
-                continue;
-            }
-            let dressed = Arc::new(dressed);
-            state.queues.insert(name, Arc::clone(&dressed));
-            self.queues_by_id.insert(dressed.id, Arc::clone(&dressed));
-            step.effects.push(Effect::QueueChanged(dressed));
-        }
+        self.dress_queues(step, vhost, |queue| {
+            policies.iter().any(|policy| policy.covers_queue(queue))
+        });
+        let Some(state) = self.vhosts.row_mut(vhost) else { return };
         let names: Vec<Name> = state.exchanges.names().cloned().collect();
         for name in names {
             let Some(exchange) = state.exchanges.row(&name) else { continue };
@@ -91,6 +79,35 @@ impl Catalog {
             if let Some(exchange) = state.exchanges.row_mut(&name) {
                 exchange.row = Arc::new(dressed);
             }
+        }
+    }
+
+    /// Finds anew what is in effect on all queues.
+    pub(super) fn dress_all_queues(&mut self, step: &mut Step<'_>) {
+        let vhosts: Vec<Name> = self.vhosts.names().cloned().collect();
+        for vhost in vhosts {
+            self.dress_queues(step, &vhost, |_| true);
+        }
+    }
+
+    /// Finds anew what is in effect on the queues that are `meant`.
+    fn dress_queues(&mut self, step: &mut Step<'_>, vhost: &Name, meant: impl Fn(&Queue) -> bool) {
+        let defaults = self.defaults();
+        let Some(state) = self.vhosts.row_mut(vhost) else { return };
+        let names: Vec<Name> = state.queues.names().cloned().collect();
+        for name in names {
+            let Some(queue) = state.queues.row(&name).filter(|queue| meant(queue)) else {
+                continue;
+            };
+            let mut dressed = Queue::clone(queue);
+            state.dress_queue(&mut dressed, defaults);
+            if dressed == **queue {
+                continue;
+            }
+            let dressed = Arc::new(dressed);
+            state.queues.insert(name, Arc::clone(&dressed));
+            self.queues_by_id.insert(dressed.id, Arc::clone(&dressed));
+            step.effects.push(Effect::QueueChanged(dressed));
         }
     }
 
@@ -113,11 +130,11 @@ impl Catalog {
 
 impl VhostState {
     /// Fills in what policies and arguments come to.
-    pub(crate) fn dress_queue(&self, queue: &mut Queue) {
+    pub(crate) fn dress_queue(&self, queue: &mut Queue, defaults: Defaults) {
         let user = self.strongest(PolicyLayer::User, |policy| policy.covers_queue(queue));
         let operator = self.strongest(PolicyLayer::Operator, |policy| policy.covers_queue(queue));
         let merged = merge(user, operator);
-        let settings = Settings::new(queue.kind, &queue.arguments, &merged);
+        let settings = Settings::new(queue.kind, &queue.arguments, &merged, defaults);
         if *queue.settings != settings {
             queue.settings = Arc::new(settings);
         }

@@ -87,9 +87,9 @@ impl Catalog {
 
     /// Adds a queue, with the policies that are for it, to a virtual host that exists.
     pub(crate) fn insert_queue(&mut self, mut row: Queue) -> Arc<Queue> {
-        let vhost = row.vhost.clone();
+        let (vhost, defaults) = (row.vhost.clone(), self.defaults());
         let state = self.vhosts.row_mut(&vhost).expect("callers checked the virtual host");
-        state.dress_queue(&mut row);
+        state.dress_queue(&mut row, defaults);
         let row = Arc::new(row);
         state.queues.insert(row.name.clone(), Arc::clone(&row));
         self.queues_by_id.insert(row.id, Arc::clone(&row));

@@ -47,7 +47,7 @@ impl Catalog {
         let owned = |owner| self.owned.get(owner).is_some_and(|ids| ids.contains(&queue.id));
         assert!(queue.exclusive.as_ref().is_none_or(owned), "{} by owner", queue.name);
         let mut dressed = Queue::clone(queue);
-        state.dress_queue(&mut dressed);
+        state.dress_queue(&mut dressed, self.defaults());
         assert_eq!(dressed, **queue, "policies in effect are those that match");
     }
 

@@ -8,13 +8,13 @@ use warren_types::{DecodeError, Reader, Table, Value, Writer};
 use super::expect_version;
 use super::stored::{Stored, stored_enum, stored_struct};
 use crate::{
-    DeadLetterStrategy, DefinitionError, DelayedRetry, DelayedRetryKind, Exchange, Given,
-    Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue, Refusal, Reply,
-    Resource, ResourceKind, Settings,
+    DeadLetterStrategy, DefinitionError, DelayedRetry, DelayedRetryKind, DeliveryCounting,
+    Exchange, Given, Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue,
+    Refusal, Reply, Resource, ResourceKind, Settings,
 };
 
 /// The version of a reply's shape that is written.
-const REPLY_VERSION: u8 = 1;
+const REPLY_VERSION: u8 = 2;
 
 /// The bytes of a reply.
 #[must_use]
@@ -148,6 +148,7 @@ stored_struct! {
         dead_letter_routing_key,
         dead_letter_strategy,
         delivery_limit,
+        delivery_counting,
         max_priority,
         single_active_consumer,
         consumer_timeout_ms,
@@ -158,6 +159,7 @@ stored_struct! {
 }
 stored_enum! { Overflow { 0 => DropHead, 1 => RejectPublish, 2 => RejectPublishDlx } }
 stored_enum! { DeadLetterStrategy { 0 => AtMostOnce, 1 => AtLeastOnce } }
+stored_enum! { DeliveryCounting { 0 => Failures, 1 => Returns } }
 stored_struct! { DelayedRetry { kind, min_ms, max_ms } }
 stored_enum! { DelayedRetryKind { 0 => Disabled, 1 => All, 2 => Failed, 3 => Returned } }
 

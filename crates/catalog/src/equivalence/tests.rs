@@ -69,6 +69,65 @@ fn what_differs_is_told_in_rabbitmqs_words() {
     }
 }
 
+/// `durable=true auto_delete=false exclusive=false NAME=LETTER:VALUE…`
+fn declaration(words: &str) -> DeclareQueue {
+    let mut wanted = queue("q");
+    for word in words.split(' ').filter(|word| !word.is_empty()) {
+        let (name, value) = word.split_once('=').expect("a pair");
+        match (name, value.split_once(':')) {
+            ("durable", None) => wanted.durable = value == "true",
+            ("auto_delete", None) => wanted.auto_delete = value == "true",
+            ("exclusive", None) => wanted = exclusive("q", 1),
+            (_, Some((letter, text))) => wanted.arguments.insert(name, value_of(letter, text)),
+            (_, None) => panic!("no flag: {word}"),
+        }
+    }
+    wanted
+}
+
+fn value_of(letter: &str, text: &str) -> Value {
+    let number = || text.parse::<i64>().expect("a number");
+    match letter {
+        "S" => Value::text(text),
+        "t" => Value::Bool(text == "true"),
+        "s" => Value::I16(number().try_into().expect("a short one")),
+        "I" => Value::I32(number().try_into().expect("an int")),
+        "l" => Value::I64(number()),
+        "d" => Value::F64(text.parse().expect("a fraction")),
+        other => panic!("no type: {other}"),
+    }
+}
+
+#[test]
+fn two_declarations_are_the_same_where_rabbitmq_says_so() {
+    let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let text = std::fs::read_to_string(format!("{package}/testdata/equivalence.txt")).unwrap();
+    let cases: Vec<&str> = text.split("\n\n").skip(1).collect();
+    assert!(cases.len() > 150, "they are found");
+    for case in cases {
+        let mut lines = case.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
+        let (Some(first), Some(second), Some(expected)) =
+            (lines.next(), lines.next(), lines.next())
+        else {
+            panic!("not a case: {case}");
+        };
+        assert_eq!((first.0, second.0, expected.0), ("first", "then", ">"));
+        let mut log = Log::new();
+        log.accept(Command::DeclareQueue(declaration(first.1)));
+
+        let told = match log.apply(Command::DeclareQueue(declaration(second.1))) {
+            Ok(_) => "the same".to_owned(),
+            Err(refusal) => match refusal.kind() {
+                RefusalKind::PreconditionFailed => format!("406 PRECONDITION_FAILED - {refusal}"),
+                RefusalKind::ResourceLocked => format!("405 RESOURCE_LOCKED - {refusal}"),
+                other => panic!("{other:?} to {case}"),
+            },
+        };
+
+        assert_eq!(told, expected.1, "{case}");
+    }
+}
+
 #[test]
 fn values_are_equal_whatever_their_width() {
     let ttl = |value| queue_with("q", &[("x-message-ttl", value)]);

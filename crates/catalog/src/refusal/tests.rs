@@ -54,3 +54,10 @@ fn values_show_as_erlang_shows_them() {
         assert_eq!(Shown(&value).to_string(), expected);
     }
 }
+
+#[test]
+fn fractions_read_as_erlang_writes_them() {
+    let texts = [1000.0, 100.0, 0.5, 0.001, -60_000.0, 1e22, 123_456.75].map(fraction);
+
+    assert_eq!(texts, ["1.0e3", "100.0", "0.5", "0.001", "-6.0e4", "1.0e22", "123456.75"]);
+}

@@ -16,7 +16,8 @@ fn settings(
     };
     let user = parse(user, PolicyLayer::User);
     let operator = parse(operator, PolicyLayer::Operator);
-    Settings::new(kind, &table(arguments), &merge(user.as_ref(), operator.as_ref()))
+    let merged = merge(user.as_ref(), operator.as_ref());
+    Settings::new(kind, &table(arguments), &merged, Defaults::default())
 }
 
 #[test]

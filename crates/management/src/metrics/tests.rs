@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn the_identity_names_node_cluster_and_endpoint() {
-    let page = page(&observation(), "127.0.0.1:15692");
+    let page = text(&observation(), "127.0.0.1:15692");
 
     assert_sample(
         &page,
@@ -24,7 +24,7 @@ fn the_identity_names_node_cluster_and_endpoint() {
 
 #[test]
 fn channels_are_those_that_were_opened_and_not_closed() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
 
     assert_sample(&page, "rabbitmq_channels 3");
     assert_sample(&page, "rabbitmq_channels_opened_total 5");
@@ -33,7 +33,7 @@ fn channels_are_those_that_were_opened_and_not_closed() {
 
 #[test]
 fn messages_are_those_ready_and_those_unsettled() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
 
     assert_sample(&page, "rabbitmq_queue_messages_ready 7");
     assert_sample(&page, "rabbitmq_queue_messages_unacked 4");
@@ -42,7 +42,7 @@ fn messages_are_those_ready_and_those_unsettled() {
 
 #[test]
 fn what_is_fetched_counts_as_delivered() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
 
     assert_sample(&page, "rabbitmq_global_messages_delivered_total{protocol=\"amqp091\"} 30");
     assert_sample(&page, "warren_messages_got_total{protocol=\"amqp091\"} 10");
@@ -50,7 +50,7 @@ fn what_is_fetched_counts_as_delivered() {
 
 #[test]
 fn each_group_has_a_row_under_one_heading() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
 
     assert_sample(&page, "rabbitmq_raft_term{group=\"0\"} 2");
     assert_sample(&page, "rabbitmq_raft_last_applied{group=\"1\"} 9");
@@ -60,7 +60,7 @@ fn each_group_has_a_row_under_one_heading() {
 
 #[test]
 fn sync_buckets_add_up_and_are_in_seconds() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
 
     let name = "warren_storage_sync_duration_seconds";
     assert_sample(&page, &format!("{name}_bucket{{le=\"0.0001\"}} 1"));
@@ -72,7 +72,7 @@ fn sync_buckets_add_up_and_are_in_seconds() {
 
 #[test]
 fn a_node_that_has_not_started_shows_what_there_is() {
-    let page = page(&Observation::default(), "");
+    let page = text(&Observation::default(), "");
 
     assert!(page.contains("rabbitmq_identity_info"));
     assert!(!page.contains("rabbitmq_connections"));
@@ -82,7 +82,7 @@ fn a_node_that_has_not_started_shows_what_there_is() {
 
 #[test]
 fn a_cluster_shows_who_runs_and_what_is_missing() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
 
     assert_sample(&page, "warren_cluster_nodes 3");
     assert_sample(&page, "warren_cluster_nodes_running 2");
@@ -93,7 +93,7 @@ fn a_cluster_shows_who_runs_and_what_is_missing() {
 
 #[test]
 fn every_sample_belongs_to_the_heading_above_it_and_no_heading_repeats() {
-    let page = page(&observation(), "");
+    let page = text(&observation(), "");
     let mut names = BTreeSet::new();
     let mut current = "";
 
@@ -151,6 +151,10 @@ fn observation() -> Observation {
         }),
         process: ProcessObservation::default(),
     }
+}
+
+fn text(observation: &Observation, endpoint: &str) -> String {
+    page(observation, endpoint, QueueTotals::Shown).finish()
 }
 
 fn assert_sample(page: &str, line: &str) {

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::node::{ClientTotals, Health, Identity, Observation, Phase};
+use crate::node::{ClientTotals, Facts, Health, Identity, Observation, Phase};
 
 #[tokio::test]
 async fn a_starting_node_is_alive_and_neither_started_nor_ready() {
@@ -70,6 +70,24 @@ async fn metrics_are_in_prometheus_text_and_name_the_address_they_were_asked_at(
     assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     assert!(answer.contains(&format!("rabbitmq_endpoint=\"{}\"", http.address)), "{answer}");
     assert!(answer.contains("\nrabbitmq_queue_messages_ready 7\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_node_that_starts_says_so_instead_of_asking_for_a_password() {
+    let http = Http::serve(&Fake::at(Phase::Starting, None)).await;
+
+    let expected = r#"{"error":"service_unavailable","reason":"the node is starting"}"#;
+    assert_eq!(http.get("/api/overview").await, (503, expected.to_owned()));
+}
+
+#[tokio::test]
+async fn the_user_interface_is_at_the_root() {
+    let http = Http::serve(&Fake::at(Phase::Serving, None)).await;
+
+    let (status, page) = http.get("/").await;
+
+    assert_eq!(status, 200);
+    assert!(page.starts_with("<!doctype html>") || page.starts_with("<!DOCTYPE html>"), "{page}");
 }
 
 #[tokio::test]
@@ -138,6 +156,14 @@ impl Fake {
 }
 
 impl Node for Fake {
+    fn broker(&self) -> Option<warren_broker::Broker> {
+        None
+    }
+
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+
     fn health(&self) -> Health {
         self.health.lock().expect("no holder panics").clone()
     }
@@ -164,7 +190,8 @@ impl Http {
         let stop = CancellationToken::new();
         let server = Server::new(Arc::clone(node));
         let until = stop.clone();
-        let serving = tokio::spawn(async move { server.serve(listener, until).await });
+        let serving =
+            tokio::spawn(async move { server.serve(listener, Surface::Management, until).await });
         Self { address, stop, serving }
     }
 

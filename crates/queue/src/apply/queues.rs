@@ -6,6 +6,7 @@ use warren_types::QueueId;
 
 use super::Pass;
 use crate::clock::NEVER;
+use crate::counts::Share;
 use crate::entry::RangesRef;
 use crate::queue::{Moment, Queue, Standing};
 use crate::shard::Shard;
@@ -128,6 +129,7 @@ impl Shard {
     pub(super) fn end_queue(&mut self, place: usize, reason: EndReason, pass: &mut Pass) {
         let Some(queue) = self.queues.remove(place) else { return };
         let id = queue.id;
+        self.totals.exchange(queue.noted_share(), Share::default());
         self.timers.note(id, queue.noted_due, NEVER);
         if pass.last_queue.is_some_and(|(last, _)| last == id) {
             pass.last_queue = None;

@@ -99,7 +99,13 @@ impl Shard {
         None
     }
 
-    pub(super) fn get(&mut self, id: ConsumerId, queue: QueueId, pass: &mut Pass) -> CommandReply {
+    pub(super) fn get(
+        &mut self,
+        id: ConsumerId,
+        queue: QueueId,
+        no_ack: bool,
+        pass: &mut Pass,
+    ) -> CommandReply {
         let place = match self.place_of(queue) {
             Ok(place) => place,
             Err(refusal) => return CommandReply::Refused(refusal),
@@ -124,6 +130,9 @@ impl Shard {
         };
         let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
         let waits = queue.prepare_get(&mut moment);
+        if !waits {
+            queue.tally().counts.got_empty += 1;
+        }
         self.touch(place, pass);
         if !waits {
             return CommandReply::Empty;
@@ -133,7 +142,8 @@ impl Shard {
             queue.consumers.insert(Consumer::holder(id, order), false);
         }
         let moment = Moment { clock: self.clock, rows: &mut self.rows };
-        let got = queue.get(order, &moment).expect("a message waits and the holder is there");
+        let got =
+            queue.get(order, no_ack, &moment).expect("a message waits and the holder is there");
         self.sessions.seat_consumer(id, Seat { queue: place, order });
         CommandReply::Got(got)
     }

@@ -58,6 +58,18 @@ pub fn decode(bytes: &[u8]) -> Result<DecodedEntry, DecodeError> {
     Ok(DecodedEntry { machine_version: entry.machine_version, time: entry.time, fragments })
 }
 
+/// When the entry that is `row` was proposed, by its leader's clock; none where the row holds only
+/// survivors of one.
+#[must_use]
+pub fn time(row: &[u8]) -> Option<Timestamp> {
+    let mut cursor = Cursor::new(row, 0);
+    if cursor.u8("entry format").ok()? != FORMAT_ENTRY {
+        return None;
+    }
+    cursor.u16("machine version").ok()?;
+    cursor.u64("time").ok().map(Timestamp)
+}
+
 /// An entry of which every byte was found sound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryRef<'a> {
@@ -351,6 +363,7 @@ impl PublishRef<'_> {
             upload: self.upload,
             expiration_ms: self.expiration_ms,
             priority: self.priority,
+            trail: Bytes::copy_from_slice(content.trail),
         }
     }
 }
@@ -379,6 +392,7 @@ pub(super) struct ContentRef<'a> {
     pub(super) routing_key: &'a [u8],
     pub(super) header: &'a [u8],
     pub(super) body: &'a [u8],
+    pub(super) trail: &'a [u8],
 }
 
 /// Reads a publish record whose kind stood at `at` and has been read.
@@ -397,13 +411,16 @@ pub(super) fn publish<'a>(
     let header = cursor.long("header")?;
     let body = cursor.long("body")?;
     let upload = if flags & publish_flag::UPLOAD != 0 { Some(cursor.u64("upload")?) } else { None };
-    let (mut expiration_ms, mut priority) = (None, None);
-    if flags & (publish_flag::EXPIRATION | publish_flag::PRIORITY) != 0 {
+    let (mut expiration_ms, mut priority, mut trail) = (None, None, &[][..]);
+    if flags & (publish_flag::EXPIRATION | publish_flag::PRIORITY | publish_flag::TRAIL) != 0 {
         if flags & publish_flag::EXPIRATION != 0 {
             expiration_ms = Some(cursor.u64("expiration")?);
         }
         if flags & publish_flag::PRIORITY != 0 {
             priority = Some(cursor.u8("priority")?);
+        }
+        if flags & publish_flag::TRAIL != 0 {
+            trail = cursor.long("trail")?;
         }
     }
     let end = cursor.position();
@@ -414,7 +431,7 @@ pub(super) fn publish<'a>(
     let (offset, body_bytes) = (offset(at)?, size(body.len())?);
     let record = PublishRef { offset, body_bytes, upload, expiration_ms, priority, queues };
     let persistent = flags & publish_flag::PERSISTENT != 0;
-    Ok((record, ContentRef { persistent, exchange, routing_key, header, body }))
+    Ok((record, ContentRef { persistent, exchange, routing_key, header, body, trail }))
 }
 
 /// Reads a chunk record whose kind has been read.

@@ -23,6 +23,8 @@ pub struct Message {
     pub header: Bytes,
     /// The body, or the last part of it.
     pub body: Bytes,
+    /// What its publisher's front end had to remember of its way; mostly empty.
+    pub trail: Bytes,
 }
 
 /// The message whose record stands at `offset`, by the offsets of the entry that the row was.
@@ -42,6 +44,7 @@ pub fn message(row: &Bytes, offset: u32) -> Result<Message, DecodeError> {
         routing_key: row.slice_ref(content.routing_key),
         header: row.slice_ref(content.header),
         body: row.slice_ref(content.body),
+        trail: row.slice_ref(content.trail),
     })
 }
 

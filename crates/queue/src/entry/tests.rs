@@ -29,6 +29,7 @@ fn large() -> Publish {
         upload: Some(5),
         expiration_ms: None,
         priority: None,
+        trail: Bytes::new(),
     }
 }
 
@@ -43,6 +44,7 @@ fn plain() -> Publish {
         upload: None,
         expiration_ms: None,
         priority: None,
+        trail: Bytes::new(),
     }
 }
 
@@ -149,6 +151,15 @@ fn every_rule() -> Vec<Command> {
     ]
 }
 
+/// Publishes of messages that have come some way.
+fn travelled() -> Vec<Command> {
+    let trail = Bytes::from_static(b"\x01far");
+    vec![
+        Command::Publish(Publish { trail: trail.clone(), ..plain() }),
+        Command::Publish(Publish { trail, expiration_ms: Some(7), priority: Some(5), ..large() }),
+    ]
+}
+
 fn entry_of(fragments: &[&[Command]]) -> Bytes {
     let mut writer = FragmentWriter::new();
     let mut entry = EntryWriter::new(1, Timestamp(1_700_000_000_123));
@@ -202,6 +213,24 @@ fn every_rule_is_read_as_it_was_written_for_ever() {
     assert!(written == frozen.as_slice(), "what the second machine version wrote has changed");
     let decoded = decode(frozen).expect("a sound entry");
     assert_eq!(decoded.fragments[0].commands, every_rule());
+    for end in 0..written.len() {
+        let _ = decode(&written[..end]);
+    }
+}
+
+#[test]
+fn a_trail_is_read_as_it_was_written_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/entry-3-trail.bin"));
+
+    let written = entry_of(&[&travelled()]);
+
+    assert!(written == frozen, "what was written of trails has changed");
+    let decoded = decode(&frozen).expect("a sound entry");
+    assert_eq!(decoded.fragments[0].commands, travelled());
+    let [first, _] = offsets(&frozen)[..] else { panic!("two records") };
+    for row in [&frozen, &thin(&frozen, &[first])] {
+        assert_eq!(message(row, first).expect("it is there").trail, b"\x01far"[..]);
+    }
     for end in 0..written.len() {
         let _ = decode(&written[..end]);
     }
@@ -301,6 +330,7 @@ fn a_body_in_slices_is_the_body() {
         upload: publish.upload,
         expiration_ms: publish.expiration_ms,
         priority: publish.priority,
+        trail: &publish.trail,
     };
 
     let ordinal = slices.publish(&parts, 13, [&b"the "[..], b"", b"last part"]);

@@ -28,6 +28,8 @@ pub struct PublishParts<'a> {
     pub expiration_ms: Option<u64>,
     /// The `priority` property.
     pub priority: Option<u8>,
+    /// What there is to know of the message's way when it dies.
+    pub trail: &'a [u8],
 }
 
 /// The commands of one request, in the making. Fit for use again after [`FragmentWriter::finish`].
@@ -57,11 +59,12 @@ impl FragmentWriter {
         let queues =
             u16::try_from(parts.queues.len()).expect("a publish names at most 65,535 queues");
         self.bytes.reserve(
-            41 + 8 * parts.queues.len()
+            45 + 8 * parts.queues.len()
                 + parts.exchange.len()
                 + parts.routing_key.len()
                 + parts.header.len()
-                + body_bytes,
+                + body_bytes
+                + parts.trail.len(),
         );
         let mut flags = if parts.persistent { publish_flag::PERSISTENT } else { 0 };
         if parts.upload.is_some() {
@@ -72,6 +75,9 @@ impl FragmentWriter {
         }
         if parts.priority.is_some() {
             flags |= publish_flag::PRIORITY;
+        }
+        if !parts.trail.is_empty() {
+            flags |= publish_flag::TRAIL;
         }
 
         self.bytes.put_u8(kind::PUBLISH);
@@ -97,6 +103,9 @@ impl FragmentWriter {
         }
         if let Some(priority) = parts.priority {
             self.bytes.put_u8(priority);
+        }
+        if !parts.trail.is_empty() {
+            self.long(parts.trail);
         }
         self.end_length(record);
         self.counted()
@@ -219,6 +228,7 @@ impl FragmentWriter {
             upload: publish.upload,
             expiration_ms: publish.expiration_ms,
             priority: publish.priority,
+            trail: &publish.trail,
         };
         self.publish(&parts, publish.body.len(), [&*publish.body])
     }

@@ -33,6 +33,9 @@ impl Queue {
             let consumer = self.consumers.member_mut(order).expect("only members have turns");
             let limit = if is_alone { consumer.capacity() } else { 1 };
             let Some(run) = self.ready.take(limit) else { break };
+            let tally = self.tally.get_or_insert_default();
+            tally.counts.give(&run, consumer.no_ack);
+            tally.unsettled += u64::from(run.count);
             consumer.give(self.id, run, (index, now), effects);
             if let Some(timeout_ms) = consumer.timeout_ms(&self.settings) {
                 self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));

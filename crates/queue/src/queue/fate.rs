@@ -63,7 +63,7 @@ impl Fate<'_, '_> {
         if self.settings.delivery_limit.is_some_and(|limit| run.failed > limit) {
             return self.die(run, DeathReason::DeliveryLimit);
         }
-        let delay_ms = self.settings.retry_delay_ms(is_failure, run.acquired, run.failed);
+        let delay_ms = self.settings.retry_delay_ms(is_failure, run.failed);
         if delay_ms == 0 {
             return self.ready.put_back(run);
         }

@@ -35,9 +35,13 @@ impl Queue {
 }
 
 impl Consumer {
-    /// How long it may hold a delivery, if not for ever.
+    /// How long it may hold a delivery, if not for ever. Where the client does not acknowledge, what
+    /// is held waits for its socket.
     #[inline]
     pub(crate) fn timeout_ms(&self, settings: &QueueSettings) -> Option<u64> {
+        if self.no_ack {
+            return None;
+        }
         self.timeout_ms.or(settings.consumer_timeout_ms).filter(|timeout| *timeout > 0)
     }
 }

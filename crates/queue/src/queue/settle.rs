@@ -20,14 +20,23 @@ impl Queue {
         let single_active = self.settings.single_active_consumer;
         let (consumers, mut fate) = self.fate(moment);
         let consumer = consumers.member_mut(order)?;
+        let held = consumer.held.len();
         for range in ranges.iter() {
             consumer.held.take(range.from.0, range.to.0, |_, run| fate.settle(run, outcome));
         }
+        let (settled, no_ack) = (held - consumer.held.len(), consumer.no_ack);
+        let mut ended = None;
         if consumer.standing == Standing::Cancelled && consumer.held.is_empty() {
-            return consumers.remove(order).map(|consumer| consumer.id);
+            ended = consumers.remove(order).map(|consumer| consumer.id);
+        } else {
+            consumers.reconsider(order, single_active);
         }
-        consumers.reconsider(order, single_active);
-        None
+        if settled > 0 {
+            let tally = self.tally();
+            tally.unsettled -= settled;
+            tally.counts.settle(outcome, settled, no_ack);
+        }
+        ended
     }
 
     /// Takes note of a basic.get, which is a use of the queue. Returns whether a message waits.
@@ -40,9 +49,12 @@ impl Queue {
     }
 
     /// Has `holder` hold the oldest message that waits.
-    pub(crate) fn get(&mut self, order: u64, moment: &Moment<'_>) -> Option<Got> {
+    pub(crate) fn get(&mut self, order: u64, no_ack: bool, moment: &Moment<'_>) -> Option<Got> {
         let holder = self.consumers.member_mut(order)?;
         let run = self.ready.take(1)?;
+        let tally = self.tally.get_or_insert_default();
+        tally.counts.get(&run, no_ack);
+        tally.unsettled += u64::from(run.count);
         let now = moment.clock.now;
         let given = run.delivered();
         let sequence: DeliverySequence = holder.hold(run, now);
@@ -102,8 +114,12 @@ impl Queue {
     ) -> bool {
         let (consumers, mut fate) = self.fate(moment);
         let Some(mut consumer) = consumers.remove(order) else { return false };
+        let returned = consumer.held.len();
         consumer.held.drain(|run| fate.come_back(run, has_failed));
         let is_unused = consumer.standing == Standing::Registered && consumers.registered() == 0;
+        if returned > 0 {
+            self.tally().unsettled -= returned;
+        }
         if is_unused {
             self.used_at = moment.clock.now;
         }

@@ -101,6 +101,7 @@ impl Shard {
                 return Err("messages are dead and go nowhere");
             }
             queue.derive();
+            queue.note_share(&mut self.totals);
             queue.noted_due = queue.due();
             self.timers.note(queue.id, NEVER, queue.noted_due);
         }

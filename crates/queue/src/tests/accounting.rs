@@ -84,3 +84,42 @@ fn one_old_message_keeps_its_own_row_only() {
     log.apply(Command::Detach { consumer: ConsumerNumber(9) });
     assert_eq!(log.given(), [(1, 51, 1, true)]);
 }
+
+#[test]
+fn what_happens_in_a_queue_is_counted_and_all_queues_are_summed_up_also_after_a_restart() {
+    let (mut log, consumer, _) = dozen();
+    log.settle(consumer, Outcome::Ack, 1, 3);
+    log.settle(consumer, Outcome::Requeue, 4, 4);
+    log.apply(Command::Cancel { consumer: consumer.number });
+    log.settle(consumer, Outcome::Release, 6, 7);
+    log.get(2);
+    log.restart();
+
+    let totals = log.shard.totals();
+    log.apply(Command::Detach { consumer: ConsumerNumber(2) });
+
+    // The one that was returned went out again, with the next number, and is held.
+    assert_eq!((totals.queues, totals.ready, totals.unsettled), (1, 1, 8));
+    assert_eq!((log.shard.totals().ready, log.shard.totals().unsettled), (2, 7));
+    let counts = log.shard.queue(QUEUE).unwrap().counts;
+    assert_eq!(counts.published, 12, "the numbers of messages tell, also after a restart");
+}
+
+#[test]
+fn what_was_given_out_and_settled_is_counted_apart() {
+    let (mut log, consumer, _) = dozen();
+    log.settle(consumer, Outcome::Ack, 1, 3);
+    log.settle(consumer, Outcome::Requeue, 4, 4);
+    log.apply(Command::Cancel { consumer: consumer.number });
+    log.settle(consumer, Outcome::Release, 6, 7);
+    log.get(2);
+    log.get(2);
+    log.get(2);
+
+    let counts = log.shard.queue(QUEUE).unwrap().counts;
+
+    assert_eq!((counts.published, counts.acknowledged), (12, 3));
+    assert_eq!(counts.delivered, 12 + 1 - 2, "what is released was not given");
+    assert_eq!((counts.got, counts.got_empty), (2, 1));
+    assert_eq!(counts.redelivered, 1, "nor is it given again");
+}

@@ -310,6 +310,7 @@ impl History {
             upload: self.dice.one_in(8).then(|| self.dice.roll(2)),
             expiration_ms: self.dice.one_in(5).then(|| self.dice.roll(4) * 40),
             priority: self.dice.one_in(5).then(|| [0, 2, 4, 9, 40][self.side(5)]),
+            trail: Bytes::new(),
         })
     }
 
@@ -353,7 +354,7 @@ impl History {
             granted: DeliverySequence(granted),
             priority: [0, 0, 0, 1, -1][usize::try_from(self.dice.roll(5)).unwrap()],
             exclusive: self.dice.one_in(12),
-            no_ack: false,
+            no_ack: self.dice.one_in(6),
             tag: Bytes::from_static(b"tag"),
             timeout_ms: self.dice.one_in(8).then(|| self.dice.roll(3) * 50),
         })

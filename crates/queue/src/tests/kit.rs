@@ -356,6 +356,7 @@ pub(super) fn publish(queues: &[QueueId], body: &[u8]) -> Command {
         upload: None,
         expiration_ms: None,
         priority: None,
+        trail: Bytes::new(),
     })
 }
 

@@ -223,7 +223,7 @@ impl Model {
             DelayedRetryKind::Failed => is_failure,
             DelayedRetryKind::Returned => !is_failure,
         });
-        let count = if is_failure { message.failed } else { message.acquired };
+        let count = message.failed.max(1);
         let delay = retry.map_or(0, |retry| (retry.min_ms * u64::from(count)).min(retry.max_ms));
         if delay == 0 {
             return self.wait(id, message);
@@ -540,7 +540,7 @@ impl Model {
             granted: terms.granted.0,
             priority: terms.priority,
             exclusive: terms.exclusive,
-            timeout: terms.timeout_ms,
+            timeout: if terms.no_ack { Some(0) } else { terms.timeout_ms },
             held: vec![],
         });
         CommandReply::Attached

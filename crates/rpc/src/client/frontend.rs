@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -106,6 +106,33 @@ impl Peers {
         let mut client = self.frontend(node, Purpose::Control)?;
         let request = call.stamped(wire::ListensRequest { nonce });
         Ok(call.within(limit, client.listens(request)).await?.listens)
+    }
+
+    /// Asks `node` what an operator wants to know of it, or to have done there.
+    ///
+    /// # Errors
+    /// When not everything came in time. What was to be done may have been.
+    pub async fn survey(
+        &self,
+        node: NodeId,
+        question: Bytes,
+        limit: Duration,
+    ) -> Result<Bytes, PeerError> {
+        let call = Call::within_cluster(self, node, None);
+        let mut client = self.frontend(node, Purpose::Survey)?;
+        let request = call.stamped(wire::SurveyRequest { question });
+        let gathering = async {
+            let mut replies = client.survey(request).await?.into_inner();
+            let mut answer = BytesMut::new();
+            while let Some(reply) = replies.message().await? {
+                answer.extend_from_slice(&reply.piece);
+            }
+            Ok(answer.freeze())
+        };
+        match tokio::time::timeout(limit, gathering).await {
+            Ok(gathered) => gathered.map_err(|status| call.failed(&status)),
+            Err(_) => Err(call.timed_out(limit)),
+        }
     }
 
     fn frontend(

@@ -166,6 +166,10 @@ impl FrontendHandler for Nobody {
     async fn listens(&self, _: Caller, _: u64) -> Result<bool, Refusal> {
         match *self {}
     }
+
+    async fn survey(&self, _: Caller, _: Bytes) -> Result<Bytes, Refusal> {
+        match *self {}
+    }
 }
 
 impl ClusterHandler for Nobody {

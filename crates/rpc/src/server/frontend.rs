@@ -18,6 +18,9 @@ use crate::wire::frontend::{place, rows_sent, wanted_received};
 use crate::wire::generated::frontend as wire;
 use crate::wire::generated::frontend::frontend_server::Frontend;
 
+/// Bytes of an answer to a survey that travel in one message.
+const SURVEY_PIECE_BYTES: usize = 256 * 1024;
+
 /// What the queues of this node answer to the fronts of other nodes.
 pub trait FrontendHandler: Send + Sync + 'static {
     /// Takes a front's items as they come, and tells it what it must know.
@@ -43,6 +46,13 @@ pub trait FrontendHandler: Send + Sync + 'static {
         caller: Caller,
         nonce: u64,
     ) -> impl Future<Output = Result<bool, Refusal>> + Send;
+
+    /// Answers what an operator wants to know of this node, or has it done.
+    fn survey(
+        &self,
+        caller: Caller,
+        question: Bytes,
+    ) -> impl Future<Output = Result<Bytes, Refusal>> + Send;
 }
 
 #[tonic::async_trait]
@@ -54,6 +64,7 @@ where
 {
     type ConverseStream = Flow<Result<wire::HostBatch, Status>>;
     type RowsStream = Flow<Result<wire::RowsReply, Status>>;
+    type SurveyStream = Flow<Result<wire::SurveyReply, Status>>;
 
     async fn converse(
         &self,
@@ -102,5 +113,19 @@ where
         let listens = self.frontend()?.listens(caller, nonce).await;
         let listens = listens.map_err(Refusal::into_status)?;
         Ok(Response::new(wire::ListensReply { listens }))
+    }
+
+    async fn survey(
+        &self,
+        request: Request<wire::SurveyRequest>,
+    ) -> Result<Response<Self::SurveyStream>, Status> {
+        let caller = self.check(&request)?;
+        let answer = self.frontend()?.survey(caller, request.into_inner().question).await;
+        let mut rest = answer.map_err(Refusal::into_status)?;
+        let pieces = std::iter::from_fn(move || {
+            let piece = rest.split_to(rest.len().min(SURVEY_PIECE_BYTES));
+            (!piece.is_empty()).then_some(Ok(wire::SurveyReply { piece }))
+        });
+        Ok(Response::new(Box::pin(stream::iter(pieces))))
     }
 }

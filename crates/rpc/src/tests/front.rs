@@ -194,6 +194,23 @@ async fn large_items_and_large_batches_arrive() {
     assert!(rows.iter().zip(0..).all(|((index, row), at)| *index == LogIndex(at) && *row == small));
 }
 
+#[tokio::test]
+async fn the_answer_to_a_survey_arrives_whole_whatever_its_size() {
+    let host = Host::start(desk(Frontend::silent())).await;
+    let peers = host.peers();
+    let ask = async |question: &'static str| {
+        peers.survey(HOST, Bytes::from_static(question.as_bytes()), PATIENCE).await
+    };
+
+    for question in ["0", "1", "262144", "262145", "5000000"] {
+        let answer = ask(question).await.expect("answered");
+
+        assert_eq!(answer.len().to_string(), question);
+        assert!(answer.iter().enumerate().all(|(at, byte)| usize::from(*byte) == at % 251));
+    }
+    assert!(matches!(ask("a question").await, Err(PeerError::Failed { .. })));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_does_not_read_stops_the_front() {
     const ITEM_BYTES: usize = 64 * 1024;

@@ -94,6 +94,14 @@ impl FrontendHandler for Frontend {
     async fn listens(&self, _caller: Caller, nonce: u64) -> Result<bool, Refusal> {
         Ok(nonce == 1)
     }
+
+    /// An answer of as many bytes as the question names.
+    async fn survey(&self, _caller: Caller, question: Bytes) -> Result<Bytes, Refusal> {
+        let text = String::from_utf8_lossy(&question);
+        let unknown = |_| Refusal::Failed { text: text.to_string() };
+        let length: usize = text.parse().map_err(unknown)?;
+        Ok((0..length).map(|at| u8::try_from(at % 251).unwrap()).collect())
+    }
 }
 
 /// Answers for a node.

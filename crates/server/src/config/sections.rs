@@ -72,6 +72,9 @@ section! {
         default_vhost: String = "/".to_owned(),
         /// If the default user is one of these, it may connect from this machine only.
         loopback_users: Vec<String> = vec!["guest".to_owned()],
+        /// A file of definitions, as /api/definitions gives them, that is brought in at every start.
+        /// Empty: none.
+        load_definitions: String = String::new(),
         /// How long clients and the disk are waited for when the node stops, milliseconds.
         drain_timeout_ms: u64 = 10_000,
     }

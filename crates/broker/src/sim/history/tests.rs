@@ -1,0 +1,213 @@
+//! Each checker finds the fault that it is for.
+
+use super::*;
+
+const HOME: Session = (NodeId(1), BootId(1));
+const GROUP: GroupId = GroupId(1);
+
+/// A queue with one publishing channel and two consumers.
+fn history(prefetch: u16) -> (History, Publisher, [Consumer; 2]) {
+    let history = History::default();
+    let publisher = history.publisher("q");
+    let consumers = [(); 2].map(|()| history.consumer("q", HOME, prefetch));
+    (history, publisher, consumers)
+}
+
+fn published(history: &History, publisher: Publisher) -> Message {
+    let message = history.publish(publisher);
+    history.confirm(message);
+    message
+}
+
+/// The numbers of what was found.
+fn found(history: &History) -> Vec<String> {
+    let faults = history.finish().faults;
+    faults.iter().map(|fault| fault.trim().split([' ', ':']).nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_a_broker_may_do_is_no_fault() {
+    let (history, publisher, [one, other]) = history(2);
+    let [a, b, c] = [(); 3].map(|()| published(&history, publisher));
+
+    history.deliver(one, a, false);
+    history.deliver(one, b, false);
+    history.acknowledge(one, a);
+    history.give_back(one, b);
+    history.deliver(other, b, true);
+    history.deliver(one, c, false);
+    history.gone(one);
+    history.deliver(other, c, true);
+    history.acknowledge(other, b);
+    history.acknowledge(other, c);
+    history.certain(other, &[b, c]);
+
+    assert!(found(&history).is_empty());
+}
+
+#[test]
+fn a_confirmed_message_that_is_lost_is_found() {
+    let (history, publisher, _) = history(0);
+    published(&history, publisher);
+
+    assert_eq!(found(&history), ["I1"]);
+}
+
+#[test]
+fn a_message_that_is_lost_with_its_consumer_is_found() {
+    let (history, publisher, [one, _]) = history(0);
+    let message = published(&history, publisher);
+    history.deliver(one, message, false);
+    history.gone(one);
+
+    assert_eq!(found(&history), ["I1"]);
+}
+
+#[test]
+fn a_message_that_nobody_published_is_found() {
+    let (history, publisher, [one, _]) = history(0);
+    history.deliver(one, (publisher, 0), false);
+
+    assert_eq!(found(&history), ["I2"]);
+}
+
+#[test]
+fn a_message_from_another_queue_is_found() {
+    let (history, _, [one, _]) = history(0);
+    let elsewhere = history.publisher("elsewhere");
+    let message = history.publish(elsewhere);
+    history.deliver(one, message, false);
+
+    assert_eq!(found(&history), ["I2"]);
+}
+
+#[test]
+fn a_message_that_comes_again_without_its_flag_is_found() {
+    let (history, publisher, [one, other]) = history(0);
+    let message = published(&history, publisher);
+    history.deliver(one, message, false);
+    history.give_back(one, message);
+    history.deliver(other, message, false);
+    history.acknowledge(other, message);
+
+    assert_eq!(found(&history), ["I3"]);
+}
+
+#[test]
+fn a_message_that_two_have_at_once_is_found() {
+    let (history, publisher, [one, other]) = history(0);
+    let message = published(&history, publisher);
+    history.deliver(one, message, false);
+    history.deliver(other, message, true);
+    history.acknowledge(other, message);
+
+    assert_eq!(found(&history), ["I3"]);
+}
+
+#[test]
+fn what_a_lost_session_has_may_go_to_others() {
+    let (history, publisher, [one, _]) = history(0);
+    let message = published(&history, publisher);
+    history.deliver(one, message, false);
+    history.session_lost(HOME);
+    let other = history.consumer("q", (NodeId(2), BootId(1)), 0);
+    history.deliver(other, message, true);
+    history.acknowledge(one, message);
+    history.acknowledge(other, message);
+
+    assert!(found(&history).is_empty());
+}
+
+#[test]
+fn messages_that_change_places_are_found() {
+    let (history, publisher, [one, _]) = history(0);
+    let [a, b] = [(); 2].map(|()| published(&history, publisher));
+    for message in [b, a] {
+        history.deliver(one, message, false);
+        history.acknowledge(one, message);
+    }
+
+    assert_eq!(found(&history), ["I4"]);
+}
+
+#[test]
+fn a_settled_message_that_comes_again_is_found() {
+    let (history, publisher, [one, other]) = history(0);
+    let message = published(&history, publisher);
+    history.deliver(one, message, false);
+    history.acknowledge(one, message);
+    history.certain(one, &[message]);
+    history.gone(one);
+    history.deliver(other, message, true);
+
+    assert_eq!(found(&history), ["I5"]);
+}
+
+#[test]
+fn a_message_that_is_confirmed_twice_is_found() {
+    let (history, publisher, [one, _]) = history(0);
+    let message = published(&history, publisher);
+    history.deliver(one, message, false);
+    history.acknowledge(one, message);
+    history.confirm(message);
+
+    assert_eq!(found(&history), ["I6"]);
+}
+
+#[test]
+fn a_consumer_that_is_given_too_much_is_found() {
+    let (history, publisher, [one, _]) = history(1);
+    let [a, b] = [(); 2].map(|()| published(&history, publisher));
+    history.deliver(one, a, false);
+    history.deliver(one, b, false);
+    history.acknowledge(one, a);
+    history.acknowledge(one, b);
+
+    assert_eq!(found(&history), ["I7"]);
+}
+
+#[test]
+fn replicas_that_differ_are_found() {
+    let history = History::default();
+    history.state(1, GROUP, LogIndex(7), Digest(1));
+    history.state(2, GROUP, LogIndex(8), Digest(2));
+    history.state(3, GROUP, LogIndex(7), Digest(2));
+
+    assert_eq!(found(&history), ["I14"]);
+}
+
+/// What a node says that has so much of a log, and a leader of this term.
+fn status(term: u64, leader: u64, applied: u64) -> Status {
+    let leader = Some(NodeId(leader));
+    let applied = LogIndex(applied);
+    let leadership = Leadership { leader, term: Term(term), here: false };
+    Status { leadership, applied, committed: applied, last: applied, ..Status::default() }
+}
+
+#[test]
+fn a_node_that_goes_back_to_an_earlier_leader_is_found() {
+    let history = History::default();
+    history.status(1, 1, GROUP, &status(3, 10, 5));
+    history.status(1, 1, GROUP, &status(3, 11, 5));
+    history.status(1, 2, GROUP, &status(3, 10, 5));
+
+    assert_eq!(found(&history), ["I15"]);
+}
+
+#[test]
+fn a_node_that_forgets_what_it_applied_is_found() {
+    let history = History::default();
+    history.status(1, 1, GROUP, &status(1, 1, 5));
+    history.status(1, 1, GROUP, &status(1, 1, 4));
+
+    assert_eq!(found(&history), ["I15"]);
+}
+
+#[test]
+fn a_node_that_applies_what_is_not_committed_is_found() {
+    let history = History::default();
+    let status = Status { applied: LogIndex(6), ..status(1, 1, 5) };
+    history.status(1, 1, GROUP, &status);
+
+    assert_eq!(found(&history), ["I15"]);
+}

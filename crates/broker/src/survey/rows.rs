@@ -1,0 +1,481 @@
+//! What a survey tells, as plain values.
+//!
+//! Totals count since the node's start, or since this node has had what they are of. Rates are per
+//! second, over the last look that was at least some seconds ago; before, they are 0.
+
+use warren_types::{BootId, GroupId, NodeId, QueueId, Table, Term};
+
+use super::wire::wire_struct;
+
+/// What was gathered from all nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gathered<T> {
+    /// What the nodes told that answered.
+    pub rows: Vec<T>,
+    /// Names of the nodes that did not answer in time, or are believed to be down.
+    pub stale: Vec<String>,
+}
+
+wire_struct! {
+    /// What happened to messages, in numbers.
+    #[derive(Copy, Default, Eq)]
+    MessageCounts {
+        /// Messages that were published.
+        publish: u64,
+        /// Messages that were confirmed to their publishers.
+        confirm: u64,
+        /// Mandatory messages that went back because no queue took them.
+        return_unroutable: u64,
+        /// Messages that were dropped because no queue took them.
+        drop_unroutable: u64,
+        /// Messages that were given to consumers that acknowledge.
+        deliver: u64,
+        /// Messages that were given to consumers that do not.
+        deliver_no_ack: u64,
+        /// Messages that were got and have to be acknowledged.
+        get: u64,
+        /// Messages that were got without.
+        get_no_ack: u64,
+        /// basic.get of an empty queue.
+        get_empty: u64,
+        /// Messages that were acknowledged.
+        ack: u64,
+        /// Messages given out that had been given out before.
+        redeliver: u64,
+    }
+}
+
+wire_struct! {
+    /// How fast it happens, per second.
+    #[derive(Copy, Default)]
+    MessageRates {
+        /// As in [`MessageCounts`].
+        publish: f64,
+        /// As in [`MessageCounts`].
+        confirm: f64,
+        /// As in [`MessageCounts`].
+        return_unroutable: f64,
+        /// As in [`MessageCounts`].
+        drop_unroutable: f64,
+        /// As in [`MessageCounts`].
+        deliver: f64,
+        /// As in [`MessageCounts`].
+        deliver_no_ack: f64,
+        /// As in [`MessageCounts`].
+        get: f64,
+        /// As in [`MessageCounts`].
+        get_no_ack: f64,
+        /// As in [`MessageCounts`].
+        get_empty: f64,
+        /// As in [`MessageCounts`].
+        ack: f64,
+        /// As in [`MessageCounts`].
+        redeliver: f64,
+    }
+}
+
+wire_struct! {
+    /// A client's connection.
+    #[derive()]
+    ConnectionRow {
+        /// The node that it is connected to.
+        node: NodeId,
+        /// Its number there.
+        id: u32,
+        /// `peer -> host`, with ports.
+        name: String,
+        /// The client's address.
+        peer_host: String,
+        /// The client's port.
+        peer_port: u16,
+        /// The node's address.
+        host: String,
+        /// The node's port.
+        port: u16,
+        /// Who has logged in.
+        user: String,
+        /// Which virtual host was opened.
+        vhost: String,
+        /// `PLAIN` or `AMQPLAIN`.
+        auth_mechanism: String,
+        /// What the client says about itself.
+        client_properties: Table,
+        /// When it was opened, in milliseconds since 1970.
+        connected_at_ms: u64,
+        /// `running`, or `flow` while its socket is not read because of what it has under way.
+        state: String,
+        /// Channels that are open.
+        channels: u32,
+        /// The highest channel number that was agreed upon.
+        channel_max: u16,
+        /// The largest frame that was agreed upon.
+        frame_max: u32,
+        /// The heartbeat that was agreed upon, in seconds.
+        heartbeat_s: u16,
+        /// Bytes that were read.
+        recv_oct: u64,
+        /// Reads.
+        recv_cnt: u64,
+        /// Bytes that were written.
+        send_oct: u64,
+        /// Writes.
+        send_cnt: u64,
+        /// Bytes that wait to be written.
+        send_pend: u64,
+        /// Bytes that are read, per second.
+        recv_oct_rate: f64,
+        /// Bytes that are written, per second.
+        send_oct_rate: f64,
+    }
+}
+
+wire_struct! {
+    /// A channel.
+    #[derive()]
+    ChannelRow {
+        /// The node of its connection.
+        node: NodeId,
+        /// The connection's number there.
+        connection: u32,
+        /// The connection's name.
+        connection_name: String,
+        /// The client's address.
+        peer_host: String,
+        /// The client's port.
+        peer_port: u16,
+        /// Who has logged in.
+        user: String,
+        /// In which virtual host.
+        vhost: String,
+        /// Its number on the connection.
+        number: u16,
+        /// `running`, or `flow` as its connection.
+        state: String,
+        /// Whether publishes are confirmed.
+        confirm: bool,
+        /// Whether there are transactions.
+        transactional: bool,
+        /// Consumers.
+        consumer_count: u32,
+        /// Prefetch of consumers to come; 0 is none.
+        prefetch_count: u16,
+        /// Prefetch of the channel as a whole; 0 is none.
+        global_prefetch_count: u16,
+        /// Deliveries that the client has not settled.
+        messages_unacknowledged: u64,
+        /// Publishes that are not confirmed.
+        messages_unconfirmed: u64,
+        /// Publishes of a transaction that is not committed.
+        messages_uncommitted: u64,
+        /// Settles of a transaction that is not committed.
+        acks_uncommitted: u64,
+        /// What happened.
+        counts: MessageCounts,
+        /// How fast.
+        rates: MessageRates,
+    }
+}
+
+wire_struct! {
+    /// A consumer, as its connection knows it.
+    #[derive()]
+    ConsumerRow {
+        /// The node of its connection.
+        node: NodeId,
+        /// The connection's number there.
+        connection: u32,
+        /// The connection's name.
+        connection_name: String,
+        /// The client's address.
+        peer_host: String,
+        /// The client's port.
+        peer_port: u16,
+        /// Who has logged in.
+        user: String,
+        /// In which virtual host.
+        vhost: String,
+        /// The channel's number.
+        channel: u16,
+        /// Its number among all consumers of its node.
+        consumer: u64,
+        /// The queue that it takes from.
+        queue: QueueId,
+        /// Its tag.
+        tag: String,
+        /// Whether its client acknowledges.
+        ack_required: bool,
+        /// Whether it has the queue for itself.
+        exclusive: bool,
+        /// Unsettled messages it may hold; 0 is no limit.
+        prefetch_count: u16,
+        /// Higher ones are served first.
+        priority: i32,
+        /// Deliveries that the client has not settled.
+        messages_unacknowledged: u64,
+        /// Whether it is given messages; false while another is the single active one.
+        active: bool,
+    }
+}
+
+wire_struct! {
+    /// A queue, as whoever leads it knows it.
+    #[derive()]
+    QueueFigures {
+        /// Which.
+        queue: QueueId,
+        /// The node that leads it.
+        leader: NodeId,
+        /// Messages that wait.
+        ready: u64,
+        /// Bytes of their bodies.
+        ready_bytes: u64,
+        /// Messages that consumers hold.
+        unacknowledged: u64,
+        /// Bytes of their bodies.
+        unacknowledged_bytes: u64,
+        /// Returned messages that wait for their time.
+        delayed: u64,
+        /// Dead messages that have not arrived where they go.
+        dead: u64,
+        /// Consumers, without those made by basic.get.
+        consumers: u32,
+        /// The node and number of the consumer that is served, where it is a single one.
+        active_consumer: Option<(NodeId, u64)>,
+        /// Bytes of memory, roughly.
+        memory_bytes: u64,
+        /// What happened; of it, what happens to queues.
+        counts: MessageCounts,
+        /// How fast.
+        rates: MessageRates,
+    }
+}
+
+wire_struct! {
+    /// A consumer, or somebody who has got messages, as the queue knows it.
+    #[derive()]
+    HolderRow {
+        /// The node of its connection.
+        node: NodeId,
+        /// Its number among all consumers of its node.
+        consumer: u64,
+        /// Its tag; empty where it was made by basic.get.
+        tag: String,
+        /// Unsettled messages it may hold; 0 is no limit.
+        prefetch: u32,
+        /// Higher ones are served first.
+        priority: i32,
+        /// Whether its client acknowledges.
+        ack_required: bool,
+        /// Whether it has the queue for itself.
+        exclusive: bool,
+        /// Whether it is given messages as long as it has capacity.
+        active: bool,
+        /// Whether it was cancelled and only holds what it has.
+        cancelled: bool,
+        /// Whether it was made by basic.get.
+        is_getter: bool,
+        /// Messages that it holds.
+        unacknowledged: u64,
+        /// How many more it may be given before it has to ask for more.
+        capacity: u64,
+    }
+}
+
+wire_struct! {
+    /// A queue in full.
+    #[derive()]
+    QueueDetail {
+        /// Its figures.
+        figures: QueueFigures,
+        /// Who is given messages and who holds some.
+        holders: Vec<HolderRow>,
+        /// How long the oldest message that waits has been in the log, in milliseconds.
+        head_age_ms: Option<u64>,
+    }
+}
+
+wire_struct! {
+    /// A replicated group, as its leader knows it.
+    #[derive(Eq)]
+    ShardRow {
+        /// Which; 0 is the catalog.
+        group: GroupId,
+        /// The node that leads it.
+        leader: NodeId,
+        /// In which term.
+        term: Term,
+        /// Who votes.
+        voters: Vec<NodeId>,
+        /// Who only learns.
+        learners: Vec<NodeId>,
+        /// The last entry of the leader's log that is applied.
+        applied: u64,
+        /// How many entries each of the others lacks, of those that answer.
+        lag: Vec<(NodeId, u64)>,
+        /// Queues.
+        queues: u64,
+        /// Messages that wait.
+        ready: u64,
+        /// Bytes of their bodies.
+        ready_bytes: u64,
+        /// Messages that consumers hold.
+        unacknowledged: u64,
+    }
+}
+
+wire_struct! {
+    /// Where a node listens.
+    #[derive(Eq)]
+    Listener {
+        /// `amqp`, `amqp/ssl`, `http`, `clustering` and so on.
+        protocol: String,
+        /// The address.
+        ip: String,
+        /// The port.
+        port: u16,
+    }
+}
+
+wire_struct! {
+    /// A node's machine and process, as far as it is known.
+    #[derive(Eq, Default)]
+    Machine {
+        /// Bytes of memory that the process uses.
+        mem_used: u64,
+        /// Bytes of memory that it should not exceed; 0 is not known.
+        mem_limit: u64,
+        /// Whether it does.
+        mem_alarm: bool,
+        /// Bytes that are free on the disk; 0 is not known.
+        disk_free: u64,
+        /// Bytes that should be; 0 is not known.
+        disk_free_limit: u64,
+        /// Whether there are fewer.
+        disk_free_alarm: bool,
+        /// File descriptors in use.
+        fd_used: u64,
+        /// File descriptors that there may be.
+        fd_total: u64,
+        /// Processors.
+        processors: u32,
+        /// The process.
+        os_pid: u32,
+        /// The program's version.
+        version: String,
+        /// Where its data are.
+        data_dir: String,
+        /// Where it logs to, its configuration files.
+        config_files: Vec<String>,
+        /// Where it listens.
+        listeners: Vec<Listener>,
+    }
+}
+
+wire_struct! {
+    /// What a node says of itself.
+    #[derive()]
+    NodeFigures {
+        /// Which.
+        node: NodeId,
+        /// This start of it.
+        boot: BootId,
+        /// Milliseconds since.
+        uptime_ms: u64,
+        /// Whether clients are served.
+        serving: bool,
+        /// Client connections.
+        connections: u64,
+        /// Channels.
+        channels: u64,
+        /// Consumers.
+        consumers: u64,
+        /// Groups that are led here, the catalog included.
+        leaderships: u64,
+        /// Queues that are led here or live in memory here.
+        queues: u64,
+        /// Messages that wait in those.
+        ready: u64,
+        /// Bytes of their bodies.
+        ready_bytes: u64,
+        /// Messages of those that consumers hold.
+        unacknowledged: u64,
+        /// Connections that were opened.
+        connections_opened: u64,
+        /// Connections that were closed.
+        connections_closed: u64,
+        /// Channels that were opened.
+        channels_opened: u64,
+        /// Channels that were closed.
+        channels_closed: u64,
+        /// What happened to messages of clients here.
+        counts: MessageCounts,
+        /// How fast.
+        rates: MessageRates,
+        /// Its machine.
+        machine: Machine,
+    }
+}
+
+/// A node that belongs to the cluster, and what it says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeRow {
+    /// Which.
+    pub node: NodeId,
+    /// What people call it.
+    pub name: String,
+    /// Where its peers reach it.
+    pub address: String,
+    /// Its failure zone, empty if unknown.
+    pub zone: String,
+    /// Its last start.
+    pub boot: BootId,
+    /// Whether its process is believed to run.
+    pub running: bool,
+    /// Whether it is being emptied.
+    pub draining: bool,
+    /// What it says of itself, if it answered.
+    pub figures: Option<NodeFigures>,
+}
+
+impl MessageCounts {
+    /// Messages were given to a consumer.
+    pub(crate) fn give(&mut self, count: u64, no_ack: bool, redelivered: bool) {
+        let given = if no_ack { &mut self.deliver_no_ack } else { &mut self.deliver };
+        *given = given.saturating_add(count);
+        if redelivered {
+            self.redeliver = self.redeliver.saturating_add(count);
+        }
+    }
+
+    /// A message was got.
+    pub(crate) fn get(&mut self, no_ack: bool, redelivered: bool) {
+        let got = if no_ack { &mut self.get_no_ack } else { &mut self.get };
+        *got = got.saturating_add(1);
+        if redelivered {
+            self.redeliver = self.redeliver.saturating_add(1);
+        }
+    }
+
+    /// What became more since `before`, per second. What became less has been counted anew.
+    #[must_use]
+    pub(crate) fn rates_since(&self, before: &Self, seconds: f64) -> MessageRates {
+        let rate = |after: u64, before: u64| {
+            // Differences of a few seconds are far below 2^32.
+            let more = u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX);
+            if seconds > 0.0 { f64::from(more) / seconds } else { 0.0 }
+        };
+        MessageRates {
+            publish: rate(self.publish, before.publish),
+            confirm: rate(self.confirm, before.confirm),
+            return_unroutable: rate(self.return_unroutable, before.return_unroutable),
+            drop_unroutable: rate(self.drop_unroutable, before.drop_unroutable),
+            deliver: rate(self.deliver, before.deliver),
+            deliver_no_ack: rate(self.deliver_no_ack, before.deliver_no_ack),
+            get: rate(self.get, before.get),
+            get_no_ack: rate(self.get_no_ack, before.get_no_ack),
+            get_empty: rate(self.get_empty, before.get_empty),
+            ack: rate(self.ack, before.ack),
+            redeliver: rate(self.redeliver, before.redeliver),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Where a node listens.
+
+use std::collections::BTreeSet;
+use std::net::{TcpStream, ToSocketAddrs as _};
+
+use serde_json::{Value, json};
+
+use super::{CHECK, Command, Outcome, Section};
+use crate::api::path;
+use crate::call::Call;
+use crate::failure::{Failure, UNAVAILABLE};
+use crate::http::Url;
+use crate::line::Switch;
+use crate::show::Output;
+
+pub(super) static COMMANDS: &[Command] = &[
+    Command::new("listeners", Section::Monitoring, CHECK, "Lists where a node listens", list)
+        .takes("[--timeout <timeout>]", 0, 0),
+    Command::new(
+        "check_port_listener",
+        Section::Monitoring,
+        CHECK,
+        "Fails unless the node listens on a port",
+        check_port,
+    )
+    .takes("<port> [--timeout <timeout>]", 1, 1),
+    Command::new(
+        "check_protocol_listener",
+        Section::Monitoring,
+        CHECK,
+        "Fails unless the node listens for a protocol",
+        check_protocol,
+    )
+    .takes("<protocol> [--timeout <timeout>]", 1, 1),
+    Command::new(
+        "check_port_connectivity",
+        Section::Monitoring,
+        CHECK,
+        "Fails unless all ports that the node listens on can be reached",
+        check_all,
+    )
+    .takes("[--address <target address>] [--timeout <timeout>]", 0, 0)
+    .with(&[Switch::word("address")]),
+];
+
+/// One place where a node listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listener {
+    pub(super) node: String,
+    pub(super) protocol: String,
+    pub(super) interface: String,
+    pub(super) port: u64,
+}
+
+impl Listener {
+    fn read(row: &Value) -> Self {
+        let text = |field| row.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            node: text("node"),
+            protocol: text("protocol"),
+            interface: text("ip_address"),
+            port: row.get("port").and_then(Value::as_u64).unwrap_or_default(),
+        }
+    }
+
+    /// What it is for.
+    pub(super) fn purpose(&self) -> &'static str {
+        match self.protocol.as_str() {
+            "amqp" => "AMQP 0-9-1",
+            "http" => "HTTP API",
+            "http/prometheus" => "Prometheus exporter API over HTTP",
+            "clustering" => "inter-node communication",
+            _ => "",
+        }
+    }
+
+    /// For programs.
+    pub(super) fn value(&self) -> Value {
+        json!({
+            "node": self.node,
+            "protocol": self.protocol,
+            "interface": self.interface,
+            "port": self.port,
+            "purpose": self.purpose(),
+        })
+    }
+
+    /// For people.
+    pub(super) fn line(&self) -> String {
+        let Self { interface, port, protocol, .. } = self;
+        let purpose = self.purpose();
+        format!("interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}")
+    }
+}
+
+/// All places where nodes listen.
+pub(super) fn listeners(call: &Call) -> Result<Vec<Listener>, Failure> {
+    let overview = call.api()?.get(&(path(&["overview"]) + "?columns=listeners"))?;
+    let rows = overview.get("listeners").and_then(Value::as_array);
+    Ok(rows.into_iter().flatten().map(Listener::read).collect())
+}
+
+/// Where that node's API is, if it says so.
+pub(crate) fn http_of(call: &Call, node: &str) -> Result<Option<Url>, Failure> {
+    let all = listeners(call)?;
+    let found = all.iter().find(|it| it.node == node && it.protocol == "http");
+    let host = node.split_once('@').map_or(node, |(_, host)| host);
+    Ok(found.and_then(|Listener { interface, port, .. }| {
+        let address = match interface.as_str() {
+            "0.0.0.0" | "::" | "" => format!("{host}:{port}"),
+            interface if interface.contains(':') => format!("[{interface}]:{port}"),
+            interface => format!("{interface}:{port}"),
+        };
+        Url::parse(&address).ok()
+    }))
+}
+
+/// The places where the node in question listens.
+pub(super) fn of_node(call: &Call) -> Result<Vec<Listener>, Failure> {
+    let node = call.node()?;
+    let mut all = listeners(call)?;
+    all.retain(|listener| listener.node == node);
+    Ok(all)
+}
+
+fn list(call: &Call) -> Outcome {
+    let node = call.node()?;
+    call.say(&format!("Asking node {node} to report its protocol listeners ..."))?;
+    let found = of_node(call)?;
+    let lines: Vec<String> = found.iter().map(|it| it.line().replacen('i', "I", 1)).collect();
+    let values: Vec<Value> = found.iter().map(Listener::value).collect();
+    let value = json!({"node": node, "result": "ok", "listeners": values});
+    Ok(Output::Document { text: lines.join("\n"), value })
+}
+
+fn check_port(call: &Call) -> Outcome {
+    let port = call.positive(0)?;
+    let node = call.node()?;
+    call.say(&format!("Asking node {node} if there's an active listener on port {port} ..."))?;
+    let found = of_node(call)?;
+    if found.iter().any(|listener| listener.port == port) {
+        return Ok(Output::Said(format!("A listener for port {port} is running on node {node}.")));
+    }
+    let text = format!(
+        "No listener for port {port} is active on node {node}. Found listeners that use the following ports: {}",
+        ports(&found)
+    );
+    Err(Failure::Missing { exit: UNAVAILABLE, text })
+}
+
+fn ports(found: &[Listener]) -> String {
+    let ports: BTreeSet<u64> = found.iter().map(|listener| listener.port).collect();
+    ports.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn check_protocol(call: &Call) -> Outcome {
+    let protocol = call.argument(0);
+    let node = call.node()?;
+    call.say(&format!(
+        "Asking node {node} if there's an active listener for protocol {protocol} ..."
+    ))?;
+    let found = of_node(call)?;
+    if found.iter().any(|listener| listener.protocol == protocol) {
+        return Ok(Output::Said(format!(
+            "A listener for protocol {protocol} is running on node {node}."
+        )));
+    }
+    let known: BTreeSet<&str> = found.iter().map(|it| it.protocol.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    Err(Failure::refused(format!(
+        "No listener for protocol {protocol} is active on node {node}. Found listeners for the following protocols: {}",
+        known.join(", ")
+    )))
+}
+
+fn check_all(call: &Call) -> Outcome {
+    let node = call.node()?;
+    call.say(&format!(
+        "Testing TCP connections to all active listeners on node {node} using hostname resolution ..."
+    ))?;
+    let found = of_node(call)?;
+    let host = node.split_once('@').map_or(node, |(_, host)| host);
+    let mut lines = Vec::new();
+    let mut failed = Vec::new();
+    for listener in &found {
+        // Who listens everywhere is reached by the host's name, others where they listen.
+        let host = match (call.option("address"), listener.interface.as_str()) {
+            (Some(address), _) => address,
+            (None, "0.0.0.0" | "::" | "") => host,
+            (None, interface) => interface,
+        };
+        let port = listener.port;
+        lines.push(format!("Will connect to {host}:{port}"));
+        if let Err(error) = reach(call, host, port) {
+            lines.push(format!("Error connecting to {host}:{port}: {error}"));
+            failed.push(listener.clone());
+        }
+    }
+    if failed.is_empty() {
+        let values: Vec<Value> = found.iter().map(Listener::value).collect();
+        lines.push(format!("Successfully connected to ports {} on node {node}", ports(&found)));
+        let value = json!({"node": node, "result": "ok", "listeners": values});
+        return Ok(Output::Document { text: lines.join("\n"), value });
+    }
+    lines.push(format!(
+        "Connection attempts to the following ports on node {node} failed: {}",
+        ports(&failed)
+    ));
+    Err(Failure::refused(lines.join("\n")))
+}
+
+fn reach(call: &Call, host: &str, port: u64) -> std::io::Result<()> {
+    let port = u16::try_from(port).map_err(std::io::Error::other)?;
+    let timeout = call.timeout().max(std::time::Duration::from_millis(1));
+    let mut last = std::io::Error::other("the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,7 @@
+//! Tests of the program as a whole, against nodes that are made up.
+
+mod fake;
+mod finding;
+mod program;
+mod recorded;
+mod requests;

@@ -1,0 +1,111 @@
+//! The way in: who asks, whether they may, and what they say.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, FromRequestParts as _, Query as Pairs, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::serve::IncomingStream;
+use bytes::Bytes;
+use warren_broker::Broker;
+
+use super::access::{Caller, Credentials, Role, is_secret, login};
+use super::answer::{Outcome, Problem};
+use super::call::{Call, catch_up};
+use super::list::Query;
+use super::route::Route;
+use crate::listener::Bounded;
+use crate::node::Node;
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// Answers a request to `route`.
+pub(crate) async fn enter(
+    node: Arc<dyn Node>,
+    route: Arc<Route>,
+    request: Request<Body>,
+) -> Response {
+    let mut response = match admit(node, &route, request).await {
+        Ok(answer) => answer.into_response(),
+        Err(problem) => problem.into_response(),
+    };
+    let fresh = HeaderValue::from_static("no-cache");
+    response.headers_mut().insert(header::CACHE_CONTROL, fresh);
+    response
+}
+
+async fn admit(node: Arc<dyn Node>, route: &Route, request: Request<Body>) -> Outcome {
+    let (mut parts, body) = request.into_parts();
+    let starting = || Problem::unavailable("the node is starting");
+    let broker = node.broker().ok_or_else(starting)?;
+    let caller = identify(&*node, &broker, &parts, route.role).await?;
+    caller.must_be(route.role)?;
+    let variables = variables(&mut parts).await?;
+    let query = query(&parts)?;
+    let body = read(body, route.body_bytes).await?;
+    let headers = parts.headers;
+    (route.handler)(Call { node, broker, caller, variables, query, headers, body }).await
+}
+
+async fn identify(
+    node: &dyn Node,
+    broker: &Broker,
+    parts: &Parts,
+    role: Role,
+) -> Result<Caller, Problem> {
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|peer| peer.0.0.ip());
+    let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    match Credentials::of(&parts.headers) {
+        None if role == Role::Anybody => Ok(Caller::nobody()),
+        None => Err(Problem::unknown_caller()),
+        Some(Credentials::Bearer(secret)) => {
+            let is_local = peer.to_canonical().is_loopback();
+            if is_local && is_secret(&node.facts().secret, &secret) {
+                Ok(Caller::local_tool())
+            } else {
+                Err(refuse(peer, "the bearer of a token"))
+            }
+        }
+        Some(Credentials::Basic { user, password }) => {
+            let try_it = || broker.look(|catalog| login(catalog, peer, &user, &password));
+            if let Ok(caller) = try_it() {
+                return Ok(caller);
+            }
+            // Another node may have made the user a moment ago.
+            catch_up(broker).await;
+            try_it().map_err(|_| refuse(peer, &user))
+        }
+    }
+}
+
+fn refuse(peer: IpAddr, user: &str) -> Problem {
+    tracing::warn!(%peer, user, "login over HTTP refused");
+    Problem::wrong_credentials()
+}
+
+async fn variables(parts: &mut Parts) -> Result<Vec<(String, String)>, Problem> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| Problem::bad_request("the path is not UTF-8"))?;
+    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn query(parts: &Parts) -> Result<Query, Problem> {
+    let pairs = Pairs::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+    pairs.map(|Pairs(pairs)| Query(pairs)).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, limit_bytes).await.map_err(|_| Problem::too_large(limit_bytes))
+}

@@ -1,0 +1,162 @@
+//! Exchanges.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use warren_catalog::{
+    Access, Command, DeclareExchange, Exchange, Name, Outcome as Changed, RESERVED_PREFIX,
+};
+use warren_types::{Table, Value as Argument};
+
+use super::answer::{Answer, Outcome, Problem};
+use super::body::Fields;
+use super::call::{Call, removed};
+use super::route::{Kind, Route, delete, get, may, post, put};
+use super::{bindings, messages, table};
+
+/// The argument that names another exchange.
+const ALTERNATE: &str = "alternate-exchange";
+
+/// The kind of an exchange that is made without one.
+const DEFAULT_KIND: &str = "direct";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/api/exchanges", "Exchanges that the caller may see", list).list(),
+        get("/api/exchanges/{vhost}", "A virtual host's exchanges", of_vhost).list(),
+        get("/api/exchanges/{vhost}/{exchange}", "One exchange", one),
+        put("/api/exchanges/{vhost}/{exchange}", "Declares an exchange", put_one).fields(&[
+            may("type", Kind::Text),
+            may("durable", Kind::Truth),
+            may("auto_delete", Kind::Truth),
+            may("internal", Kind::Truth),
+            may("arguments", Kind::Object),
+        ]),
+        delete("/api/exchanges/{vhost}/{exchange}", "Deletes an exchange", delete_one)
+            .query(&["if-unused"]),
+        get(
+            "/api/exchanges/{vhost}/{exchange}/bindings/source",
+            "Bindings that it is the source of",
+            bindings::of_source,
+        )
+        .list(),
+        get(
+            "/api/exchanges/{vhost}/{exchange}/bindings/destination",
+            "Bindings that lead to it",
+            bindings::of_destination_exchange,
+        )
+        .list(),
+        post("/api/exchanges/{vhost}/{exchange}/publish", "Publishes a message", messages::publish)
+            .fields(messages::PUBLISH),
+    ]
+}
+
+/// An exchange, as lists have it.
+pub(super) fn row(exchange: &Exchange) -> Value {
+    let mut row = json!({
+        "name": &*exchange.name,
+        "vhost": &*exchange.vhost,
+        "type": exchange.kind.as_str(),
+        "durable": exchange.durable,
+        "auto_delete": exchange.auto_delete,
+        "internal": exchange.internal,
+        "arguments": table::to_json(&exchange.arguments),
+        "user_who_performed_action": &*exchange.user,
+    });
+    if let (Some(policy), Value::Object(fields)) = (&exchange.policy, &mut row) {
+        fields.insert("policy".to_owned(), policy.to_string().into());
+    }
+    row
+}
+
+/// What a request or a definition says about an exchange.
+///
+/// # Errors
+/// When it makes no sense.
+pub(super) fn read(
+    vhost: Name,
+    exchange: Name,
+    fields: &Fields,
+    user: Name,
+) -> Result<DeclareExchange, Problem> {
+    let kind = match fields.text("type")? {
+        kind if kind.is_empty() => DEFAULT_KIND.into(),
+        kind => kind,
+    };
+    Ok(DeclareExchange {
+        vhost,
+        exchange,
+        kind,
+        durable: fields.truth("durable")?,
+        auto_delete: fields.truth("auto_delete")?,
+        internal: fields.truth("internal")?,
+        arguments: fields.table("arguments")?,
+        user,
+    })
+}
+
+async fn list(call: Call) -> Outcome {
+    let vhosts = call.visible_vhosts();
+    rows(&call, &vhosts)
+}
+
+async fn of_vhost(call: Call) -> Outcome {
+    let vhost = call.vhost().await?;
+    rows(&call, &[vhost])
+}
+
+fn rows(call: &Call, vhosts: &[Name]) -> Outcome {
+    let exchanges: Vec<Arc<Exchange>> = call.look(|catalog| {
+        vhosts.iter().flat_map(|vhost| catalog.exchanges(vhost).cloned()).collect()
+    });
+    call.list_lazily(exchanges, |exchange| &exchange.name, |exchange| row(exchange))
+}
+
+async fn one(call: Call) -> Outcome {
+    let (vhost, name) = (call.vhost().await?, call.exchange_at("exchange"));
+    let found = call.find(|catalog| catalog.exchange(&vhost, &name).cloned()).await;
+    let mut found = found.map(|exchange| row(&exchange));
+    if let Some(Value::Object(fields)) = &mut found {
+        fields.insert("incoming".to_owned(), json!([]));
+        fields.insert("outgoing".to_owned(), json!([]));
+    }
+    call.one(found)
+}
+
+async fn put_one(call: Call) -> Outcome {
+    let vhost = call.vhost_to_change().await?;
+    let name = call.exchange_at("exchange");
+    let declare = read(vhost, name, &call.fields()?, call.caller.name.clone())?;
+    may_declare(&call, &declare)?;
+    match call.change(Command::DeclareExchange(declare)).await? {
+        Changed::ExchangeExists(_) => Ok(Answer::Done),
+        _ => Ok(Answer::Created(None)),
+    }
+}
+
+/// Declaring asks for more where messages are to go on to another exchange.
+fn may_declare(call: &Call, declare: &DeclareExchange) -> Result<(), Problem> {
+    let DeclareExchange { vhost, exchange, arguments, .. } = declare;
+    call.may(vhost, exchange, Access::Configure)?;
+    if let Some(alternate) = text(arguments, ALTERNATE) {
+        call.may(vhost, exchange, Access::Read)?;
+        call.may(vhost, alternate, Access::Write)?;
+    }
+    Ok(())
+}
+
+fn text<'a>(arguments: &'a Table, name: &str) -> Option<&'a str> {
+    arguments.value(name).and_then(Argument::as_text)
+}
+
+async fn delete_one(call: Call) -> Outcome {
+    let (vhost, exchange) = (call.vhost().await?, call.exchange_at("exchange"));
+    let known = call.find(|catalog| catalog.exchange(&vhost, &exchange).map(|_| ())).await;
+    known.ok_or_else(Problem::absent)?;
+    call.may(&vhost, &exchange, Access::Configure)?;
+    if exchange.is_empty() || exchange.starts_with(RESERVED_PREFIX) {
+        return Err(Problem::access_refused());
+    }
+    let if_unused = call.query.is_set("if-unused");
+    removed(&call.change(Command::DeleteExchange { vhost, exchange, if_unused }).await?)
+}

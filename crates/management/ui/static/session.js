@@ -1,0 +1,57 @@
+// Who is logged in, in this tab.
+//
+// Name and password live in the tab's session storage, so that a reload does not ask
+// again and closing the tab forgets them. They go nowhere but into the Authorization
+// header that api.js sends to the origin that served the page.
+
+const KEY = "warren.login";
+
+/** @type {{name: string, tags: string[]} | undefined} */
+let user;
+
+/** The Authorization header of this tab, if somebody has logged in. */
+export function authorization() {
+  return sessionStorage.getItem(KEY) ?? undefined;
+}
+
+/** Remembers a login for this tab. */
+export function remember(name, password) {
+  const bytes = new TextEncoder().encode(`${name}:${password}`);
+  const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  sessionStorage.setItem(KEY, `Basic ${btoa(text)}`);
+}
+
+/** Forgets the login. */
+export function forget() {
+  sessionStorage.removeItem(KEY);
+  user = undefined;
+}
+
+/** Keeps what the API said about the user. */
+export function setUser({ name, tags }) {
+  user = { name, tags: Array.isArray(tags) ? tags : String(tags).split(",") };
+}
+
+/** The user the API has confirmed. */
+export function currentUser() {
+  return user;
+}
+
+/** Whether the user may see nodes and everybody's connections. */
+export function mayMonitor() {
+  return has("monitoring", "administrator");
+}
+
+/** Whether the user may set policies. */
+export function maySetPolicies() {
+  return has("policymaker", "administrator");
+}
+
+/** Whether the user may change users, virtual hosts and the cluster. */
+export function mayAdminister() {
+  return has("administrator");
+}
+
+function has(...tags) {
+  return user !== undefined && tags.some((tag) => user.tags.includes(tag));
+}
