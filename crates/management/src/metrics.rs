@@ -10,7 +10,7 @@ mod objects;
 use crate::exposition::{Kind, Metric, Page};
 use crate::node::{
     ClientTotals, ClusterTotals, GroupObservation, Identity, Observation, ProcessObservation,
-    StorageTotals,
+    SPEAKS_AS, StorageTotals,
 };
 
 pub(crate) use objects::{Wishes, detailed, per_object};
@@ -191,7 +191,7 @@ fn identity(page: &mut Page, identity: &Identity, endpoint: &str) {
     ];
     page.single(IDENTITY_INFO, &labels, 1);
     let labels = [
-        ("rabbitmq_version", identity.version.as_str()),
+        ("rabbitmq_version", SPEAKS_AS),
         ("product_name", "warren"),
         ("product_version", &identity.version),
         ("commit", &identity.commit),

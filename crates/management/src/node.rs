@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use warren_broker::Broker;
 use warren_types::{GroupId, LogIndex, Term, Timestamp};
 
+/// The RabbitMQ whose API, definitions and metrics these are. Tools decide by it what they may ask.
+pub(crate) const SPEAKS_AS: &str = "4.3.0";
+
 /// A node, for those who report on it.
 pub trait Node: Send + Sync + 'static {
     /// The broker, once it serves clients.

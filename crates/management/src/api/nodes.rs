@@ -14,6 +14,7 @@ use super::counts;
 use super::list::Listing;
 use super::parameters::{CLUSTER_NAME, cluster_name};
 use super::route::{Kind, Route, get, must, put};
+use crate::node::SPEAKS_AS;
 
 /// What RabbitMQ's nodes may have of Erlang's processes.
 const PROCESSES_MAX: u64 = 1_048_576;
@@ -189,8 +190,8 @@ async fn overview(call: Call) -> Outcome {
     let cluster = call.look(|catalog| cluster_name(catalog, &identity.cluster_name));
     let version = identity.version.as_str();
     let mut row = json!({
-        "product_name": "warren", "product_version": version, "rabbitmq_version": version,
-        "management_version": version,
+        "product_name": "warren", "product_version": version, "rabbitmq_version": SPEAKS_AS,
+        "management_version": SPEAKS_AS,
         // Some tools refuse to go on without these.
         "erlang_version": "0", "erlang_full_version": "warren is not written in Erlang",
         "crypto_lib_version": "",

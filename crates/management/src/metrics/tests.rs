@@ -17,7 +17,7 @@ fn the_identity_names_node_cluster_and_endpoint() {
     );
     assert_sample(
         &page,
-        "rabbitmq_build_info{rabbitmq_version=\"0.1.0\",product_name=\"warren\",\
+        "rabbitmq_build_info{rabbitmq_version=\"4.3.0\",product_name=\"warren\",\
          product_version=\"0.1.0\",commit=\"abc\"} 1",
     );
 }

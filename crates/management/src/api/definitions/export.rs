@@ -10,7 +10,7 @@ use warren_catalog::{
 };
 
 use crate::api::{parameters, permissions, policies, table, users, vhosts};
-use crate::node::Identity;
+use crate::node::{Identity, SPEAKS_AS};
 
 /// Everything.
 pub(crate) fn cluster(catalog: &Catalog, identity: &Identity) -> Value {
@@ -51,12 +51,11 @@ pub(crate) fn vhost(catalog: &Catalog, vhost: &str, identity: &Identity) -> Valu
 }
 
 fn head(identity: &Identity, format: &str) -> Map<String, Value> {
-    let version = Value::from(identity.version.as_str());
     [
-        ("rabbit_version", version.clone()),
-        ("rabbitmq_version", version.clone()),
+        ("rabbit_version", SPEAKS_AS.into()),
+        ("rabbitmq_version", SPEAKS_AS.into()),
         ("product_name", "warren".into()),
-        ("product_version", version),
+        ("product_version", identity.version.as_str().into()),
         ("rabbitmq_definition_format", format.into()),
     ]
     .into_iter()
