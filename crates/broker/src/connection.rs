@@ -65,7 +65,7 @@ pub(crate) enum ToConnection {
     /// A shard has ended one of its consumers.
     Cancelled { consumer: ConsumerNumber, reason: CancelReason },
     /// The consumers of this node that a shard knows.
-    Census { slot: ShardSlot, consumers: Arc<Census> },
+    Census { slot: ShardSlot, census: Arc<Census> },
     /// A shard has closed this node's session, with all that it held.
     SessionLost { slot: ShardSlot },
     /// A shard has answered a consumer that was registered anew.

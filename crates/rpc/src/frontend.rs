@@ -89,6 +89,8 @@ pub enum HostItem {
         term: Term,
         /// The consumers of the front that the place knows.
         consumers: Vec<ConsumerNumber>,
+        /// Whether the front's session is open: of one that is not, nothing is known.
+        open: bool,
     },
     /// The round is over: the place is not led here, or not here at all.
     Refused {

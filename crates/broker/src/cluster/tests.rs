@@ -77,9 +77,8 @@ async fn a_killed_node_is_given_up_and_its_sessions_are_reported_by_who_leads() 
     let victim = 2;
     let session = world.node(victim).session;
     for group in groups() {
-        let leader = world.leader(group).expect("led");
-        world.node(leader).open_session(group, session).await;
-        world.node(leader).open_session(group, world.node(0).session).await;
+        world.open_session(group, session).await;
+        world.open_session(group, world.node(0).session).await;
     }
 
     world.kill(victim);
@@ -314,8 +313,7 @@ async fn a_session_of_an_earlier_start_is_reported_when_its_node_is_back() {
     let old = world.node(2).session;
     world.led_as_preferred().await;
     let group = groups().find(|group| world.leader(*group) != Some(2)).expect("two of three");
-    let leader = world.leader(group).expect("led");
-    world.node(leader).open_session(group, old).await;
+    world.open_session(group, old).await;
 
     world.kill(2);
     world.start(2).await;

@@ -32,17 +32,31 @@ impl Connection {
     /// Compares the consumers that a shard knows with those that it should know.
     pub(crate) fn census(&mut self, slot: ShardSlot, known: &Census) {
         let (first, last) = (self.id.consumer(0), self.id.consumer(u32::MAX));
-        for consumer in known.range(first..=last) {
+        for consumer in known.consumers.range(first..=last) {
             if !self.holders.contains_key(&nth(*consumer)) {
                 self.staging.command(slot, &Command::Detach { consumer: *consumer });
             }
         }
-        for nth in self.holders_of(slot, |consumer| !known.contains(&consumer)) {
-            // The shard may not have come to one whose answer has not come.
-            if self.holders.get(&nth).is_some_and(|holder| holder.stage != Stage::Attaching) {
-                self.lost(nth);
+        for nth in self.holders_of(slot, |consumer| !known.consumers.contains(&consumer)) {
+            let Some(holder) = self.holders.get(&nth) else { continue };
+            let is_consumer = !holder.is_getter && holder.held > 0;
+            match holder.stage {
+                // The shard may not have come to one whose answer has not come.
+                Stage::Attaching => {}
+                // The session lasts, so the shard has ended it; the leader died before it said so.
+                Stage::Live if known.open && is_consumer => self.ended_by_shard(nth),
+                Stage::Live | Stage::Cancelled => self.lost(nth),
             }
         }
+    }
+
+    /// A shard has ended a consumer that holds something.
+    fn ended_by_shard(&mut self, nth: Nth) {
+        let Some(holder) = self.holders.get(&nth) else { return };
+        let (consumer, queue) = (holder.number, holder.queue);
+        let gone = self.broker.directory.look(|catalog| catalog.queue_by_id(queue).is_none());
+        let reason = if gone { CancelReason::QueueDeleted } else { CancelReason::Timeout };
+        self.cancelled(consumer, reason);
     }
 
     /// A shard has closed this node's session: it knows none of the holders any more.

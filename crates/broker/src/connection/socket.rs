@@ -397,7 +397,7 @@ fn told(
             ToConnection::Answered { token, reply } => connection.answered(token, reply),
             ToConnection::Deliver(delivery) => connection.given(delivery),
             ToConnection::Cancelled { consumer, reason } => connection.cancelled(consumer, reason),
-            ToConnection::Census { slot, consumers } => connection.census(slot, &consumers),
+            ToConnection::Census { slot, census } => connection.census(slot, &census),
             ToConnection::SessionLost { slot } => connection.session_lost(slot),
             ToConnection::AttachedAnew { nth, reply } => connection.attached_anew(nth, &reply),
             ToConnection::ShardGone { slot } => connection.shard_gone(slot),

@@ -95,12 +95,20 @@ impl Performer {
 
     /// Has every connection compare its consumers with those that the shard knows, and ends those
     /// that the shard knows and no connection has.
-    pub(crate) fn take_census(&self, consumers: Vec<ConsumerNumber>) -> Vec<ConsumerNumber> {
-        let census: Arc<Census> = Arc::new(consumers.into_iter().collect());
-        let orphans: Vec<ConsumerNumber> =
-            census.iter().copied().filter(|consumer| !self.registry.has(*consumer)).collect();
+    pub(crate) fn take_census(
+        &self,
+        consumers: Vec<ConsumerNumber>,
+        open: bool,
+    ) -> Vec<ConsumerNumber> {
+        let census = Arc::new(Census { consumers: consumers.into_iter().collect(), open });
+        let orphans: Vec<ConsumerNumber> = census
+            .consumers
+            .iter()
+            .copied()
+            .filter(|consumer| !self.registry.has(*consumer))
+            .collect();
         let slot = self.slot;
-        let message = || ToConnection::Census { slot, consumers: census.clone() };
+        let message = || ToConnection::Census { slot, census: census.clone() };
         self.registry.send_where(|_| true, message);
         orphans
     }

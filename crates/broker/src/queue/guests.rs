@@ -239,9 +239,9 @@ impl Guests {
         });
         for guest in newcomers {
             guest.subscribed = true;
-            let consumers = machine.session_consumers(guest.session);
+            let (consumers, open) = census_of(machine, guest.session);
             let (place, round) = (self.place, guest.round);
-            guest.outbox.send(HostItem::Subscribed { place, round, term, consumers });
+            guest.outbox.send(HostItem::Subscribed { place, round, term, consumers, open });
             let owed = machine.owed(guest.session).into_iter().filter_map(|effect| match effect {
                 warren_queue::Effect::Deliver(delivered) => Some(delivered),
                 warren_queue::Effect::Cancelled { .. }
@@ -257,9 +257,9 @@ impl Guests {
     /// Tells everybody which of their consumers the shard knows.
     pub(crate) fn roll_call(&self, machine: &Shard, term: Term) {
         for guest in self.guests.values().filter(|guest| guest.subscribed) {
-            let consumers = machine.session_consumers(guest.session);
+            let (consumers, open) = census_of(machine, guest.session);
             let (place, round) = (self.place, guest.round);
-            guest.outbox.send(HostItem::Subscribed { place, round, term, consumers });
+            guest.outbox.send(HostItem::Subscribed { place, round, term, consumers, open });
         }
     }
 
@@ -339,5 +339,15 @@ fn want(wanted: &mut BTreeMap<LogIndex, Vec<u32>>, delivered: &Delivered) {
     }
 }
 
-/// The consumers of a session that a shard knows.
-pub(crate) type Census = std::collections::BTreeSet<ConsumerNumber>;
+/// The consumers of a session that a shard knows, and whether it is open.
+pub(crate) fn census_of(machine: &Shard, session: SessionId) -> (Vec<ConsumerNumber>, bool) {
+    (machine.session_consumers(session), machine.open_sessions().contains(&session))
+}
+
+/// What a shard knows of a session.
+#[derive(Debug)]
+pub(crate) struct Census {
+    pub(crate) consumers: BTreeSet<ConsumerNumber>,
+    /// Of a session that is not open, nothing is known.
+    pub(crate) open: bool,
+}

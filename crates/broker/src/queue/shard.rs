@@ -22,7 +22,7 @@ use warren_types::{BootId, ConsumerNumber, GroupId, LogIndex, NodeId, SessionId,
 use super::batch::{ENTRY_BYTES, TICK_MIN};
 use super::effects::Performer;
 use super::front::{Front, Heard};
-use super::guests::Elsewhere;
+use super::guests::{Elsewhere, census_of};
 use super::handle::{AnswerTo, Event, Inbox};
 use super::leading::{Leading, Outcome};
 use super::link::Links;
@@ -409,7 +409,7 @@ impl ShardTask {
                 }
                 self.heard(heard);
             }
-            HostItem::Subscribed { round, term, consumers, .. } => {
+            HostItem::Subscribed { round, term, consumers, open, .. } => {
                 if round != self.front.round() || self.route != Route::There(node) {
                     return;
                 }
@@ -419,7 +419,7 @@ impl ShardTask {
                 }
                 self.term = term;
                 self.tried = 0;
-                self.census(consumers);
+                self.census(consumers, open);
             }
             HostItem::Refused { round, leader, term, .. } => {
                 if round != self.front.round() || self.route != Route::There(node) {
@@ -439,9 +439,9 @@ impl ShardTask {
     }
 
     /// Compares the consumers that the shard knows with those that this node's connections have.
-    fn census(&mut self, consumers: Vec<ConsumerNumber>) {
+    fn census(&mut self, consumers: Vec<ConsumerNumber>, open: bool) {
         let unclaimed: BTreeSet<ConsumerNumber> =
-            self.performer.take_census(consumers).into_iter().collect();
+            self.performer.take_census(consumers, open).into_iter().collect();
         let before = std::mem::replace(&mut self.unclaimed, unclaimed);
         for consumer in self.unclaimed.intersection(&before).copied().collect::<Vec<_>>() {
             tracing::warn!(%consumer, "a consumer that nobody has is ended");
@@ -503,8 +503,8 @@ impl ShardTask {
     fn own_census(&mut self) {
         let Some(group) = &self.group else { return };
         let own = self.front.session();
-        let consumers = group.inspect(|machine| machine.session_consumers(own));
-        self.census(consumers);
+        let (consumers, open) = group.inspect(|machine| census_of(machine, own));
+        self.census(consumers, open);
     }
 
     fn roll_call(&mut self) {

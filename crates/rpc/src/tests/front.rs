@@ -79,6 +79,7 @@ async fn every_item_arrives_as_it_was_sent() {
             round: 3,
             term: Term(u64::MAX),
             consumers: vec![ConsumerNumber(0), ConsumerNumber(u64::MAX)],
+            open: true,
         },
         HostItem::Refused { place: LOCAL, round: 3, leader: None, term: Term(0) },
         HostItem::Refused { place: SHARD, round: 3, leader: Some(NodeId(2)), term: Term(7) },

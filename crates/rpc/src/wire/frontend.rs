@@ -107,10 +107,10 @@ impl From<HostItem> for wire::HostItem {
     fn from(item: HostItem) -> Self {
         use wire::host_item::Item;
         let item = match item {
-            HostItem::Subscribed { place, round, term, consumers } => {
+            HostItem::Subscribed { place, round, term, consumers, open } => {
                 let consumers = consumers.into_iter().map(|consumer| consumer.0).collect();
                 let (place, term) = (Some(place.into()), term.0);
-                Item::Subscribed(wire::Subscribed { place, round, term, consumers })
+                Item::Subscribed(wire::Subscribed { place, round, term, consumers, open })
             }
             HostItem::Refused { place, round, leader, term } => {
                 let (place, leader) = (Some(place.into()), leader.map(|leader| leader.0));
@@ -139,9 +139,9 @@ impl TryFrom<wire::HostItem> for HostItem {
     fn try_from(item: wire::HostItem) -> Result<Self, Senseless> {
         use wire::host_item::Item;
         Ok(match item.item.ok_or(Senseless("a host's item"))? {
-            Item::Subscribed(wire::Subscribed { place: at, round, term, consumers }) => {
+            Item::Subscribed(wire::Subscribed { place: at, round, term, consumers, open }) => {
                 let consumers = consumers.into_iter().map(ConsumerNumber).collect();
-                Self::Subscribed { place: place(at)?, round, term: Term(term), consumers }
+                Self::Subscribed { place: place(at)?, round, term: Term(term), consumers, open }
             }
             Item::Refused(wire::Refused { place: at, round, leader, term }) => {
                 let leader = leader.map(NodeId);

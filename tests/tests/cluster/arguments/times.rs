@@ -37,8 +37,7 @@ struct Timed {
 type Prepared = Box<dyn FnOnce() -> Begun>;
 type Begun = Box<dyn FnOnce() + Send>;
 
-// Those that are due soon are begun last. No consumer times out at the moment of the kill: if the
-// leader dies with the news of it, the consumer is registered again and not told.
+// Those that are due soon are begun last.
 const TIMED: &[Timed] = &[
     timed("x-message-ttl, classic", LONG, |stage, after| queue_ttl(stage, CLASSIC, after)),
     timed("expiration, quorum", LONG, |stage, after| message_ttl(stage, QUORUM, after)),
@@ -47,6 +46,7 @@ const TIMED: &[Timed] = &[
     timed("x-delayed-retry, long", LONG, delayed_retry),
     timed("x-message-ttl, quorum", SHORT, |stage, after| queue_ttl(stage, QUORUM, after)),
     timed("expiration, classic", SHORT, |stage, after| message_ttl(stage, CLASSIC, after)),
+    timed("x-consumer-timeout, short", SHORT, consumer_timeout),
     timed("x-expires, quorum", SHORT, |stage, after| expires(stage, QUORUM, after)),
     timed("x-delayed-retry, short", SHORT, delayed_retry),
 ];

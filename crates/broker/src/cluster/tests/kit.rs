@@ -185,6 +185,20 @@ impl World {
         })
     }
 
+    /// Has a session opened by whoever leads a shard.
+    pub(super) async fn open_session(&self, group: GroupId, session: SessionId) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(leader) = self.leader(group)
+                && self.node(leader).open_session(group, session).await
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nobody leads {group} for long enough");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Shards that a node leads.
     pub(super) fn led_by(&self, at: usize) -> usize {
         groups().filter(|group| self.leader(*group) == Some(at)).count()
@@ -272,15 +286,15 @@ impl Member {
         status.map_or_else(|_| Vec::new(), |status| status.voters)
     }
 
-    /// Has an entry with nothing but an opening of `session` committed by a shard that is led
-    /// here.
-    pub(super) async fn open_session(&self, group: GroupId, session: SessionId) {
+    /// Whether an entry with nothing but an opening of `session` is committed by a shard, which it
+    /// is if the shard is led here.
+    async fn open_session(&self, group: GroupId, session: SessionId) -> bool {
         let mut fragment = FragmentWriter::new();
         fragment.command(&warren_queue::Command::OpenSession);
         let mut entry = EntryWriter::new(MACHINE_VERSION, wall_clock());
         entry.push(session, RequestSequence(1), RequestSequence(0), &fragment.finish());
         let (shard, payload) = (self.shard(group).expect("it runs here"), entry.finish());
-        self.run(async move { shard.propose(payload).await }).await.expect("it is led here");
+        self.run(async move { shard.propose(payload).await }).await.is_ok()
     }
 
     /// Has a change made.
