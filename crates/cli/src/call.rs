@@ -104,11 +104,10 @@ impl Call {
     }
 
     /// Says what is about to be done, unless nobody wants to know.
-    #[expect(clippy::print_stdout, reason = "scripts expect banners there")]
     pub(crate) fn say(&self, banner: &str) -> Result<(), Failure> {
         let quiet = self.is("quiet") || self.is("silent");
         if !quiet && !self.format()?.is_for_machines() {
-            println!("{banner}");
+            crate::show::line(banner);
         }
         Ok(())
     }

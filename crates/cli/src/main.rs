@@ -6,7 +6,7 @@
 //!
 //! Data goes to stdout, all else to stderr, except banners, which RabbitMQ's scripts expect on stdout.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
+#![expect(clippy::print_stderr, reason = "a command line tool prints")]
 
 mod api;
 mod call;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
     match Line::parse(tool, words) {
         Ok(Wish::Help(text)) => {
-            println!("{text}");
+            show::line(&text);
             ExitCode::SUCCESS
         }
         Ok(Wish::Call(call)) => {

@@ -5,6 +5,8 @@ mod column;
 mod list;
 mod pretty;
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -71,7 +73,6 @@ pub(crate) enum Output {
 }
 
 /// Prints it.
-#[expect(clippy::print_stdout, reason = "a command line tool prints")]
 pub(crate) fn print(call: &Call, output: &Output) {
     let format = call.format().unwrap_or(Format::Table);
     let text = match (output, format) {
@@ -89,6 +90,13 @@ pub(crate) fn print(call: &Call, output: &Output) {
         },
     };
     if let Some(text) = text {
-        println!("{text}");
+        line(&text);
+    }
+}
+
+/// Prints a line. Whoever reads no further, as `head` does, has had enough: the program ends.
+pub(crate) fn line(text: &str) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
     }
 }

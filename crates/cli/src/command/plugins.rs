@@ -39,8 +39,7 @@ pub(super) static COMMANDS: &[Command] = &[
 static PLACES: &[Switch] = &[Switch::flag("all"), Switch::flag("offline"), Switch::flag("online")];
 
 /// What is built in.
-pub(super) const BUILT_IN: [&str; 5] = [
-    "rabbitmq_event_exchange",
+pub(super) const BUILT_IN: [&str; 4] = [
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_prometheus",

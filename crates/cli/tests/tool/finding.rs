@@ -219,6 +219,17 @@ fn what_is_built_in_counts_as_an_enabled_plugin_and_nothing_else_does() {
 }
 
 #[test]
+fn a_reader_who_has_had_enough_is_no_mistake() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+
+    let ended = command("warrenctl", &["help"]).stdout(writer).output().unwrap();
+
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(text(&ended.stderr), "");
+}
+
+#[test]
 fn help_and_version_need_no_node() {
     for arguments in
         [&["help"][..], &["--help"], &["version"], &["--version"], &["list_users", "-?"]]
