@@ -12,6 +12,8 @@
 //! **Not here:** what shards hold and how they are spoken to.
 
 mod chart;
+#[cfg(test)]
+pub(crate) mod clerk;
 mod controller;
 mod drain;
 mod envoy;

@@ -45,8 +45,8 @@ pub use queue::handle::Stopped;
 pub use registry::ConnectionId;
 pub use survey::{
     ChannelRow, ConnectionRow, ConsumerRow, Explanation, Fact, Finding, Gathered, HolderRow,
-    Listener, Machine, MessageCounts, MessageRates, NodeFigures, NodeRow, QueueDetail,
-    QueueFigures, Severity, ShardRow, Verdict, Which,
+    Listener, Machine, MessageCounts, MessageNumbers, MessageRates, NodeFigures, NodeRow,
+    QueueDetail, QueueFigures, Severity, ShardRow, Verdict, Which,
 };
 pub use warren_amqp::header::Properties;
 pub use warren_queue::QueueStatus;

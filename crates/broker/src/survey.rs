@@ -33,7 +33,7 @@ pub(crate) use self::rates::Pace;
 pub(crate) use self::rates::{MessagePace, QueuePaces};
 pub use self::rows::{
     ChannelRow, ConnectionRow, ConsumerRow, Gathered, HolderRow, Listener, Machine, MessageCounts,
-    MessageRates, NodeFigures, NodeRow, QueueDetail, QueueFigures, ShardRow,
+    MessageNumbers, MessageRates, NodeFigures, NodeRow, QueueDetail, QueueFigures, ShardRow,
 };
 use self::wire::Wire;
 use crate::broker::{Broker, Inner};

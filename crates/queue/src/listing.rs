@@ -136,6 +136,12 @@ impl Shard {
         self.sessions.open_sessions().map(|(id, _)| id).collect()
     }
 
+    /// Whether a session is open.
+    #[must_use]
+    pub fn has_session(&self, session: SessionId) -> bool {
+        self.sessions.session(session).is_some()
+    }
+
     /// The sessions that have consumers, also such as were cancelled and still hold something.
     #[must_use]
     pub fn sessions_with_consumers(&self) -> Vec<SessionId> {

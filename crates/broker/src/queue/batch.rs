@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use warren_queue::entry::{EntryWriter, FragmentWriter};
 use warren_queue::{Command, FragmentReply, MACHINE_VERSION, Reply};
-use warren_types::{RequestSequence, SessionId, Timestamp};
+use warren_types::{LogIndex, RequestSequence, SessionId, Timestamp};
 
 use super::front::Front;
 use super::guests::{GuestId, Guests};
@@ -20,7 +20,33 @@ pub(crate) const ENTRY_BYTES: usize = 1024 * 1024;
 const GUEST_BYTES: usize = ENTRY_BYTES / 2;
 
 /// The shortest time between two ticks: what is due may be late by as much.
-pub(crate) const TICK_MIN: Duration = Duration::from_millis(5);
+const TICK_MIN: Duration = Duration::from_millis(5);
+
+/// The last entry that was seen applied, and since when. What a shard says is due in counts from
+/// there, however often its task has been woken since.
+#[derive(Debug)]
+pub(crate) struct Lull {
+    applied: LogIndex,
+    since: Instant,
+}
+
+impl Lull {
+    /// Nothing has been seen.
+    pub(crate) fn new() -> Self {
+        Self { applied: LogIndex::default(), since: Instant::now() }
+    }
+
+    /// When a tick is due, if time must pass so long after the entry at `applied`.
+    pub(crate) fn tick_at(&mut self, applied: LogIndex, due: Option<Duration>) -> Option<Instant> {
+        if self.applied != applied {
+            *self = Self { applied, since: Instant::now() };
+        }
+        Some(self.since + due?.max(TICK_MIN))
+    }
+}
+
+/// Says whether a front's consumer, which has been waiting for some time, may come in.
+pub(crate) type May<'a> = &'a mut dyn FnMut(SessionId, Instant) -> bool;
 
 /// Who gets the answer to a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,25 +100,20 @@ impl Gathering {
     }
 
     /// What waits, until the entry is full: some of other nodes', all of this node's, the rest.
-    /// A front whose consumer has been waiting for some time asks `may` whether it may go on.
+    /// Without `may`, every front's consumer may come in.
     pub(crate) fn fill(
         &mut self,
         front: &mut Front,
         requests: &mut Requests,
         guests: &mut Guests,
-        may: &mut impl FnMut(SessionId, Instant) -> bool,
+        mut may: Option<May<'_>>,
     ) {
-        self.take_guests(guests, GUEST_BYTES, may);
-        self.take_own(front, requests, may);
-        self.take_guests(guests, ENTRY_BYTES, may);
+        self.take_guests(guests, GUEST_BYTES, &mut may);
+        self.take_own(front, requests, &mut may);
+        self.take_guests(guests, ENTRY_BYTES, &mut may);
     }
 
-    fn take_guests(
-        &mut self,
-        guests: &mut Guests,
-        limit: usize,
-        may: &mut impl FnMut(SessionId, Instant) -> bool,
-    ) {
+    fn take_guests(&mut self, guests: &mut Guests, limit: usize, may: &mut Option<May<'_>>) {
         while self.entry.len() < limit {
             let Some(waiting) = guests.next(may) else { return };
             let fragment = &waiting.fragment;
@@ -103,18 +124,15 @@ impl Gathering {
         }
     }
 
-    fn take_own(
-        &mut self,
-        front: &mut Front,
-        requests: &mut Requests,
-        may: &mut impl FnMut(SessionId, Instant) -> bool,
-    ) {
+    fn take_own(&mut self, front: &mut Front, requests: &mut Requests, may: &mut Option<May<'_>>) {
         while self.entry.len() < ENTRY_BYTES {
             if !front.has_more() {
                 let Some(request) = requests.try_recv() else { return };
                 front.accept(request.fragment, request.answer_to);
             }
-            if front.brings_since().is_some_and(|since| !may(front.session(), since)) {
+            if let Some(may) = may
+                && front.brings_since().is_some_and(|since| !may(front.session(), since))
+            {
                 return;
             }
             let Some(out) = front.give_out() else { return };

@@ -71,7 +71,7 @@ impl Doubts {
     pub(crate) fn are_settled(
         &mut self,
         since: Instant,
-        holders: &BTreeSet<SessionId>,
+        holders: &[SessionId],
         known: [SessionId; 2],
         lives: impl Fn(SessionId) -> BoxFuture<'static, bool>,
     ) -> bool {
@@ -132,8 +132,7 @@ mod tests {
     const OTHER: SessionId = SessionId { node: NodeId(2), boot: BootId(1) };
 
     fn settled(doubts: &mut Doubts, since: Instant, holders: &[SessionId]) -> bool {
-        let holders = holders.iter().copied().collect();
-        doubts.are_settled(since, &holders, [OWN, OWN], nobody_answers)
+        doubts.are_settled(since, holders, [OWN, OWN], nobody_answers)
     }
 
     fn nobody_answers(_: SessionId) -> BoxFuture<'static, bool> {

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use warren_queue::wire::Notice;
 use warren_queue::{Delivered, FragmentReply, Shard};
 use warren_rpc::{FrontFragment, HostItem, Place};
 use warren_types::{ConsumerNumber, LogIndex, NodeId, RequestSequence, SessionId, Term};
 
+use super::batch::May;
 use super::doubts::Bringing;
 
 /// Bytes of rows that may wait for one guest. Beyond it, it is told where they stand and asks when
@@ -202,10 +202,8 @@ impl Guests {
 
     /// The next fragment that waits for an entry. A guest whose consumer may not come in yet waits
     /// with all that is behind it.
-    pub(crate) fn next(
-        &mut self,
-        may: &mut impl FnMut(SessionId, Instant) -> bool,
-    ) -> Option<GuestFragment> {
+    pub(crate) fn next(&mut self, may: &mut Option<May<'_>>) -> Option<GuestFragment> {
+        let Some(may) = may else { return self.waiting.pop_front() };
         let mut held = BTreeSet::new();
         let at = self.waiting.iter_mut().position(|waiting| {
             if held.contains(&waiting.guest) {
@@ -341,7 +339,7 @@ fn want(wanted: &mut BTreeMap<LogIndex, Vec<u32>>, delivered: &Delivered) {
 
 /// The consumers of a session that a shard knows, and whether it is open.
 pub(crate) fn census_of(machine: &Shard, session: SessionId) -> (Vec<ConsumerNumber>, bool) {
-    (machine.session_consumers(session), machine.open_sessions().contains(&session))
+    (machine.session_consumers(session), machine.has_session(session))
 }
 
 /// What a shard knows of a session.

@@ -16,7 +16,7 @@ use warren_queue::{Command, FragmentReply, Reply, Shard};
 use warren_rpc::Place;
 use warren_types::{LogIndex, RequestSequence, SessionId, Term};
 
-use super::batch::{Gathering, Target, answers};
+use super::batch::{Gathering, May, Target, answers};
 use super::doubts::Doubts;
 use super::front::{Front, Heard};
 use super::guests::{Elsewhere, GuestId, Guests};
@@ -86,21 +86,25 @@ impl Leading {
         requests: &mut Requests,
         (reign, links): (Option<Term>, &Links),
     ) {
-        let (own, doubts) = (front.session(), &mut self.doubts);
-        let mut may = |who: SessionId, since: Instant| {
-            let holders = group.inspect(Shard::sessions_with_consumers).into_iter().collect();
-            let lives = |session| {
-                let links = links.clone();
-                async move { links.lives(session).await }.boxed()
-            };
-            reign.is_some() && doubts.are_settled(since, &holders, [own, who], lives)
-        };
-        while self.batches.len() < ENTRIES_UNDER_WAY
+        let own = front.session();
+        while self.has_room()
             && (front.has_more() || self.guests.is_waiting() || !self.chores.is_empty())
         {
+            let holders = group.inspect(Shard::sessions_with_consumers);
+            // Where nobody else holds anything, fragments are not looked into.
+            let asks = reign.is_none() || holders.iter().any(|holder| *holder != own);
+            let doubts = &mut self.doubts;
+            let mut may = |who: SessionId, since: Instant| {
+                let lives = |session| {
+                    let links = links.clone();
+                    async move { links.lives(session).await }.boxed()
+                };
+                reign.is_some() && doubts.are_settled(since, &holders, [own, who], lives)
+            };
+            let may: May<'_> = &mut may;
             let mut gathering = Gathering::new();
             gathering.leader(self.chores.drain(..));
-            gathering.fill(front, requests, &mut self.guests, &mut may);
+            gathering.fill(front, requests, &mut self.guests, asks.then_some(may));
             let Some(batch) = gathering.finish() else { return };
             self.under_way.push_back(group.submit(batch.payload));
             self.batches.push_back(batch.targets);

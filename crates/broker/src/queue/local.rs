@@ -16,7 +16,7 @@ use warren_queue::{Command, Shard};
 use warren_rpc::Place;
 use warren_types::{LogIndex, SessionId, Term};
 
-use super::batch::{Batch, Gathering, TICK_MIN};
+use super::batch::{Batch, Gathering, Lull};
 use super::effects::Performer;
 use super::front::Front;
 use super::guests::Guests;
@@ -81,7 +81,7 @@ impl LocalShard {
     /// Serves until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut turn = 0_usize;
-        let (mut tick_at, mut clocked) = (None, (self.index, Instant::now()));
+        let (mut tick_at, mut lull) = (None, Lull::new());
         loop {
             self.pump();
             tokio::select! {
@@ -103,11 +103,7 @@ impl LocalShard {
             if self.wants_sweep() && Instant::now() >= self.sweep_at {
                 self.sweep();
             }
-            // The deadline counts from the last entry, however often this task has been woken since.
-            if clocked.0 != self.index {
-                clocked = (self.index, Instant::now());
-            }
-            tick_at = self.machine.next_deadline().map(|due| clocked.1 + due.max(TICK_MIN));
+            tick_at = lull.tick_at(self.index, self.machine.next_deadline());
             turn = turn.saturating_add(1);
             if turn >= ENTRIES_PER_TURN {
                 turn = 0;
@@ -143,8 +139,7 @@ impl LocalShard {
         while self.front.has_more() || self.guests.is_waiting() || !self.chores.is_empty() {
             let mut gathering = Gathering::new();
             gathering.leader(self.chores.drain(..));
-            let (front, requests) = (&mut self.front, &mut self.inbox.requests);
-            gathering.fill(front, requests, &mut self.guests, &mut |_, _| true);
+            gathering.fill(&mut self.front, &mut self.inbox.requests, &mut self.guests, None);
             let Some(batch) = gathering.finish() else { return };
             self.apply(batch);
         }

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use warren_consensus::{Group, Leadership, Performed};
 use warren_queue::{Command, Effect, FragmentReply, Shard};
 use warren_rpc::{FrontFragment, FrontItem, HostItem, Place};
-use warren_types::{BootId, ConsumerNumber, GroupId, LogIndex, NodeId, SessionId, Term};
+use warren_types::{BootId, ConsumerNumber, GroupId, NodeId, SessionId, Term};
 
-use super::batch::{ENTRY_BYTES, TICK_MIN};
+use super::batch::{ENTRY_BYTES, Lull};
 use super::effects::Performer;
 use super::front::{Front, Heard};
 use super::guests::{Elsewhere, census_of};
@@ -101,8 +101,8 @@ pub(crate) struct ShardTask {
     tried: usize,
     /// When the route is looked at again.
     retry_at: Option<Instant>,
-    /// The last entry that was seen applied here, and when that was.
-    clocked: (LogIndex, Instant),
+    /// Since the last entry.
+    lull: Lull,
     /// When all nodes are told again which of their consumers the shard knows.
     roll_call_at: Instant,
     /// Consumers that nobody had at the last census. Their end may be on its way.
@@ -138,7 +138,7 @@ impl ShardTask {
             term: Term::default(),
             tried: 0,
             retry_at: None,
-            clocked: (LogIndex::default(), Instant::now()),
+            lull: Lull::new(),
             roll_call_at: Instant::now() + ROLL_CALL_INTERVAL,
             unclaimed: BTreeSet::new(),
         }
@@ -183,11 +183,7 @@ impl ShardTask {
         // An entry that is under way lets time pass as well.
         let group = self.group.as_ref().filter(|_| self.leads() && !self.leading.is_proposing())?;
         let (applied, due) = group.inspect(|shard| (shard.applied(), shard.next_deadline()));
-        // The deadline counts from the last entry, however often this task has been woken since.
-        if self.clocked.0 != applied {
-            self.clocked = (applied, Instant::now());
-        }
-        Some(self.clocked.1 + due?.max(TICK_MIN))
+        self.lull.tick_at(applied, due)
     }
 
     fn leads(&self) -> bool {

@@ -8,19 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use warren_catalog::Catalog;
 use warren_consensus::{Group, Handler, Node as Consensus, Peers};
 use warren_queue::Shard;
-use warren_rpc::{
-    Caller, ClusterHandler, ClusterId, Desk, GroupStatus, Hello, HelloReply, Identity, Incarnation,
-    Join, JoinReply, Ping, Pong, Refusal, Verdict, serve_streams,
-};
+use warren_rpc::{ClusterId, Desk, Identity, Incarnation, Join, JoinReply, serve_streams};
 use warren_storage::{MemoryEngine, Store};
-use warren_types::{BootId, GroupId, LogIndex, NodeId};
+use warren_types::{BootId, GroupId, NodeId};
 
 use super::chance::Chance;
 use super::history::History;
@@ -28,6 +24,7 @@ use super::network::{Life, Network, Spot};
 use super::wire::{self, Cut, Wire};
 use crate::broker::{Broker, Parts};
 use crate::cluster::Envoy;
+use crate::cluster::clerk::Clerk;
 use crate::config::{Config, InitialContent, Limits};
 use crate::host::Host;
 
@@ -304,35 +301,6 @@ async fn write(store: Store, asked: Arc<Notify>, mut chance: Chance) {
         let slow = chance.percent(2);
         tokio::time::sleep(if slow { chance.millis(5..60) } else { chance.millis(0..3) }).await;
         store.write_waiting();
-    }
-}
-
-/// Answers for an envoy.
-struct Clerk(Envoy);
-
-impl ClusterHandler for Clerk {
-    async fn hello(&self, _: Hello) -> Result<HelloReply, Refusal> {
-        Err(Refusal::Unavailable { text: "nobody says hello here".to_owned() })
-    }
-
-    async fn join(&self, join: Join) -> Result<JoinReply, Refusal> {
-        self.0.join(join).await
-    }
-
-    async fn propose(&self, _: Caller, payload: Bytes) -> Result<(LogIndex, Bytes), Refusal> {
-        self.0.propose(payload).await
-    }
-
-    async fn ping(&self, caller: Caller, ping: Ping) -> Result<Pong, Refusal> {
-        Ok(self.0.ping(caller, ping))
-    }
-
-    async fn probe(&self, _: Caller, about: NodeId) -> Result<Verdict, Refusal> {
-        Ok(self.0.probe(about).await)
-    }
-
-    async fn group_status(&self, _: Caller, group: GroupId) -> Result<GroupStatus, Refusal> {
-        self.0.group_status(group)
     }
 }
 

@@ -3,9 +3,9 @@
 //! Totals count since the node's start, or since this node has had what they are of. Rates are per
 //! second, over the last look that was at least some seconds ago; before, they are 0.
 
-use warren_types::{BootId, GroupId, NodeId, QueueId, Table, Term};
+use warren_types::{BootId, DecodeError, GroupId, NodeId, QueueId, Reader, Table, Term, Writer};
 
-use super::wire::wire_struct;
+use super::wire::{Wire, wire_struct};
 
 /// What was gathered from all nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,63 +16,63 @@ pub struct Gathered<T> {
     pub stale: Vec<String>,
 }
 
-wire_struct! {
-    /// What happened to messages, in numbers.
-    #[derive(Copy, Default, Eq)]
-    MessageCounts {
-        /// Messages that were published.
-        publish: u64,
-        /// Messages that were confirmed to their publishers.
-        confirm: u64,
-        /// Mandatory messages that went back because no queue took them.
-        return_unroutable: u64,
-        /// Messages that were dropped because no queue took them.
-        drop_unroutable: u64,
-        /// Messages that were given to consumers that acknowledge.
-        deliver: u64,
-        /// Messages that were given to consumers that do not.
-        deliver_no_ack: u64,
-        /// Messages that were got and have to be acknowledged.
-        get: u64,
-        /// Messages that were got without.
-        get_no_ack: u64,
-        /// basic.get of an empty queue.
-        get_empty: u64,
-        /// Messages that were acknowledged.
-        ack: u64,
-        /// Messages given out that had been given out before.
-        redeliver: u64,
-    }
+/// The numbers of what happens to messages, which travel in the order in which they stand.
+macro_rules! message_numbers {
+    ($($(#[doc = $doc:literal])* $field:ident,)+) => {
+        /// A number for each thing that happens to messages.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct MessageNumbers<N> { $($(#[doc = $doc])* pub $field: N,)+ }
+
+        impl<N: Copy> MessageNumbers<N> {
+            /// What `join` makes of each number and that of the same thing in `other`.
+            #[must_use]
+            pub fn zip<R>(&self, other: &Self, join: impl Fn(N, N) -> R) -> MessageNumbers<R> {
+                MessageNumbers { $($field: join(self.$field, other.$field),)+ }
+            }
+        }
+
+        impl<N: Wire> Wire for MessageNumbers<N> {
+            fn write(&self, writer: &mut Writer) {
+                $(self.$field.write(writer);)+
+            }
+
+            fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+                Ok(Self { $($field: N::read(reader)?,)+ })
+            }
+        }
+    };
 }
 
-wire_struct! {
-    /// How fast it happens, per second.
-    #[derive(Copy, Default)]
-    MessageRates {
-        /// As in [`MessageCounts`].
-        publish: f64,
-        /// As in [`MessageCounts`].
-        confirm: f64,
-        /// As in [`MessageCounts`].
-        return_unroutable: f64,
-        /// As in [`MessageCounts`].
-        drop_unroutable: f64,
-        /// As in [`MessageCounts`].
-        deliver: f64,
-        /// As in [`MessageCounts`].
-        deliver_no_ack: f64,
-        /// As in [`MessageCounts`].
-        get: f64,
-        /// As in [`MessageCounts`].
-        get_no_ack: f64,
-        /// As in [`MessageCounts`].
-        get_empty: f64,
-        /// As in [`MessageCounts`].
-        ack: f64,
-        /// As in [`MessageCounts`].
-        redeliver: f64,
-    }
+message_numbers! {
+    /// Messages that were published.
+    publish,
+    /// Messages that were confirmed to their publishers.
+    confirm,
+    /// Mandatory messages that went back because no queue took them.
+    return_unroutable,
+    /// Messages that were dropped because no queue took them.
+    drop_unroutable,
+    /// Messages that were given to consumers that acknowledge.
+    deliver,
+    /// Messages that were given to consumers that do not.
+    deliver_no_ack,
+    /// Messages that were got and have to be acknowledged.
+    get,
+    /// Messages that were got without.
+    get_no_ack,
+    /// basic.get of an empty queue.
+    get_empty,
+    /// Messages that were acknowledged.
+    ack,
+    /// Messages given out that had been given out before.
+    redeliver,
 }
+
+/// What happened to messages, in numbers.
+pub type MessageCounts = MessageNumbers<u64>;
+
+/// How fast it happens, per second.
+pub type MessageRates = MessageNumbers<f64>;
 
 wire_struct! {
     /// A client's connection.
@@ -464,18 +464,6 @@ impl MessageCounts {
             let more = u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX);
             if seconds > 0.0 { f64::from(more) / seconds } else { 0.0 }
         };
-        MessageRates {
-            publish: rate(self.publish, before.publish),
-            confirm: rate(self.confirm, before.confirm),
-            return_unroutable: rate(self.return_unroutable, before.return_unroutable),
-            drop_unroutable: rate(self.drop_unroutable, before.drop_unroutable),
-            deliver: rate(self.deliver, before.deliver),
-            deliver_no_ack: rate(self.deliver_no_ack, before.deliver_no_ack),
-            get: rate(self.get, before.get),
-            get_no_ack: rate(self.get_no_ack, before.get_no_ack),
-            get_empty: rate(self.get_empty, before.get_empty),
-            ack: rate(self.ack, before.ack),
-            redeliver: rate(self.redeliver, before.redeliver),
-        }
+        self.zip(before, rate)
     }
 }

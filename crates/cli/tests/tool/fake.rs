@@ -39,9 +39,7 @@ impl Fake {
         let seen = Arc::clone(&requests);
         let thread = thread::spawn(move || {
             // A connection without a request ends it.
-            while let Some(request) = serve(&listener, &answers) {
-                seen.lock().expect("nobody panics with it").push(request);
-            }
+            while serve(&listener, &answers, &seen).is_some() {}
         });
         Self { url: format!("http://{address}"), address, requests, thread: Some(thread) }
     }
@@ -67,11 +65,17 @@ impl Drop for Fake {
     }
 }
 
-fn serve(listener: &TcpListener, answers: &BTreeMap<String, (u16, String)>) -> Option<Request> {
+fn serve(
+    listener: &TcpListener,
+    answers: &BTreeMap<String, (u16, String)>,
+    seen: &Mutex<Vec<Request>>,
+) -> Option<()> {
     let (mut stream, _) = listener.accept().expect("a client comes");
     let request = read(&mut stream)?;
-    let line = request.line.split('?').next().expect("there is a first part");
-    let (status, body) = match answers.get(line) {
+    let line = request.line.split('?').next().expect("there is a first part").to_owned();
+    // Noted before it is answered: who has the answer finds the question here.
+    seen.lock().expect("nobody panics with it").push(request);
+    let (status, body) = match answers.get(&line) {
         Some((status, body)) => (*status, body.as_str()),
         None => (404, NOT_FOUND),
     };
@@ -85,7 +89,7 @@ fn serve(listener: &TcpListener, answers: &BTreeMap<String, (u16, String)>) -> O
         )
     };
     stream.write_all(answer.as_bytes()).expect("the client reads");
-    Some(request)
+    Some(())
 }
 
 fn read(stream: &mut TcpStream) -> Option<Request> {

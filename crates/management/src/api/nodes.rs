@@ -142,8 +142,8 @@ impl Sums {
             ] {
                 *sum = sum.saturating_add(more);
             }
-            counts::add(&mut sums.counts, &figures.counts);
-            counts::add_rates(&mut sums.rates, &figures.rates);
+            sums.counts = sums.counts.zip(&figures.counts, u64::saturating_add);
+            sums.rates = sums.rates.zip(&figures.rates, |sum, more| sum + more);
         }
         sums
     }

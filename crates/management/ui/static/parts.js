@@ -9,6 +9,11 @@ export function section(title, ...content) {
   return h("section", { key: `section ${title}` }, h("h2", {}, title), content);
 }
 
+/** What stands above a list that came whole: what it comes to, and what can be done. */
+export function bar(words, ...actions) {
+  return h("div", { class: "bar", key: "bar" }, words, h("div", { class: "actions" }, actions));
+}
+
 /** Names and values, in columns. Entries without a value are left out. */
 export function facts(entries) {
   return h(

@@ -4,7 +4,7 @@
 // back button and in an address that is passed on. Nothing here asks the API.
 
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { byteRate, count, rate, rateOf } from "./format.js";
 import { go, link, withQuery } from "./route.js";
 
 /** How long typing must pause before the filter is applied. */
@@ -104,6 +104,31 @@ function cell(column, row) {
   if (column.head) return h("th", { scope: "row" }, content);
   const kind = [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ");
   return h("td", { class: kind || undefined }, content);
+}
+
+/** The column of a field that counts something. */
+export function countColumn(title, field) {
+  return { title, sort: field, number: true, cell: (row) => count(row[field]) };
+}
+
+/** The column of how fast something happens to messages. */
+export function rateColumn(title, name) {
+  return {
+    title,
+    sort: `message_stats.${name}_details.rate`,
+    number: true,
+    cell: (row) => rate(rateOf(row.message_stats, name)),
+  };
+}
+
+/** The column of how fast bytes come or go. */
+export function byteRateColumn(title, name) {
+  return {
+    title,
+    sort: `${name}_details.rate`,
+    number: true,
+    cell: (row) => byteRate(rateOf(row, name)),
+  };
 }
 
 /** What a paged list asks the API for, from the state in the address. */

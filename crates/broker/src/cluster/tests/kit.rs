@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -16,13 +15,11 @@ use warren_catalog::{ClusterId as CatalogClusterId, Command, RegisterNode};
 use warren_consensus::{Group, Node, Peers};
 use warren_queue::entry::{EntryWriter, FragmentWriter};
 use warren_queue::{MACHINE_VERSION, Shard};
-use warren_rpc::{
-    Caller, ClusterHandler, ClusterId, Desk, GroupStatus, Hello, HelloReply, Identity, Incarnation,
-    Join, JoinReply, Nobody, Ping, Pong, Refusal, Verdict, serve,
-};
+use warren_rpc::{ClusterId, Desk, Identity, Incarnation, Join, JoinReply, Nobody, serve};
 use warren_storage::{MemoryEngine, Store};
-use warren_types::{BootId, GroupId, LogIndex, NodeId, RequestSequence, SessionId};
+use warren_types::{BootId, GroupId, NodeId, RequestSequence, SessionId};
 
+use crate::cluster::clerk::Clerk;
 use crate::cluster::{Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent};
 use crate::config::{Config, InitialContent, Limits};
 use crate::directory::{Directory, name};
@@ -322,35 +319,6 @@ struct Who {
     token: u128,
     address: String,
     founding: bool,
-}
-
-/// Answers for an envoy.
-struct Clerk(Envoy);
-
-impl ClusterHandler for Clerk {
-    async fn hello(&self, _: Hello) -> Result<HelloReply, Refusal> {
-        Err(Refusal::Unavailable { text: "nobody says hello here".to_owned() })
-    }
-
-    async fn join(&self, join: Join) -> Result<JoinReply, Refusal> {
-        self.0.join(join).await
-    }
-
-    async fn propose(&self, _: Caller, payload: Bytes) -> Result<(LogIndex, Bytes), Refusal> {
-        self.0.propose(payload).await
-    }
-
-    async fn ping(&self, caller: Caller, ping: Ping) -> Result<Pong, Refusal> {
-        Ok(self.0.ping(caller, ping))
-    }
-
-    async fn probe(&self, _: Caller, about: NodeId) -> Result<Verdict, Refusal> {
-        Ok(self.0.probe(about).await)
-    }
-
-    async fn group_status(&self, _: Caller, group: GroupId) -> Result<GroupStatus, Refusal> {
-        self.0.group_status(group)
-    }
 }
 
 async fn start_here(

@@ -4,9 +4,9 @@ import { h } from "../dom.js";
 import { count, rate, rateOf } from "../format.js";
 import { facts, section, state } from "../parts.js";
 import { link } from "../route.js";
-import { listBar, listQuery, table, to } from "../table.js";
+import { countColumn, listBar, rateColumn, table, to } from "../table.js";
 import { consumerTable } from "./consumers.js";
-import { vhostNames } from "./vhosts.js";
+import { loadList } from "./vhosts.js";
 
 const COLUMNS = [
   "name",
@@ -27,15 +27,7 @@ const COLUMNS = [
 export const channels = {
   title: () => "Channels",
 
-  async load({ ask, route }) {
-    const { vhost } = route.query;
-    const query = listQuery(route, COLUMNS);
-    const [answer, vhosts] = await Promise.all([
-      vhost ? ask("vhostChannels", { vhost }, query) : ask("channels", {}, query),
-      vhostNames(ask),
-    ]);
-    return { answer, vhosts };
-  },
+  load: (context) => loadList(context, COLUMNS, "channels", "vhostChannels"),
 
   view({ answer, vhosts }, { route }) {
     return h(
@@ -61,43 +53,13 @@ export function channelTable(rows, { caption, route }) {
       { title: "User", sort: "user", cell: ({ user }) => user },
       { title: "State", sort: "state", cell: (one) => state(one.state) },
       { title: "Mode", cell: mode },
-      {
-        title: "Consumers",
-        sort: "consumer_count",
-        number: true,
-        cell: (one) => count(one.consumer_count),
-      },
+      countColumn("Consumers", "consumer_count"),
       { title: "Prefetch", sort: "prefetch_count", number: true, cell: prefetch },
-      {
-        title: "Unacked",
-        sort: "messages_unacknowledged",
-        number: true,
-        cell: (one) => count(one.messages_unacknowledged),
-      },
-      {
-        title: "Unconfirmed",
-        sort: "messages_unconfirmed",
-        number: true,
-        cell: (one) => count(one.messages_unconfirmed),
-      },
-      {
-        title: "Publish",
-        sort: "message_stats.publish_details.rate",
-        number: true,
-        cell: (one) => rate(rateOf(one.message_stats, "publish")),
-      },
-      {
-        title: "Deliver",
-        sort: "message_stats.deliver_get_details.rate",
-        number: true,
-        cell: (one) => rate(rateOf(one.message_stats, "deliver_get")),
-      },
-      {
-        title: "Ack",
-        sort: "message_stats.ack_details.rate",
-        number: true,
-        cell: (one) => rate(rateOf(one.message_stats, "ack")),
-      },
+      countColumn("Unacked", "messages_unacknowledged"),
+      countColumn("Unconfirmed", "messages_unconfirmed"),
+      rateColumn("Publish", "publish"),
+      rateColumn("Deliver", "deliver_get"),
+      rateColumn("Ack", "ack"),
     ],
   });
 }

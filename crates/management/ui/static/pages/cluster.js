@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
 import { count, counted, NOTHING } from "../format.js";
-import { button, facts, section, tag } from "../parts.js";
+import { bar, button, facts, section, tag } from "../parts.js";
 import { link } from "../route.js";
 import { byName } from "../table.js";
 import { mayAdminister } from "../session.js";
@@ -35,15 +35,9 @@ export const cluster = {
       "div",
       { class: "content" },
       admin &&
-        h(
-          "div",
-          { class: "bar", key: "bar" },
+        bar(
           h("span", { class: "dim" }, spread(nodes, shards)),
-          h(
-            "div",
-            { class: "actions" },
-            button("Rebalance leaders…", () => rebalance(refresh), "primary"),
-          ),
+          button("Rebalance leaders…", () => rebalance(refresh), "primary"),
         ),
       section(
         "Nodes",

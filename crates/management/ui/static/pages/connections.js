@@ -6,9 +6,9 @@ import { h } from "../dom.js";
 import { byteRate, bytes, count, duration, moment, NOTHING, rateOf } from "../format.js";
 import { argumentList, button, facts, section, state, yes } from "../parts.js";
 import { go, link } from "../route.js";
-import { listBar, listQuery, table, to } from "../table.js";
+import { byteRateColumn, countColumn, listBar, table, to } from "../table.js";
 import { channelTable } from "./channels.js";
-import { vhostNames } from "./vhosts.js";
+import { loadList } from "./vhosts.js";
 
 const COLUMNS = [
   "name",
@@ -29,15 +29,7 @@ const COLUMNS = [
 export const connections = {
   title: () => "Connections",
 
-  async load({ ask: get, route }) {
-    const { vhost } = route.query;
-    const query = listQuery(route, COLUMNS);
-    const [answer, vhosts] = await Promise.all([
-      vhost ? get("vhostConnections", { vhost }, query) : get("connections", {}, query),
-      vhostNames(get),
-    ]);
-    return { answer, vhosts };
-  },
+  load: (context) => loadList(context, COLUMNS, "connections", "vhostConnections"),
 
   view({ answer, vhosts }, { route }) {
     return h(
@@ -62,24 +54,9 @@ export const connections = {
           { title: "Node", sort: "node", cell: ({ node }) => node },
           { title: "State", sort: "state", cell: (one) => state(one.state) },
           { title: "TLS", sort: "ssl", cell: ({ ssl }) => yes(ssl) },
-          {
-            title: "Channels",
-            sort: "channels",
-            number: true,
-            cell: ({ channels }) => count(channels),
-          },
-          {
-            title: "From client",
-            sort: "recv_oct_details.rate",
-            number: true,
-            cell: (one) => byteRate(rateOf(one, "recv_oct")),
-          },
-          {
-            title: "To client",
-            sort: "send_oct_details.rate",
-            number: true,
-            cell: (one) => byteRate(rateOf(one, "send_oct")),
-          },
+          countColumn("Channels", "channels"),
+          byteRateColumn("From client", "recv_oct"),
+          byteRateColumn("To client", "send_oct"),
         ],
       }),
     );

@@ -3,11 +3,10 @@
 import { ask } from "../api.js";
 import { form } from "../dialog.js";
 import { h } from "../dom.js";
-import { rate, rateOf } from "../format.js";
 import { button, exchangeName, features } from "../parts.js";
 import { link } from "../route.js";
-import { listBar, listQuery, table } from "../table.js";
-import { vhostNames } from "./vhosts.js";
+import { listBar, rateColumn, table } from "../table.js";
+import { loadList } from "./vhosts.js";
 
 const COLUMNS = [
   "name",
@@ -25,15 +24,12 @@ const COLUMNS = [
 export const exchanges = {
   title: () => "Exchanges",
 
-  async load({ ask: get, route }) {
-    const { vhost } = route.query;
-    const query = listQuery(route, COLUMNS);
-    const [answer, vhosts, whole] = await Promise.all([
-      vhost ? get("vhostExchanges", { vhost }, query) : get("exchanges", {}, query),
-      vhostNames(get),
-      get("overview"),
+  async load(context) {
+    const [list, whole] = await Promise.all([
+      loadList(context, COLUMNS, "exchanges", "vhostExchanges"),
+      context.ask("overview"),
     ]);
-    return { answer, vhosts, types: typeNames(whole) };
+    return { ...list, types: typeNames(whole) };
   },
 
   view({ answer, vhosts, types }, { route, refresh }) {
@@ -71,18 +67,8 @@ export const exchanges = {
           { title: "Type", sort: "type", cell: ({ type }) => type },
           { title: "Features", cell: features },
           { title: "Policy", sort: "policy", cell: ({ policy }) => policy ?? "" },
-          {
-            title: "In",
-            sort: "message_stats.publish_in_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "publish_in")),
-          },
-          {
-            title: "Out",
-            sort: "message_stats.publish_out_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "publish_out")),
-          },
+          rateColumn("In", "publish_in"),
+          rateColumn("Out", "publish_out"),
         ],
       }),
     );

@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { byteRate, bytes, count, duration, NOTHING, rateOf } from "../format.js";
 import { diskMeter, facts, meter, section, tag } from "../parts.js";
 import { link } from "../route.js";
-import { sortHere, table, to } from "../table.js";
+import { countColumn, sortHere, table, to } from "../table.js";
 
 export const nodes = {
   title: () => "Nodes",
@@ -50,18 +50,8 @@ export const nodes = {
             number: true,
             cell: ({ disk_free: free }) => bytes(free),
           },
-          {
-            title: "File handles",
-            sort: "fd_used",
-            number: true,
-            cell: ({ fd_used: used }) => count(used),
-          },
-          {
-            title: "Cores",
-            sort: "processors",
-            number: true,
-            cell: ({ processors }) => count(processors),
-          },
+          countColumn("File handles", "fd_used"),
+          countColumn("Cores", "processors"),
         ],
         rows: sortHere(list, route),
         key: ({ name }) => name,

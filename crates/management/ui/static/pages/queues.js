@@ -4,11 +4,10 @@ import { ask } from "../api.js";
 import { queueArgumentFields, tableOf } from "../arguments.js";
 import { form } from "../dialog.js";
 import { h } from "../dom.js";
-import { count, rate, rateOf } from "../format.js";
 import { button, features, state } from "../parts.js";
 import { go, link } from "../route.js";
-import { listBar, listQuery, table, to } from "../table.js";
-import { vhostNames } from "./vhosts.js";
+import { countColumn, listBar, rateColumn, table, to } from "../table.js";
+import { loadList } from "./vhosts.js";
 
 /** Asked for by name: a row of 10,000 queues is otherwise fifty fields long. */
 const COLUMNS = [
@@ -34,15 +33,7 @@ const COLUMNS = [
 export const queues = {
   title: () => "Queues",
 
-  async load({ ask: get, route }) {
-    const { vhost } = route.query;
-    const query = listQuery(route, COLUMNS);
-    const [answer, vhosts] = await Promise.all([
-      vhost ? get("vhostQueues", { vhost }, query) : get("queues", {}, query),
-      vhostNames(get),
-    ]);
-    return { answer, vhosts };
-  },
+  load: (context) => loadList(context, COLUMNS, "queues", "vhostQueues"),
 
   view({ answer, vhosts }, { route }) {
     return h(
@@ -74,43 +65,13 @@ export const queues = {
           { title: "Policy", sort: "policy", cell: ({ policy }) => policy ?? "" },
           { title: "Leader", sort: "node", cell: ({ node }) => node },
           { title: "State", sort: "state", cell: (one) => state(one.state) },
-          {
-            title: "Ready",
-            sort: "messages_ready",
-            number: true,
-            cell: (one) => count(one.messages_ready),
-          },
-          {
-            title: "Unacked",
-            sort: "messages_unacknowledged",
-            number: true,
-            cell: (one) => count(one.messages_unacknowledged),
-          },
-          { title: "Total", sort: "messages", number: true, cell: (one) => count(one.messages) },
-          {
-            title: "Consumers",
-            sort: "consumers",
-            number: true,
-            cell: (one) => count(one.consumers),
-          },
-          {
-            title: "Publish",
-            sort: "message_stats.publish_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "publish")),
-          },
-          {
-            title: "Deliver",
-            sort: "message_stats.deliver_get_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "deliver_get")),
-          },
-          {
-            title: "Ack",
-            sort: "message_stats.ack_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "ack")),
-          },
+          countColumn("Ready", "messages_ready"),
+          countColumn("Unacked", "messages_unacknowledged"),
+          countColumn("Total", "messages"),
+          countColumn("Consumers", "consumers"),
+          rateColumn("Publish", "publish"),
+          rateColumn("Deliver", "deliver_get"),
+          rateColumn("Ack", "ack"),
         ],
       }),
     );

@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { counted } from "../format.js";
-import { button, tag } from "../parts.js";
+import { bar, button, tag } from "../parts.js";
 import { sortHere, table, to } from "../table.js";
 import { edit, tagsOf } from "./user.js";
 
@@ -25,15 +25,9 @@ export const users = {
     return h(
       "div",
       { class: "content" },
-      h(
-        "div",
-        { class: "bar", key: "bar" },
+      bar(
         h("span", { class: "figures" }, counted(list.length, "user")),
-        h(
-          "div",
-          { class: "actions" },
-          button("New user…", () => edit(undefined, refresh), "primary"),
-        ),
+        button("New user…", () => edit(undefined, refresh), "primary"),
       ),
       table({
         caption: "Users",

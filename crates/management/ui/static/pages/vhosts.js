@@ -3,16 +3,35 @@
 import { ask } from "../api.js";
 import { confirm, form } from "../dialog.js";
 import { h } from "../dom.js";
-import { byteRate, count, counted, NOTHING, rate, rateOf } from "../format.js";
-import { button, facts, section, tag } from "../parts.js";
+import { count, counted, NOTHING } from "../format.js";
+import { bar, button, facts, section, tag } from "../parts.js";
 import { go, link } from "../route.js";
-import { sortHere, table, to } from "../table.js";
+import {
+  byteRateColumn,
+  countColumn,
+  listQuery,
+  rateColumn,
+  sortHere,
+  table,
+  to,
+} from "../table.js";
 import { grant, grantTopic, permissionTable, topicPermissionTable } from "./permissions.js";
 
 /** The names a list can be narrowed to. */
 export async function vhostNames(get) {
   const all = await get("vhosts");
   return all.map(({ name }) => name).sort();
+}
+
+/** A page of a list, of all virtual hosts or of the one in the address, by the names of both requests. */
+export async function loadList({ ask: get, route }, columns, all, ofOne) {
+  const { vhost } = route.query;
+  const query = listQuery(route, columns);
+  const [answer, vhosts] = await Promise.all([
+    vhost ? get(ofOne, { vhost }, query) : get(all, {}, query),
+    vhostNames(get),
+  ]);
+  return { answer, vhosts };
 }
 
 export const vhosts = {
@@ -24,15 +43,9 @@ export const vhosts = {
     return h(
       "div",
       { class: "content" },
-      h(
-        "div",
-        { class: "bar", key: "bar" },
+      bar(
         h("span", { class: "figures" }, counted(list.length, "virtual host")),
-        h(
-          "div",
-          { class: "actions" },
-          button("New virtual host…", () => edit(undefined, refresh), "primary"),
-        ),
+        button("New virtual host…", () => edit(undefined, refresh), "primary"),
       ),
       table({
         caption: "Virtual hosts",
@@ -60,42 +73,12 @@ export const vhosts = {
             cell: (one) => queueType(one),
           },
           { title: "State", cell: states },
-          {
-            title: "Ready",
-            sort: "messages_ready",
-            number: true,
-            cell: (one) => count(one.messages_ready),
-          },
-          {
-            title: "Unacked",
-            sort: "messages_unacknowledged",
-            number: true,
-            cell: (one) => count(one.messages_unacknowledged),
-          },
-          {
-            title: "Publish",
-            sort: "message_stats.publish_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "publish")),
-          },
-          {
-            title: "Deliver",
-            sort: "message_stats.deliver_get_details.rate",
-            number: true,
-            cell: (one) => rate(rateOf(one.message_stats, "deliver_get")),
-          },
-          {
-            title: "From clients",
-            sort: "recv_oct_details.rate",
-            number: true,
-            cell: (one) => byteRate(rateOf(one, "recv_oct")),
-          },
-          {
-            title: "To clients",
-            sort: "send_oct_details.rate",
-            number: true,
-            cell: (one) => byteRate(rateOf(one, "send_oct")),
-          },
+          countColumn("Ready", "messages_ready"),
+          countColumn("Unacked", "messages_unacknowledged"),
+          rateColumn("Publish", "publish"),
+          rateColumn("Deliver", "deliver_get"),
+          byteRateColumn("From clients", "recv_oct"),
+          byteRateColumn("To clients", "send_oct"),
         ],
       }),
     );
