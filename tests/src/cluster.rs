@@ -7,13 +7,13 @@
 //! and the nodes of another are brought back when the [`Cluster`] is dropped.
 
 mod foreign;
-mod http;
 mod metrics;
 
 pub use metrics::Page;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -296,6 +296,18 @@ impl Cluster {
     pub fn http(&self, node: usize) -> SocketAddr {
         let Nodes::Own(nodes) = &self.nodes else { panic!("these are not our nodes") };
         nodes[node].addresses().http
+    }
+
+    /// Where one of our nodes listens for the others.
+    pub fn peer(&self, node: usize) -> SocketAddr {
+        let Nodes::Own(nodes) = &self.nodes else { panic!("these are not our nodes") };
+        nodes[node].addresses().peer
+    }
+
+    /// Where one of our nodes keeps its data.
+    pub fn data_dir(&self, node: usize) -> PathBuf {
+        let Nodes::Own(nodes) = &self.nodes else { panic!("these are not our nodes") };
+        nodes[node].data_dir()
     }
 
     /// What a node of ours measures.

@@ -17,7 +17,7 @@ use crate::cluster::{Cluster, Queue};
 use crate::history::{Gap, History, Loss};
 use crate::traffic::{Consumer, ConsumerPlan, Publisher, PublisherPlan};
 use crate::wire::{Flags, Pack, Wire, id};
-use noise::Noise;
+pub use noise::Noise;
 
 /// How long traffic may take to go on, or a queue to run dry.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,12 +1,15 @@
 //! As much HTTP as it takes to ask a node's management API.
 //!
-//! One request per connection, so that the end of an answer is the end of its connection.
+//! One request per connection and HTTP/1.0, which knows no chunks, so that the end of an answer is
+//! the end of its connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// How long an answer may take.
@@ -16,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    limit: Duration,
     /// The value of the header that says who it is; none says nothing.
     authorization: Option<String>,
 }
@@ -34,18 +38,24 @@ pub struct Answer {
 impl Client {
     /// Asks the node at `address` as `user`.
     pub fn new(address: SocketAddr, user: &str, password: &str) -> Self {
-        let credentials = base64(format!("{user}:{password}").as_bytes());
-        Self { address, authorization: Some(format!("Basic {credentials}")) }
+        let credentials = STANDARD.encode(format!("{user}:{password}"));
+        Self { authorization: Some(format!("Basic {credentials}")), ..Self::nobody(address) }
     }
 
     /// Asks the node at `address` without a word about who it is.
     pub fn nobody(address: SocketAddr) -> Self {
-        Self { address, authorization: None }
+        Self { address, limit: LIMIT, authorization: None }
     }
 
     /// Asks the node at `address` as the bearer of `secret`.
     pub fn bearer(address: SocketAddr, secret: &str) -> Self {
-        Self { address, authorization: Some(format!("Bearer {secret}")) }
+        Self { authorization: Some(format!("Bearer {secret}")), ..Self::nobody(address) }
+    }
+
+    /// The same, with another limit for each answer.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// Asks, with a body or an empty one.
@@ -68,13 +78,30 @@ impl Client {
         answer.json()
     }
 
-    fn try_ask(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
-        let mut stream = TcpStream::connect(self.address).context("connecting")?;
-        stream.set_read_timeout(Some(LIMIT))?;
+    /// The body at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or nobody answers in time.
+    pub fn body(&self, path: &str) -> Result<String> {
+        let answer = self.try_ask("GET", path, "")?;
+        ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.body);
+        Ok(answer.body)
+    }
+
+    /// As [`Client::ask`], where it may be that nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers, or with something that is not HTTP.
+    pub fn try_ask(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
+        let mut stream =
+            TcpStream::connect_timeout(&self.address, self.limit).context("cannot connect")?;
+        stream.set_read_timeout(Some(self.limit))?;
         let authorization =
             self.authorization.as_ref().map(|value| format!("authorization: {value}\r\n"));
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{}\
+            "{method} {path} HTTP/1.0\r\nhost: {}\r\n{}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.address,
             authorization.unwrap_or_default(),
@@ -112,32 +139,5 @@ impl Answer {
     /// If it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("the body is JSON")
-    }
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_as_in_the_rfc() {
-        let encoded = [b"".as_slice(), b"f", b"fo", b"foo", b"foob"].map(base64);
-
-        assert_eq!(encoded, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
     }
 }

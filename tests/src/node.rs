@@ -8,11 +8,11 @@
 //! waits for a pipe from us to close, kills the node and removes its directory.
 
 mod leash;
-mod ports;
+pub mod ports;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -57,6 +57,7 @@ pub struct Node {
     dir: TempDir,
     addresses: Addresses,
     extra: Vec<String>,
+    variables: Vec<(&'static str, PathBuf)>,
     process: Option<(Child, Leash)>,
     /// Where the log of this life of the process begins.
     log_begin: u64,
@@ -91,9 +92,51 @@ impl Node {
         Self::prepare(&binary().expect("there is a broker to start"), &[])
     }
 
+    /// Has clients connect from anywhere, from its next start on.
+    pub fn listen_everywhere(&mut self) {
+        self.addresses.amqp.set_ip(Ipv4Addr::UNSPECIFIED.into());
+    }
+
     /// What `warren server` is given beside directory and addresses, from its next start on.
     pub fn set_arguments(&mut self, arguments: Vec<String>) {
         self.extra = arguments;
+    }
+
+    /// Starts the program that has failpoints, if it was built and no other broker is tested.
+    ///
+    /// # Panics
+    ///
+    /// If it does not become ready; the log is shown.
+    pub fn start_breakable(arguments: &[&str]) -> Option<Self> {
+        let binary =
+            binary().expect("there is a broker to start").with_file_name("warren-failpoints");
+        if elsewhere().is_some() || !binary.is_file() {
+            eprintln!("NOT TESTED: there is no program `warren-failpoints` beside `warren`");
+            return None;
+        }
+        let mut node = Self::prepare(&binary, arguments);
+        node.variables.push(("FAILPOINTS_FILE", node.failpoints()));
+        node.arm("");
+        if let Err(error) = node.launch() {
+            panic!("{error:#}\n{}", node.log_tail());
+        }
+        Some(node)
+    }
+
+    /// Says which failpoints do what, one `name=actions` per line.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be written.
+    pub fn arm(&self, failpoints: &str) {
+        // At once or not at all: the node may be reading.
+        let draft = self.dir.path().join("failpoints.draft");
+        fs::write(&draft, failpoints).expect("the file can be written");
+        fs::rename(draft, self.failpoints()).expect("the file can be put in its place");
+    }
+
+    fn failpoints(&self) -> PathBuf {
+        self.dir.path().join("failpoints")
     }
 
     fn start_binary(binary: &Path, arguments: &[&str]) -> Self {
@@ -117,7 +160,8 @@ impl Node {
         let [amqp, http, metrics, peer] = ports::free();
         let addresses = Addresses { amqp, http, metrics, peer };
         let extra = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { binary: binary.to_owned(), dir, addresses, extra, process: None, log_begin: 0 }
+        let (binary, variables) = (binary.to_owned(), Vec::new());
+        Self { binary, dir, addresses, extra, variables, process: None, log_begin: 0 }
     }
 
     /// Kills the process as `kill -9` does, and waits until it is gone.
@@ -139,6 +183,15 @@ impl Node {
         self.signal(Signal::TERM);
         let status = self.reap();
         assert!(status.success(), "the node left with {status} after SIGTERM\n{}", self.log_tail());
+    }
+
+    /// Waits until the process, which something else has told to leave, is gone.
+    ///
+    /// # Panics
+    ///
+    /// If it does not leave in time.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        self.reap()
     }
 
     /// Starts the process again, on the same data and ports, after [`Node::kill9`] or
@@ -273,6 +326,7 @@ impl Node {
                 command.env_remove(name);
             }
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(&self.extra).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child =
             command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
@@ -390,22 +444,32 @@ pub fn unique(stem: &str) -> String {
     format!("{stem}.{:x}.{age:x}.{count}", std::process::id())
 }
 
-fn binary() -> Result<PathBuf> {
+/// The broker that is tested: `WARREN_BIN`, or the program beside this one.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = env::var_os("WARREN_BIN") {
         return Ok(PathBuf::from(path));
     }
-    // A test program is target/<profile>/deps/<name>, the broker is target/<profile>/warren.
-    let program = env::current_exe().context("this program has a path")?;
-    let found = program
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|dir| dir.join("warren"))
-        .find(|path| path.is_file());
-    found.context("set WARREN_BIN: there is no `warren` beside this test program")
+    beside("warren").context("set WARREN_BIN: there is no `warren` beside this test program")
 }
 
-fn ready_since(log: &Path, begin: u64) -> Result<bool> {
+/// A program of ours that was built with the tests.
+pub fn beside(name: &str) -> Option<PathBuf> {
+    // A test program is target/<profile>/deps/<name>, the others are target/<profile>/<name>.
+    let program = env::current_exe().ok()?;
+    let dirs = program.ancestors().skip(1).take(2);
+    dirs.map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// Whether a log says, behind its first `begin` bytes, that its node is ready.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn ready_since(log: &Path, begin: u64) -> Result<bool> {
     let mut file = File::open(log)?;
     file.seek(SeekFrom::Start(begin))?;
     let mut text = Vec::new();
@@ -426,7 +490,8 @@ fn is_stopped(pid: u32) -> bool {
     })
 }
 
-fn tail(log: &Path) -> String {
+/// The last lines of a log.
+pub fn tail(log: &Path) -> String {
     let text =
         fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

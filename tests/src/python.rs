@@ -4,7 +4,6 @@
 //! user's cache (`$XDG_CACHE_HOME/warren/python`), and found there the next time.
 
 use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+
+use crate::packages;
 
 /// How long a program may take to say something, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,38 +64,13 @@ const fn pika(
 impl Library {
     /// The directory that holds it; installed if need be.
     pub fn installed(&self) -> Result<PathBuf> {
-        let root = cache()?.join("warren").join("python");
-        let target = root.join(self.name);
-        if target.join(self.package).is_dir() {
-            return Ok(target);
-        }
-        fs::create_dir_all(&root)?;
-        let staging = tempfile::Builder::new().prefix("installing-").tempdir_in(&root)?;
-        let output = Command::new("python3")
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-input",
-                "--target",
-            ])
-            .arg(staging.path())
-            .args(self.requirements)
-            .output()
-            .context("cannot start python3")?;
-        ensure!(
-            output.status.success(),
-            "pip cannot install {:?}: {}",
-            self.requirements,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        // Whoever comes first wins; the other finds it done.
-        if fs::rename(staging.path(), &target).is_err() {
-            ensure!(target.join(self.package).is_dir(), "cannot put {} in its place", self.name);
-        }
-        Ok(target)
+        let install = |dir: &Path| {
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+            pip.args(["--no-input", "--target"]).arg(dir).args(self.requirements);
+            packages::said(&mut pip)
+        };
+        packages::installed("python", self.name, self.package, install)
     }
 
     /// Starts a program against a broker.
@@ -263,12 +239,4 @@ fn listen(
             output.more.notify_all();
         }
     })
-}
-
-fn cache() -> Result<PathBuf> {
-    if let Some(dir) = env::var_os("XDG_CACHE_HOME") {
-        return Ok(PathBuf::from(dir));
-    }
-    let home = env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?;
-    Ok(PathBuf::from(home).join(".cache"))
 }

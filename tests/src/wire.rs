@@ -12,7 +12,7 @@ mod methods;
 mod pack;
 mod properties;
 
-pub use client::{Close, Delivered, Heard, PATIENCE, Wire, capabilities};
+pub use client::{Close, Delivered, Guest, Heard, PATIENCE, Wire, capabilities};
 pub use frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame};
 pub use methods::{
     Flags, consume, declare_exchange, declare_queue, get, plain_start_ok, publish, settle,

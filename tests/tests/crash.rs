@@ -31,6 +31,22 @@ const PREFETCH: u16 = 50;
 const ACK_EVERY: u64 = 10;
 /// Confirms between two kills, at least.
 const CONFIRMS: u64 = 400;
+/// Where the program is ended, and how often it comes by before that, roughly.
+const PLACES: [(&str, u32); 13] = [
+    ("consensus.append.before", 20),
+    ("consensus.append.after", 20),
+    ("storage.write", 20),
+    ("storage.sync.before", 20),
+    ("storage.sync.after", 20),
+    ("consensus.vote.saved", 1),
+    ("consensus.snapshot.copied", 1),
+    ("storage.snapshot.page", 1),
+    ("storage.snapshot.head", 1),
+    ("consensus.apply.after", 50),
+    ("consensus.committed.before", 20),
+    ("broker.confirm.before", 50),
+    ("broker.deliver.before", 20),
+];
 /// How long a stream of deliveries must rest to be called a pause.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long anything may take.
@@ -49,7 +65,22 @@ struct Run {
 
 #[test]
 fn nothing_confirmed_is_lost_or_doubled_or_reordered_when_the_node_is_killed_again_and_again() {
-    let mut node = node::own();
+    break_under_load(node::own(), kill_and_restart);
+}
+
+#[test]
+fn nothing_confirmed_is_lost_or_doubled_or_reordered_wherever_the_node_ends() {
+    // Snapshots all the time, so that there is one to end in.
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&settings, "[raft]\nsnapshot_after_entries = 50\nsweep_ms = 100\n").unwrap();
+    let path = settings.path().to_str().unwrap();
+    let Some(node) = Node::start_breakable(&["--config", path]) else { return };
+
+    break_under_load(Some(node), end_everywhere);
+}
+
+/// Has clients publish and consume while `break_it` does what it does to the node.
+fn break_under_load(mut node: Option<Node>, break_it: fn(&mut Node, &Run)) {
     let run = Arc::new(Run {
         address: node.as_ref().map_or_else(node::shared, Node::amqp),
         queues: (0..QUEUES).map(|_| unique("crash")).collect(),
@@ -65,7 +96,7 @@ fn nothing_confirmed_is_lost_or_doubled_or_reordered_when_the_node_is_killed_aga
 
     let (publishers, consumers) = (spawn(&run, publish_on), spawn(&run, consume_from));
     if let Some(node) = &mut node {
-        kill_and_restart(node, &run);
+        break_it(node, &run);
     }
     run.await_progress(CONFIRMS);
     run.publishing.store(false, Ordering::SeqCst);
@@ -120,6 +151,26 @@ fn kill_and_restart(node: &mut Node, run: &Run) {
         node.kill9();
         node.restart();
         println!("round {round}: {} confirms so far", run.confirms.load(Ordering::SeqCst));
+    }
+}
+
+/// Ends the process at each of its failpoints in turn.
+fn end_everywhere(node: &mut Node, run: &Run) {
+    for (place, passes) in PLACES {
+        run.await_progress(CONFIRMS / 4);
+        if place == "consensus.vote.saved" {
+            // A node that is alone votes when it starts, and not again.
+            node.kill9();
+            node.arm(&format!("{place}=panic"));
+            node.spawn().unwrap();
+        } else {
+            node.arm(&format!("{place}={passes}*off->panic"));
+        }
+        let status = node.wait_end();
+        assert!(!status.success(), "{place}: the node left with {status}");
+        node.arm("");
+        node.restart();
+        println!("{place}: {} confirms so far", run.confirms.load(Ordering::SeqCst));
     }
 }
 

@@ -22,6 +22,7 @@ use crate::connection::state::Client;
 use crate::connection::topology::Declared;
 use crate::directory::{ChangeError, name};
 use crate::failure::Failure;
+use crate::press::INTERNAL_USER;
 use crate::registry::ConnectionId;
 
 /// How long an operation may wait for what it needs: leaders, mostly.
@@ -187,7 +188,15 @@ impl Broker {
     /// # Errors
     /// What the catalog refuses, or that the node stops.
     pub async fn change(&self, change: Change) -> Result<Changed, ChangeError> {
-        self.inner().directory.change(change).await
+        self.change_by(INTERNAL_USER, change).await
+    }
+
+    /// As [`Broker::change`], on behalf of somebody whom events name.
+    ///
+    /// # Errors
+    /// What the catalog refuses, or that the node stops.
+    pub async fn change_by(&self, user: &str, change: Change) -> Result<Changed, ChangeError> {
+        self.inner().change(user, change).await
     }
 
     /// The user, if the password is theirs and they may come from where they are.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustc_hash::FxHashSet;
@@ -16,10 +16,13 @@ use warren_catalog::{
 };
 use warren_consensus::{Group, Node as Consensus, Peers, Performed};
 use warren_queue::{Command, Effect, Shard};
-use warren_rpc::Place;
+use warren_rpc::{Distress, Place};
 use warren_types::{BootId, GroupId, NodeId, QueueId, SessionId};
 
-use crate::cluster::{Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent};
+use crate::admin::AdminError;
+use crate::cluster::{
+    Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent, Sights, forgotten,
+};
 use crate::config::{Config, InitialContent};
 use crate::connection::{self, ToConnection};
 use crate::counters::{Counters, Totals};
@@ -28,6 +31,8 @@ use crate::host::Host;
 use crate::janitor::{Chore, Janitor};
 use crate::maintenance;
 use crate::placement::{self, Candidate, Locator};
+use crate::press::{EVENT_EXCHANGE, LOG_EXCHANGE, Press};
+use crate::pressure::{self, Pressure};
 use crate::queue::effects::Performer;
 use crate::queue::handle::{Event, ShardHandle, ShardSlot};
 use crate::queue::link::Links;
@@ -37,6 +42,8 @@ use crate::queue::whereabouts::Whereabouts;
 use crate::registry::{ConnectionId, Registry};
 use crate::shards::Shards;
 use crate::survey::Sight;
+use crate::throughput::Throughput;
+use crate::traces::Tracer;
 use crate::undertaker::{Burial, Undertaker};
 
 /// The version of catalog commands and of shards that this build speaks.
@@ -86,6 +93,9 @@ pub enum StartError {
     /// The catalog refused what every start asks of it.
     #[error("the catalog refused: {0}")]
     Refused(String),
+    /// It belongs to no cluster any more.
+    #[error("{}", forgotten::FORGOTTEN)]
+    Forgotten,
 }
 
 /// What all tasks of the broker share.
@@ -100,7 +110,14 @@ pub(crate) struct Inner {
     pub(crate) shards: Shards,
     /// What is remembered for operators.
     pub(crate) sight: Sight,
+    /// What the broker itself publishes.
+    pub(crate) press: Press,
+    /// What passes through exchanges.
+    pub(crate) throughput: Throughput,
+    /// Where the spans of traced messages go, if messages are traced.
+    pub(crate) tracer: OnceLock<Tracer>,
     cluster: Cluster,
+    pub(crate) pressure: Pressure,
     /// Where the next local queue goes.
     next_local: AtomicUsize,
     /// Names for uploads of large bodies.
@@ -221,6 +238,31 @@ impl Inner {
         self.cluster.lives(session).await
     }
 
+    /// Has the cluster forget this node.
+    ///
+    /// # Errors
+    /// When the others cannot do without it, or do not answer.
+    pub(crate) async fn leave_cluster(&self) -> Result<(), AdminError> {
+        self.cluster.leave().await
+    }
+
+    /// What this node runs out of, from here on.
+    pub(crate) fn set_distress(&self, distress: Distress) {
+        self.cluster.set_distress(distress);
+    }
+
+    /// What `node` runs out of, as far as is known.
+    pub(crate) fn distress_of(&self, node: NodeId) -> Distress {
+        self.cluster.distress_of(node)
+    }
+
+    /// What all nodes run out of: the others, and this one.
+    pub(crate) fn distress_changes(
+        &self,
+    ) -> (watch::Receiver<Arc<Sights>>, watch::Receiver<Distress>) {
+        (self.cluster.neighbours().sights(), self.cluster.distress_changes())
+    }
+
     /// A stream to `node` broke: it may be gone.
     pub(crate) fn suspect(&self, node: NodeId) {
         self.cluster.neighbours().suspect(node);
@@ -302,7 +344,7 @@ impl Broker {
     /// Waits for as long as the catalog has no leader.
     ///
     /// # Errors
-    /// When the catalog refuses what every start asks of it.
+    /// When the catalog refuses what every start asks of it, or the cluster has forgotten this node.
     pub async fn start(config: Config, parts: Parts) -> Result<Self, StartError> {
         let Parts { consensus, catalog, catalog_effects, peers, envoy, founding } = parts;
         let config = Arc::new(config);
@@ -310,7 +352,7 @@ impl Broker {
         let session = SessionId { node: config.node, boot: config.boot };
         let (directory, proposer) = Directory::new(catalog.clone(), peers.clone());
         tasks.spawn(proposer.run(stop.clone()));
-        announce(&directory, &config).await?;
+        come_in(&directory, &peers, &config).await?;
 
         let links = Links::new(peers.clone(), tasks.clone(), stop.clone());
         let common = Common {
@@ -331,22 +373,11 @@ impl Broker {
         let (replica_events, replicas) = mpsc::unbounded_channel();
         #[expect(clippy::disallowed_methods, reason = "a node has few shards, and few sessions")]
         let (dead_sessions, dead) = mpsc::unbounded_channel();
-        let cluster = Cluster::start(ClusterParts {
-            config: config.clone(),
-            session,
-            consensus,
-            catalog,
-            directory: directory.clone(),
-            peers: peers.clone(),
-            founding,
-            replica_events,
-            dead_sessions,
-            stop: stop.clone(),
-            tasks: tasks.clone(),
-        });
-
+        let heard = (replica_events, dead_sessions);
+        let cluster = common.start_cluster(&config, consensus, catalog, founding, heard);
         envoy.attach(&cluster);
         let Common { registry, counters, .. } = common;
+        let (press, bulletins) = Press::new(&config, counters.clone());
         let inner = Arc::new(Inner {
             config,
             session,
@@ -357,7 +388,11 @@ impl Broker {
             links: links.clone(),
             shards,
             sight: Sight::default(),
+            press,
+            throughput: Throughput::default(),
+            tracer: OnceLock::new(),
             cluster,
+            pressure: Pressure::default(),
             next_local: AtomicUsize::new(0),
             next_upload: AtomicU64::new(1),
             ensured: RwLock::new(FxHashSet::default()),
@@ -371,6 +406,7 @@ impl Broker {
         });
         links.serve(&inner);
         tasks.spawn(hand_over(catalog_effects, chores, stop.clone()));
+        tasks.spawn(crate::press::run(inner.clone(), bulletins, stop.clone()));
         tasks.spawn(Janitor::new(inner.clone(), chores_due).run(stop.clone()));
         tasks.spawn(pass_on(inner.clone(), replicas, dead, stop));
         Ok(Self::serving(inner, undertakers))
@@ -382,7 +418,9 @@ impl Broker {
             inner.spawn(Undertaker::new(inner.clone(), slot, dead).run(inner.stop.clone()));
         }
         inner.spawn(crate::watchman::run(inner.clone()));
+        inner.spawn(crate::survey::samples::run(inner.clone()));
         inner.spawn(maintenance::run(inner.clone()));
+        inner.spawn(pressure::run(inner.clone()));
         inner.cluster.set_serving(true);
         let host = Arc::new(Host::new(inner.clone()));
         Self { inner, host }
@@ -396,6 +434,12 @@ impl Broker {
         while !self.inner.shards.replicated().all(|(_, _, shard)| is_made(shard)) {
             tokio::time::sleep(FOUNDING_PAUSE).await;
         }
+    }
+
+    /// From here on, messages of connections to come are traced by `tracer`. What is said first
+    /// stands.
+    pub fn set_tracer(&self, tracer: Tracer) {
+        drop(self.inner.tracer.set(tracer));
     }
 
     /// Answers other nodes' fronts.
@@ -534,6 +578,32 @@ impl Common {
         }
     }
 
+    /// Starts this node's part in the cluster; `heard` hears which shards run here, and which of
+    /// their sessions are over.
+    fn start_cluster(
+        &self,
+        config: &Arc<Config>,
+        consensus: Consensus,
+        catalog: Group<Catalog>,
+        founding: bool,
+        heard: (mpsc::UnboundedSender<ReplicaEvent>, mpsc::UnboundedSender<(GroupId, SessionId)>),
+    ) -> Cluster {
+        let (replica_events, dead_sessions) = heard;
+        Cluster::start(ClusterParts {
+            config: config.clone(),
+            session: self.session,
+            consensus,
+            catalog,
+            directory: self.directory.clone(),
+            peers: self.peers.clone(),
+            founding,
+            replica_events,
+            dead_sessions,
+            stop: self.stop.clone(),
+            tasks: self.tasks.clone(),
+        })
+    }
+
     /// Starts to speak to the replicated shards, and makes those in memory.
     fn start_shards(
         &self,
@@ -581,6 +651,14 @@ impl Common {
     }
 }
 
+/// Waits until this start is known to the cluster.
+async fn come_in(directory: &Directory, peers: &Peers, config: &Config) -> Result<(), StartError> {
+    tokio::select! {
+        announced = announce(directory, config) => announced,
+        () = forgotten::find_out(directory.clone(), peers.clone()) => Err(StartError::Forgotten),
+    }
+}
+
 /// Says that this node has started, and fills the catalog if it is empty. All of it may be said
 /// at every start: what the catalog has already stays as it is.
 async fn announce(directory: &Directory, config: &Config) -> Result<(), StartError> {
@@ -602,7 +680,7 @@ async fn announce(directory: &Directory, config: &Config) -> Result<(), StartErr
     if directory.look(|catalog| catalog.vhosts().next().is_none()) {
         make_known(directory, initial_content(&config.initial)).await?;
     }
-    Ok(())
+    make_known(directory, own_exchanges(directory, &config.initial.vhost)).await
 }
 
 async fn make_known(directory: &Directory, changes: Vec<Change>) -> Result<(), StartError> {
@@ -611,6 +689,19 @@ async fn make_known(directory: &Directory, changes: Vec<Change>) -> Result<(), S
         outcome.map_err(|error| StartError::Refused(error.to_string()))?;
     }
     Ok(())
+}
+
+/// The exchanges that the broker itself publishes to and the first virtual host lacks.
+fn own_exchanges(directory: &Directory, vhost: &str) -> Vec<Change> {
+    directory.look(|catalog| {
+        let lacks = |exchange: &&str| {
+            catalog.vhost(vhost).is_some() && catalog.exchange(vhost, exchange).is_none()
+        };
+        let lacking = [EVENT_EXCHANGE, LOG_EXCHANGE].into_iter().filter(lacks);
+        let make =
+            |exchange| Change::PredeclareExchange { vhost: name(vhost), exchange: name(exchange) };
+        lacking.map(make).collect()
+    })
 }
 
 fn initial_content(initial: &InitialContent) -> Vec<Change> {

@@ -15,13 +15,17 @@ mod chart;
 #[cfg(test)]
 pub(crate) mod clerk;
 mod controller;
+mod distress;
 mod drain;
 mod envoy;
+pub(crate) mod forgotten;
 pub(crate) mod forward;
 mod leading;
+mod leave;
 mod membership;
 mod neighbours;
 mod overview;
+mod prospect;
 mod replicas;
 mod sessions;
 mod sight;
@@ -40,19 +44,20 @@ use tokio_util::task::TaskTracker;
 use warren_catalog::Catalog;
 use warren_consensus::{Group, Node, Peers};
 use warren_queue::Shard;
-use warren_rpc::Ping;
+use warren_rpc::{Distress, Ping};
 use warren_types::{GroupId, NodeId, SessionId};
 
 use self::chart::{Chart, Surveyor};
 use self::controller::Controller;
 pub use self::envoy::Envoy;
 use self::leading::Pace;
-pub(crate) use self::neighbours::Neighbours;
 use self::neighbours::{Means, Watcher};
+pub(crate) use self::neighbours::{Neighbours, Sights};
 pub use self::overview::ClusterOverview;
 pub(crate) use self::replicas::ReplicaEvent;
 use self::replicas::Replicas;
 use self::steward::{Kind, Steward};
+use crate::admin::AdminError;
 use crate::config::Config;
 use crate::directory::Directory;
 
@@ -100,6 +105,10 @@ struct Inner {
     /// Wakes those who look after sessions, when a shard begins to be led here.
     reign: Notify,
     draining: Arc<AtomicBool>,
+    /// What this node runs out of.
+    distress: watch::Sender<Distress>,
+    /// Whether this node has itself forgotten by the cluster.
+    leaving: AtomicBool,
     serving: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -113,6 +122,7 @@ impl Cluster {
         let (chart, surveyor) = Surveyor::new(directory.clone());
         tasks.spawn(surveyor.run(stop.clone()));
         let draining = Arc::new(AtomicBool::new(false));
+        let distress = watch::Sender::new(Distress::default());
         let (neighbours, watcher) = Watcher::new(Means {
             session,
             timeout: config.node_timeout,
@@ -121,6 +131,7 @@ impl Cluster {
             directory: directory.clone(),
             leadership: catalog.leadership(),
             draining: Arc::clone(&draining),
+            distress: distress.subscribe(),
         });
         tasks.spawn(watcher.run(stop.clone()));
 
@@ -139,6 +150,8 @@ impl Cluster {
             pace: Pace::default(),
             reign: Notify::new(),
             draining,
+            distress,
+            leaving: AtomicBool::new(false),
             serving: AtomicBool::new(false),
             stop: stop.clone(),
             tasks: tasks.clone(),
@@ -148,6 +161,8 @@ impl Cluster {
         tasks.spawn(Controller::new(Arc::clone(&inner), gone).run(stop.clone()));
         let replicas = Replicas::new(Arc::clone(&inner), parts.founding, parts.replica_events);
         tasks.spawn(replicas.run(stop.clone()));
+        tasks.spawn(distress::run(Arc::clone(&inner), stop.clone()));
+        tasks.spawn(heed(Arc::clone(&inner), stop.clone()));
         tasks.spawn(sessions::run(Arc::clone(&inner), parts.dead_sessions, stop));
         Self { inner }
     }
@@ -159,7 +174,7 @@ impl Cluster {
 
     /// Whether the node of `session` answers, as the same start.
     pub(crate) async fn lives(&self, session: SessionId) -> bool {
-        let ping = Ping { draining: self.is_draining() };
+        let ping = Ping { draining: self.is_draining(), distress: self.distress() };
         let answer = self.inner.peers.ping(session.node, ping, neighbours::LOOK_LIMIT).await;
         answer.is_ok_and(|pong| pong.boot == session.boot)
     }
@@ -182,9 +197,30 @@ impl Cluster {
         drain::run(&self.inner, limit).await;
     }
 
+    /// Has the cluster forget this node, which goes on to run and leads nothing.
+    ///
+    /// # Errors
+    /// When the others cannot do without it, or do not answer. What is left can be done again.
+    pub(crate) async fn leave(&self) -> Result<(), AdminError> {
+        leave::run(&self.inner).await
+    }
+
     /// How the cluster is, as seen from here.
     pub(crate) fn overview(&self) -> ClusterOverview {
         overview::look(&self.inner)
+    }
+}
+
+/// Ends the process when the cluster has forgotten this node, unless it wanted that itself.
+async fn heed(inner: Arc<Inner>, stop: CancellationToken) {
+    let forgotten = forgotten::find_out(inner.directory.clone(), inner.peers.clone());
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = forgotten => {
+            if !inner.leaving.load(Ordering::Relaxed) {
+                inner.consensus.give_up(forgotten::FORGOTTEN);
+            }
+        }
     }
 }
 

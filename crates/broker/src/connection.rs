@@ -17,21 +17,25 @@ pub(crate) mod context;
 mod deliver;
 mod describe;
 mod dispatch;
+mod events;
+mod firehose;
 mod flow;
 mod holder;
 mod login;
-mod message;
+pub(crate) mod message;
 mod names;
 mod operation;
 pub(crate) mod operator;
 mod plan;
-mod publish;
+mod pressure;
+pub(crate) mod publish;
 mod reply_to;
 mod settle;
 mod socket;
-mod staging;
+pub(crate) mod staging;
 pub(crate) mod state;
 pub(crate) mod topology;
+mod traced;
 mod transaction;
 mod unacked;
 
@@ -76,6 +80,8 @@ pub(crate) enum ToConnection {
     DirectReply(DirectReply),
     /// Somebody wants to know how it is.
     Describe { answer_to: oneshot::Sender<Description> },
+    /// Whether it may publish is to be looked at anew.
+    Pressure,
     /// The connection is to be closed, by an operator or because the node stops.
     Close { code: ReplyCode, text: String },
 }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use warren_catalog::{Batch, Catalog, Command, Outcome, Refusal, Reply};
 use warren_consensus::{Group, Leadership, Peers, ReadError, Status};
+use warren_machine::Digest;
 use warren_types::LogIndex;
 
 use crate::cluster::forward::{self, Unsettled};
@@ -93,6 +94,11 @@ impl Directory {
     /// How the catalog's replica is.
     pub(crate) fn status(&self) -> Status {
         self.group.status()
+    }
+
+    /// What the catalog's replica holds, in a number.
+    pub(crate) fn fingerprint(&self) -> (LogIndex, Digest) {
+        self.group.fingerprint()
     }
 
     /// Whether no other node could have told a client anything that the local copy lacks.

@@ -16,6 +16,7 @@ use warren_types::{GroupId, QueueId};
 
 use crate::broker::Inner;
 use crate::connection::ToConnection;
+use crate::press::INTERNAL_USER;
 use crate::queue::handle::ShardSlot;
 
 /// Something to be finished.
@@ -68,7 +69,8 @@ impl Janitor {
             Chore::Catalog(effect) => self.changed(effect).await,
             Chore::Reconcile(group) => self.reconcile(Some(group)).await,
             Chore::ConnectionGone(owner) => {
-                let outcome = self.broker.directory.change(Change::CloseConnection { owner }).await;
+                let change = Change::CloseConnection { owner };
+                let outcome = self.broker.change(INTERNAL_USER, change).await;
                 if let Err(error) = outcome {
                     tracing::debug!(%error, "exclusive queues stay until the next start");
                 }
@@ -82,7 +84,8 @@ impl Janitor {
             EndReason::Deleted => RemovalReason::Deleted,
             EndReason::Expired => RemovalReason::Expired,
         };
-        let outcome = self.broker.directory.change(Change::DeleteQueue { queue, reason }).await;
+        let change = Change::DeleteQueue { queue, reason };
+        let outcome = self.broker.change(INTERNAL_USER, change).await;
         if let Err(error) = outcome {
             // Only a stop leads here: deleting a queue that is not there is no error.
             tracing::debug!(%error, %queue, "a queue's row could not be removed");
@@ -104,17 +107,19 @@ impl Janitor {
                 }
             }
             Effect::QueueRemoved { queue, .. } => self.remove(&queue),
-            Effect::VhostRemoved(vhost) => self.close_connections(
-                |registered| registered.vhost == vhost,
-                &format!("vhost '{vhost}' is deleted"),
-            ),
+            Effect::VhostRemoved(vhost) => {
+                self.broker.throughput.forget_vhost(&vhost);
+                self.close_connections(
+                    |registered| registered.vhost == vhost,
+                    &format!("vhost '{vhost}' is deleted"),
+                );
+            }
             Effect::UserRemoved(user) => self.close_connections(
                 |registered| registered.user == user,
                 &format!("user '{user}' is deleted"),
             ),
             Effect::Reconcile => self.reconcile(None).await,
-            // Nothing outside the catalog hangs on an exchange.
-            Effect::ExchangeRemoved(_) => {}
+            Effect::ExchangeRemoved(row) => self.broker.throughput.forget(&row.vhost, &row.name),
             // Memberships of groups are consensus's affair.
             Effect::ShardChanged(_) | Effect::NodeChanged(_) | Effect::NodeForgotten(_) => {}
         }

@@ -16,18 +16,24 @@ mod config;
 mod connection;
 mod counters;
 mod dead_letter;
+mod digest;
 mod directory;
 mod failure;
 mod host;
 mod janitor;
 mod maintenance;
 mod placement;
+mod press;
+mod pressure;
 mod queue;
 mod registry;
+mod shard_totals;
 mod shards;
 #[cfg(test)]
 mod sim;
 mod survey;
+mod throughput;
+mod traces;
 mod trail;
 mod undertaker;
 mod watchman;
@@ -38,15 +44,21 @@ pub use cluster::{ClusterOverview, Envoy};
 pub use config::{Config, InitialContent, Limits};
 pub use connection::operator::{Fetched, Published};
 pub use counters::Totals;
+pub use digest::GroupDigest;
 pub use directory::ChangeError;
 pub use host::Host;
 pub use maintenance::{Drain, DrainState};
+pub use press::log::{LogLevel, LogSink};
 pub use queue::handle::Stopped;
 pub use registry::ConnectionId;
+pub use shard_totals::{Meters, ShardTotals};
 pub use survey::{
-    ChannelRow, ConnectionRow, ConsumerRow, Explanation, Fact, Finding, Gathered, HolderRow,
-    Listener, Machine, MessageCounts, MessageNumbers, MessageRates, NodeFigures, NodeRow,
-    QueueDetail, QueueFigures, Severity, ShardRow, Verdict, Which,
+    ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
+    Explanation, Fact, Finding, Gathered, HolderRow, Listener, Machine, MessageCounts,
+    MessageNumbers, MessageRates, NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail,
+    QueueFigures, QueueSample, Severity, ShardRow, Verdict, Which,
 };
+pub use traces::{Attribute, Sampling, Step, TraceSpan, Tracer};
 pub use warren_amqp::header::Properties;
 pub use warren_queue::QueueStatus;
+pub use warren_rpc::Distress;

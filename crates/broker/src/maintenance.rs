@@ -20,6 +20,7 @@ use crate::admin::AdminError;
 use crate::broker::{Broker, Inner};
 use crate::connection::ToConnection;
 use crate::failure::Failure;
+use crate::survey::NodeRow;
 
 /// Between two looks whether clients are left that have to go.
 const DISMISS_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub enum DrainState {
     Serving,
     /// It is on its way out: it still leads something, or has clients.
     Draining,
-    /// It leads nothing and has no clients.
+    /// It has no clients, and leads nothing, or nobody else could.
     Drained,
     /// It did not answer, so nobody knows.
     Unknown,
@@ -52,10 +53,24 @@ pub struct Drain {
 }
 
 impl Broker {
-    /// The node of that name.
+    /// The node of that name: the one that runs, or else the newest. A node that has lost its disk
+    /// comes back as another one with the same name.
     #[must_use]
     pub fn node_by_name(&self, name: &str) -> Option<NodeId> {
-        self.look(|catalog| catalog.nodes().find(|row| *row.name == *name).map(|row| row.id))
+        self.look(|catalog| {
+            let named = catalog.nodes().filter(|row| *row.name == *name);
+            named.max_by_key(|row| (row.running, row.id)).map(|row| row.id)
+        })
+    }
+
+    /// The node of that name that can be forgotten, which is one that does not run, if there is
+    /// one; of several the oldest.
+    #[must_use]
+    pub fn node_to_forget(&self, name: &str) -> Option<NodeId> {
+        self.look(|catalog| {
+            let named = catalog.nodes().filter(|row| *row.name == *name);
+            named.min_by_key(|row| (row.running, row.id)).map(|row| row.id)
+        })
     }
 
     /// Takes a node out of service: it gives up what it leads and sends its clients away.
@@ -84,17 +99,32 @@ impl Broker {
     /// How far a node is out of service; none if there is no such node.
     pub async fn drain_of(&self, node: NodeId) -> Option<Drain> {
         let nodes = self.nodes().await;
+        let may_lead = |row: &NodeRow| row.node != node && row.running && !row.draining;
+        let has_successor = nodes.rows.iter().any(may_lead);
         let row = nodes.rows.into_iter().find(|row| row.node == node)?;
         let Some(figures) = row.figures else {
             return Some(Drain { state: DrainState::Unknown, leaderships: 0, connections: 0 });
         };
         let (leaderships, connections) = (figures.leaderships, figures.connections);
-        let state = match (row.draining, leaderships, connections) {
-            (false, _, _) => DrainState::Serving,
-            (true, 0, 0) => DrainState::Drained,
-            (true, _, _) => DrainState::Draining,
-        };
+        let state = state(row.draining, leaderships, connections, has_successor);
         Some(Drain { state, leaderships, connections })
+    }
+
+    /// Has the cluster forget this node, which must have been taken out of service. It stops
+    /// to be of any use; nothing that others have is lost with it.
+    ///
+    /// # Errors
+    /// When it is in service or leads something, when the others cannot do without it, or when they
+    /// do not answer.
+    pub async fn leave_cluster(&self) -> Result<(), AdminError> {
+        let node = self.inner().session.node;
+        let drain = self.drain_of(node).await;
+        // A start after a reset that was cut short finds no row.
+        if drain.is_some_and(|drain| drain.state != DrainState::Drained) {
+            let text = format!("node {node} leads groups, or has clients; drain it first");
+            return Err(Failure::new(ReplyCode::PreconditionFailed, text).into());
+        }
+        self.inner().leave_cluster().await
     }
 
     /// Has the cluster forget a node that does not run, with its replicas. Its data directory is
@@ -113,6 +143,14 @@ impl Broker {
         forgotten.map_err(Failure::from)?;
         tracing::info!(%node, "a node is forgotten");
         Ok(())
+    }
+}
+
+fn state(draining: bool, leaderships: u64, connections: u64, has_successor: bool) -> DrainState {
+    match (draining, connections) {
+        (false, _) => DrainState::Serving,
+        (true, 0) if leaderships == 0 || !has_successor => DrainState::Drained,
+        (true, _) => DrainState::Draining,
     }
 }
 
@@ -160,5 +198,20 @@ pub(crate) async fn listen_again(broker: &Inner, address: SocketAddr) -> Option<
             Err(error) => tracing::warn!(%error, %address, "the node cannot listen again yet"),
         }
         tokio::time::sleep(LISTEN_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_drained_once_its_clients_are_gone_and_its_leads_are_where_others_can_take_them() {
+        assert_eq!(state(true, 5, 0, true), DrainState::Draining);
+        assert_eq!(state(true, 0, 1, true), DrainState::Draining);
+        assert_eq!(state(true, 0, 0, true), DrainState::Drained);
+        assert_eq!(state(true, 5, 0, false), DrainState::Drained, "nobody else could lead");
+        assert_eq!(state(true, 5, 1, false), DrainState::Draining);
+        assert_eq!(state(false, 0, 0, true), DrainState::Serving);
     }
 }

@@ -3,6 +3,7 @@
 //! A queue's replicas and their leader are its shard's, so the locators of RabbitMQ choose among
 //! shards; the sizes of groups that declarations ask for choose nothing.
 
+use warren_catalog::Catalog;
 use warren_types::{GroupId, Table, Value};
 
 /// By how many queues a shard that this node leads may be fuller than the emptiest, and still get
@@ -19,13 +20,28 @@ pub(crate) enum Locator {
 }
 
 impl Locator {
-    /// What the arguments of a declaration say. The words of older versions mean the same.
-    pub(crate) fn asked(arguments: &Table) -> Self {
+    /// Where a queue that can be replicated is wanted: its arguments say so, or its policy does.
+    pub(crate) fn of(catalog: &Catalog, vhost: &str, queue: &str, arguments: &Table) -> Self {
+        let by_policy = || {
+            let policy = catalog.policy_of_new_queue(vhost, queue, arguments, true)?;
+            let word = policy.definition.values().get("queue-leader-locator")?;
+            word.as_str().map(Self::named)
+        };
+        Self::asked(arguments).or_else(by_policy).unwrap_or(Self::ClientLocal)
+    }
+
+    /// What the arguments of a declaration say, if they say it.
+    fn asked(arguments: &Table) -> Option<Self> {
         let word = |name| arguments.value(name).and_then(Value::as_text);
         let asked = word("x-queue-leader-locator").or_else(|| word("x-queue-master-locator"));
-        match asked {
-            Some("balanced" | "random" | "least-leaders" | "min-masters") => Self::Balanced,
-            Some(_) | None => Self::ClientLocal,
+        asked.map(Self::named)
+    }
+
+    /// The words of older versions mean the same.
+    fn named(word: &str) -> Self {
+        match word {
+            "balanced" | "random" | "least-leaders" | "min-masters" => Self::Balanced,
+            _ => Self::ClientLocal,
         }
     }
 }
@@ -51,6 +67,10 @@ pub(crate) fn chosen(candidates: &[Candidate], locator: Locator) -> Option<Group
 
 #[cfg(test)]
 mod tests {
+    use warren_catalog::{ApplyTo, Batch, Command, PolicyLayer, PutPolicy, VhostMeta};
+    use warren_machine::{Entry, Machine};
+    use warren_types::{LogIndex, Term, Timestamp};
+
     use super::*;
 
     fn candidates(own: usize) -> [Candidate; 3] {
@@ -86,10 +106,41 @@ mod tests {
         let asked = |name, word| Locator::asked(&table(name, word));
 
         for word in ["balanced", "random", "least-leaders"] {
-            assert_eq!(asked("x-queue-leader-locator", word), Locator::Balanced);
+            assert_eq!(asked("x-queue-leader-locator", word), Some(Locator::Balanced));
         }
-        assert_eq!(asked("x-queue-master-locator", "min-masters"), Locator::Balanced);
-        assert_eq!(asked("x-queue-leader-locator", "client-local"), Locator::ClientLocal);
-        assert_eq!(Locator::asked(&Table::new()), Locator::ClientLocal);
+        assert_eq!(asked("x-queue-master-locator", "min-masters"), Some(Locator::Balanced));
+        let client_local = asked("x-queue-leader-locator", "client-local");
+        assert_eq!(client_local, Some(Locator::ClientLocal));
+        assert_eq!(Locator::asked(&Table::new()), None);
+    }
+
+    #[test]
+    fn a_policy_places_a_queue_unless_its_declaration_says_where() {
+        let catalog = catalog(&[
+            Command::PutVhost { vhost: "/".into(), meta: VhostMeta::default() },
+            Command::PutPolicy(PutPolicy {
+                vhost: "/".into(),
+                layer: PolicyLayer::User,
+                name: "spread".into(),
+                pattern: "^spread".into(),
+                apply_to: ApplyTo::Queues,
+                priority: 0,
+                definition: r#"{"queue-leader-locator":"balanced"}"#.into(),
+            }),
+        ]);
+        let of = |queue, arguments: &Table| Locator::of(&catalog, "/", queue, arguments);
+
+        assert_eq!(of("spread.1", &Table::new()), Locator::Balanced);
+        assert_eq!(of("other", &Table::new()), Locator::ClientLocal);
+        let here = table("x-queue-leader-locator", "client-local");
+        assert_eq!(of("spread.1", &here), Locator::ClientLocal);
+    }
+
+    fn catalog(commands: &[Command]) -> Catalog {
+        let mut catalog = Catalog::new();
+        let batch = Batch { time: Timestamp(1), commands: commands.to_vec() };
+        let entry = Entry { index: LogIndex(1), term: Term(1), payload: batch.encode() };
+        assert!(catalog.apply(&entry).reply.iter().all(Result::is_ok));
+        catalog
     }
 }

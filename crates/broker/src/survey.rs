@@ -14,6 +14,7 @@ mod local;
 mod question;
 mod rates;
 mod rows;
+pub(crate) mod samples;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -28,13 +29,18 @@ use warren_rpc::Refusal;
 use warren_types::{NodeId, QueueId};
 
 pub use self::explain::{Explanation, Fact, Finding, Severity, Verdict};
-use self::question::{Question, Whose, read_answer};
-pub(crate) use self::rates::Pace;
-pub(crate) use self::rates::{MessagePace, QueuePaces};
+pub(crate) use self::question::Whose;
+use self::question::{Question, read_answer};
+use self::rates::ChurnPace;
+pub(crate) use self::rates::{MessagePace, Pace, QueuePaces};
+pub(crate) use self::rows::growth;
 pub use self::rows::{
-    ChannelRow, ConnectionRow, ConsumerRow, Gathered, HolderRow, Listener, Machine, MessageCounts,
-    MessageNumbers, MessageRates, NodeFigures, NodeRow, QueueDetail, QueueFigures, ShardRow,
+    ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
+    Gathered, HolderRow, Listener, Machine, MessageCounts, MessageNumbers, MessageRates,
+    NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail, QueueFigures, QueueSample,
+    ShardRow,
 };
+use self::samples::Samples;
 use self::wire::Wire;
 use crate::broker::{Broker, Inner};
 
@@ -58,7 +64,9 @@ pub(crate) struct Sight {
     begun: Instant,
     gauge: OnceLock<Gauge>,
     pace: Mutex<MessagePace>,
+    churn_pace: Mutex<ChurnPace>,
     queue_paces: QueuePaces,
+    samples: Samples,
 }
 
 impl Default for Sight {
@@ -67,7 +75,9 @@ impl Default for Sight {
             begun: Instant::now(),
             gauge: OnceLock::new(),
             pace: Mutex::default(),
+            churn_pace: Mutex::default(),
             queue_paces: QueuePaces::default(),
+            samples: Samples::default(),
         }
     }
 }
@@ -76,6 +86,11 @@ impl Sight {
     fn rates(&self, counts: MessageCounts) -> MessageRates {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         pace.of(Instant::now(), counts)
+    }
+
+    fn churn_rates(&self, churn: ChurnCounts) -> ChurnRates {
+        let mut pace = self.churn_pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.look(Instant::now(), churn, ChurnCounts::rates_since)
     }
 
     fn machine(&self) -> Machine {
@@ -157,6 +172,22 @@ impl Broker {
         self.gather(&Question::Queues(wanted)).await
     }
 
+    /// What the nodes keep of their past, since a time in milliseconds since 1970.
+    pub async fn node_samples(&self, since_ms: u64) -> Gathered<NodeSamples> {
+        self.gather(&Question::NodeSamples(since_ms)).await
+    }
+
+    /// What is kept of a queue's past, the oldest first. Samples are taken from the first time on
+    /// that somebody asks for them, for as long as somebody does.
+    pub async fn queue_samples(&self, queue: QueueId, since_ms: u64) -> Gathered<QueueSample> {
+        self.gather(&Question::QueueSamples(queue, since_ms)).await
+    }
+
+    /// Exchanges that were published to: a row of each node where that happened.
+    pub async fn exchange_figures(&self) -> Gathered<ExchangeFigures> {
+        self.gather(&Question::Exchanges).await
+    }
+
     /// A queue in full: one row, or none when nobody who answers leads it.
     pub async fn queue_detail(&self, queue: QueueId) -> Gathered<QueueDetail> {
         self.gather(&Question::Queue(queue)).await
@@ -225,41 +256,54 @@ impl Broker {
 
     /// Asks all nodes at once. Returns what came, and who did not answer.
     async fn ask<T: Wire>(&self, question: &Question) -> (Vec<(NodeId, T)>, Vec<String>) {
-        let nodes: Vec<Known> = self.look(|catalog| {
-            let known = |row: &warren_catalog::Node| Known {
-                id: row.id,
-                name: row.name.to_string(),
-                running: row.running,
-            };
-            catalog.nodes().map(known).collect()
-        });
-        let asks = nodes.into_iter().map(|node| async {
-            let answer = self.ask_one(&node, question).await;
-            (node, answer)
-        });
-        let (mut answers, mut stale) = (Vec::new(), Vec::new());
-        for (node, answer) in join_all(asks).await {
-            match answer {
-                Some(answer) => answers.push((node.id, answer)),
-                None => stale.push(node.name),
-            }
-        }
-        (answers, stale)
+        ask(self.inner(), question).await
     }
+}
 
-    async fn ask_one<T: Wire>(&self, node: &Known, question: &Question) -> Option<T> {
-        let inner: &Arc<Inner> = self.inner();
-        let bytes = if node.id == inner.session.node {
-            local::reply(inner, question.clone()).await
-        } else if node.running {
-            let asked = inner.peers.survey(node.id, question.encode(), ASK_LIMIT).await;
-            asked.inspect_err(|error| tracing::debug!(%error, "a node is left out")).ok()?
-        } else {
-            return None;
-        };
-        let answer = read_answer(bytes);
-        answer
-            .inspect_err(|error| tracing::warn!(%error, node = node.name, "a strange answer"))
-            .ok()
+impl Inner {
+    /// How many connections of all nodes a selection means. A node that does not answer has none:
+    /// better some too many than that nobody gets in because one node is down.
+    pub(crate) async fn count_connections(self: &Arc<Self>, whose: Whose) -> u64 {
+        let (counts, silent) = ask::<u64>(self, &Question::Count(whose)).await;
+        if !silent.is_empty() {
+            tracing::warn!(?silent, "connections of nodes that do not answer are not counted");
+        }
+        counts.into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
+}
+
+async fn ask<T: Wire>(inner: &Arc<Inner>, question: &Question) -> (Vec<(NodeId, T)>, Vec<String>) {
+    let nodes: Vec<Known> = inner.directory.look(|catalog| {
+        let known = |row: &warren_catalog::Node| Known {
+            id: row.id,
+            name: row.name.to_string(),
+            running: row.running,
+        };
+        catalog.nodes().map(known).collect()
+    });
+    let asks = nodes.into_iter().map(|node| async {
+        let answer = ask_one(inner, &node, question).await;
+        (node, answer)
+    });
+    let (mut answers, mut stale) = (Vec::new(), Vec::new());
+    for (node, answer) in join_all(asks).await {
+        match answer {
+            Some(answer) => answers.push((node.id, answer)),
+            None => stale.push(node.name),
+        }
+    }
+    (answers, stale)
+}
+
+async fn ask_one<T: Wire>(inner: &Arc<Inner>, node: &Known, question: &Question) -> Option<T> {
+    let bytes = if node.id == inner.session.node {
+        local::reply(inner, question.clone()).await
+    } else if node.running {
+        let asked = inner.peers.survey(node.id, question.encode(), ASK_LIMIT).await;
+        asked.inspect_err(|error| tracing::debug!(%error, "a node is left out")).ok()?
+    } else {
+        return None;
+    };
+    let answer = read_answer(bytes);
+    answer.inspect_err(|error| tracing::warn!(%error, node = node.name, "a strange answer")).ok()
 }

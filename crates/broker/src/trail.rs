@@ -20,6 +20,9 @@ const HAS_DIED: u8 = 1;
 /// The message goes under its routing key alone, whatever its CC header says.
 const READDRESSED: u8 = 1 << 1;
 
+/// The broker made the message itself: an event, a copy, a line of its log.
+const IS_OWN: u8 = 1 << 2;
+
 /// A message's trail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trail {
@@ -27,6 +30,9 @@ pub(crate) struct Trail {
     pub(crate) has_died: bool,
     /// The message goes under its routing key alone, whatever its CC header says.
     pub(crate) readdressed: bool,
+    /// The broker made the message itself: an event, a copy, a line of its log. Copies of such
+    /// ones would have no end.
+    pub(crate) is_own: bool,
     /// The keys of blind copies.
     pub(crate) hidden_keys: Vec<Vec<u8>>,
 }
@@ -43,7 +49,12 @@ impl Trail {
             hidden_keys.push(key.to_vec());
             bytes = rest;
         }
-        Self { has_died: flags & HAS_DIED != 0, readdressed: flags & READDRESSED != 0, hidden_keys }
+        Self {
+            has_died: flags & HAS_DIED != 0,
+            readdressed: flags & READDRESSED != 0,
+            is_own: flags & IS_OWN != 0,
+            hidden_keys,
+        }
     }
 
     /// The bytes for a message's record.
@@ -54,6 +65,9 @@ impl Trail {
         let mut flags = if self.has_died { HAS_DIED } else { 0 };
         if self.readdressed {
             flags |= READDRESSED;
+        }
+        if self.is_own {
+            flags |= IS_OWN;
         }
         let mut out = BytesMut::new();
         out.put_u8(flags);
@@ -69,12 +83,13 @@ impl Trail {
 mod tests {
     use super::*;
 
-    fn samples() -> [(Trail, &'static [u8]); 4] {
+    fn samples() -> [(Trail, &'static [u8]); 5] {
         let hidden = vec![b"key".to_vec(), Vec::new()];
         [
             (Trail::default(), b""),
             (Trail { has_died: true, ..Trail::default() }, &[1]),
             (Trail { has_died: true, readdressed: true, ..Trail::default() }, &[3]),
+            (Trail { has_died: true, is_own: true, ..Trail::default() }, &[5]),
             (
                 Trail { hidden_keys: hidden, ..Trail::default() },
                 &[0, 0, 0, 0, 3, b'k', b'e', b'y', 0, 0, 0, 0],

@@ -71,6 +71,9 @@ impl Catalog {
                 self.clear_topic_permission(step, user, vhost, exchange)
             }
             Command::DeclareExchange(wanted) => self.declare_exchange(step, wanted),
+            Command::PredeclareExchange { vhost, exchange } => {
+                self.predeclare_exchange(step, vhost, exchange)
+            }
             Command::DeleteExchange { vhost, exchange, if_unused } => {
                 self.delete_exchange(step, vhost, exchange, if_unused)
             }

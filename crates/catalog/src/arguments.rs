@@ -144,6 +144,11 @@ pub(crate) fn complete(arguments: &Table, default: QueueKind, replicable: bool) 
     arguments
 }
 
+/// The kind of queue that a declaration's completed arguments ask for, if they make sense.
+pub(crate) fn kind(arguments: &Table) -> Option<QueueKind> {
+    parse_kind(arguments.value(QUEUE_TYPE)?).ok()
+}
+
 /// Checks a declaration's completed arguments and returns the kind of queue they ask for.
 pub(crate) fn check(queue: &Resource, arguments: &Table) -> Result<QueueKind, Refusal> {
     if let Some(value) = arguments.value(DEAD_LETTER_EXCHANGE).filter(|value| !is_text(value)) {

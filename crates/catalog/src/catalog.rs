@@ -40,6 +40,8 @@ pub struct Catalog {
     pub(crate) users: BTreeMap<Name, UserState>,
     pub(crate) global_parameters: BTreeMap<Name, Name>,
     pub(crate) vhosts: Directory<VhostState>,
+    /// Virtual hosts whose messages are traced.
+    pub(crate) traced: BTreeSet<Name>,
     pub(crate) queues_by_id: Lookup<QueueId, Arc<Queue>>,
     pub(crate) placed: BTreeMap<Placement, BTreeSet<QueueId>>,
     pub(crate) owned: BTreeMap<Owner, BTreeSet<QueueId>>,
@@ -122,6 +124,7 @@ impl Catalog {
             users: BTreeMap::new(),
             global_parameters: BTreeMap::new(),
             vhosts: Directory::default(),
+            traced: BTreeSet::new(),
             queues_by_id: Lookup::default(),
             placed: BTreeMap::new(),
             owned: BTreeMap::new(),
@@ -156,6 +159,12 @@ impl Catalog {
     #[must_use]
     pub fn node(&self, node: NodeId) -> Option<&Node> {
         self.nodes.get(&node)
+    }
+
+    /// Whether a node was there and is no more: it will never be again.
+    #[must_use]
+    pub fn was_forgotten(&self, node: NodeId) -> bool {
+        node <= self.highest_node && !self.nodes.contains_key(&node)
     }
 
     /// All nodes, by id.
@@ -216,6 +225,11 @@ impl Catalog {
     /// All virtual hosts, by name.
     pub fn vhosts(&self) -> impl DoubleEndedIterator<Item = &Vhost> {
         self.vhosts.iter().map(|state| &state.row)
+    }
+
+    /// Virtual hosts whose messages are copied to their `amq.rabbitmq.trace`, by name.
+    pub fn traced_vhosts(&self) -> impl ExactSizeIterator<Item = &Name> {
+        self.traced.iter()
     }
 
     /// A policy.

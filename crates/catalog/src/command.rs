@@ -62,6 +62,8 @@ pub enum Command {
     ClearTopicPermission { user: Name, vhost: Name, exchange: Option<Name> },
     /// Declares an exchange.
     DeclareExchange(DeclareExchange),
+    /// Makes one of the broker's own exchanges: a topic, into which clients may not publish.
+    PredeclareExchange { vhost: Name, exchange: Name },
     /// Deletes an exchange.
     DeleteExchange { vhost: Name, exchange: Name, if_unused: bool },
     /// Declares a queue.

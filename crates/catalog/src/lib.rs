@@ -51,7 +51,7 @@ pub use first_start::{FirstUser, first_start};
 pub use name::{Name, RESERVED_PREFIX, Resource, ResourceKind};
 pub use node::{ClusterId, Node, Shard};
 pub use outcome::{Effect, Outcome, Reply};
-pub use parameter::Parameter;
+pub use parameter::{Parameter, json_value};
 pub use permission::{
     Access, Pattern, PatternError, Permission, TopicAccess, TopicCheck, TopicPermission,
     TopicVariables,

@@ -103,9 +103,14 @@ impl Policy {
     /// Whether it is for this queue: by kind, by what it sets and by name.
     #[must_use]
     pub fn covers_queue(&self, queue: &Queue) -> bool {
-        self.apply_to.covers_queues(queue.kind)
-            && self.definition.is_applicable_to(queue.kind)
-            && self.pattern.matches(&queue.name)
+        self.covers(queue.kind, &queue.name)
+    }
+
+    /// Whether it is for queues of that kind and name.
+    pub(crate) fn covers(&self, kind: QueueKind, queue: &str) -> bool {
+        self.apply_to.covers_queues(kind)
+            && self.definition.is_applicable_to(kind)
+            && self.pattern.matches(queue)
     }
 
     /// Whether it is for this exchange.

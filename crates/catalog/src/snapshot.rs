@@ -126,7 +126,9 @@ impl Catalog {
                 fresh("global parameter", self.global_parameters.insert(name, value))?;
             }
             Record::Vhost(row) => {
-                fresh("vhost", self.vhosts.insert(row.name.clone(), VhostState::new(row)))?;
+                let vhost = row.name.clone();
+                fresh("vhost", self.vhosts.insert(vhost.clone(), VhostState::new(row)))?;
+                self.note_tracing(&vhost);
             }
             Record::Policy { vhost, layer, name, pattern, apply_to, priority, definition } => {
                 self.restored_vhost(&vhost)?;

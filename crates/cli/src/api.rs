@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::failure::Failure;
 use crate::http::{Answer, Request, Url};
 
 /// The header that names the nodes whose part is missing in an answer.
@@ -14,6 +15,9 @@ const STALE: &str = "x-warren-stale";
 
 /// What an answer says on a thing that is not there.
 const NOT_FOUND: u16 = 404;
+
+/// What an answer says when the node cannot do it just then.
+const UNAVAILABLE: u16 = 503;
 
 /// What an answer says to those who may not.
 const UNAUTHORIZED: u16 = 401;
@@ -99,6 +103,16 @@ impl Problem {
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: NOT_FOUND, .. })
     }
+
+    /// Whether the node said that it cannot do it just then, as while it serves nobody.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Refused { status: UNAVAILABLE, .. })
+    }
+
+    /// The failure, which is `missing` when the node said that there is no such thing.
+    pub(crate) fn or_missing(self, missing: impl FnOnce() -> Failure) -> Failure {
+        if self.is_not_found() { missing() } else { self.into() }
+    }
 }
 
 /// One node's API.
@@ -155,10 +169,19 @@ impl Api {
         }
     }
 
+    /// The list at `path`, or nothing when nothing is there.
+    pub(crate) fn find_list(&self, path: &str) -> Result<Option<Vec<Value>>, Problem> {
+        match self.list(path) {
+            Ok(rows) => Ok(Some(rows)),
+            Err(problem) if problem.is_not_found() => Ok(None),
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// What a health check says: nothing when all is well.
     pub(crate) fn check(&self, path: &str) -> Result<Option<Value>, Problem> {
         let answer = self.ask("GET", path, &[], None)?;
-        if answer.status == 503 {
+        if answer.status == UNAVAILABLE {
             return match serde_json::from_str(&answer.body) {
                 Ok(value) => Ok(Some(value)),
                 Err(error) => Err(self.senseless(path, &error.to_string())),
@@ -185,15 +208,20 @@ impl Api {
         self.accepted(path, answer)
     }
 
+    /// Removes what is at `path`, unless it is gone already.
+    pub(crate) fn remove(&self, path: &str) -> Result<(), Problem> {
+        gone(self.delete(path))
+    }
+
+    /// Removes what is at `path` for a reason, unless it is gone already.
+    pub(crate) fn remove_because(&self, path: &str, reason: &str) -> Result<(), Problem> {
+        let answer = self.ask("DELETE", path, &[("X-Reason", reason.to_owned())], None)?;
+        gone(self.accepted(path, answer))
+    }
+
     /// Removes what is at `path`, and says which part of it.
     pub(crate) fn delete_part(&self, path: &str, body: &Value) -> Result<Value, Problem> {
         let answer = self.ask("DELETE", path, &[], Some(&body.to_string()))?;
-        self.accepted(path, answer)
-    }
-
-    /// Removes what is at `path` for a reason.
-    pub(crate) fn delete_because(&self, path: &str, reason: &str) -> Result<Value, Problem> {
-        let answer = self.ask("DELETE", path, &[("X-Reason", reason.to_owned())], None)?;
         self.accepted(path, answer)
     }
 
@@ -239,6 +267,14 @@ impl Api {
     fn senseless(&self, path: &str, text: &str) -> Problem {
         let url = &self.url;
         Problem::Senseless { text: format!("{url}{path} gave an answer that is no node's: {text}") }
+    }
+}
+
+/// What is not there need not be removed.
+fn gone(answer: Result<Value, Problem>) -> Result<(), Problem> {
+    match answer {
+        Err(problem) if !problem.is_not_found() => Err(problem),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -160,13 +160,18 @@ impl Call {
 
     /// The name of the node that answers.
     fn own_node(&self) -> Result<String, Failure> {
-        let overview = self.api()?.get(&(path(&["overview"]) + "?columns=node"))?;
-        let node = overview.get("node").and_then(|node| node.as_str());
+        let api = self.api()?;
+        let said = match api.get(&(path(&["overview"]) + "?columns=node")) {
+            // One that has been reset knows of no cluster, and still its name.
+            Err(problem) if problem.is_unavailable() => api.get(&path(&["warren", "app"]))?,
+            overview => overview?,
+        };
+        let node = said.get("node").and_then(|node| node.as_str());
         node.map(str::to_owned).ok_or_else(|| Failure::senseless("the node does not say its name"))
     }
 
     /// The node of that name, of which either part is enough.
-    fn node_named(&self, wanted: &str) -> Result<String, Failure> {
+    pub(crate) fn node_named(&self, wanted: &str) -> Result<String, Failure> {
         let nodes = self.api()?.list(&(path(&["nodes"]) + "?columns=name"))?;
         let names = nodes.iter().filter_map(|node| node.get("name")?.as_str());
         let fits = |name: &&str| {

@@ -1,5 +1,6 @@
 //! The commands, each with its arguments, switches and what it does.
 
+mod chaos;
 mod checks;
 mod cluster;
 mod connections;
@@ -19,6 +20,9 @@ mod status;
 mod users;
 mod vhosts;
 
+use serde_json::Value;
+
+use crate::api::Problem;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::line::Switch;
@@ -200,6 +204,11 @@ static OWN: &[Command] = &[
 /// Everybody.
 const EVERY: &[Tool] = &[Tool::Ctl, Tool::Diagnostics, Tool::Queues, Tool::Plugins, Tool::Upgrade];
 
+/// How a command ends that asks for one thing to be done to what may be missing.
+fn done(answer: Result<Value, Problem>, missing: impl FnOnce() -> Failure) -> Outcome {
+    answer.map(|_| Output::Done).map_err(|problem| problem.or_missing(missing))
+}
+
 fn version(_: &Call) -> Outcome {
     Ok(Output::Document {
         text: VERSION.to_owned(),
@@ -210,6 +219,7 @@ fn version(_: &Call) -> Outcome {
 fn all() -> impl Iterator<Item = &'static Command> {
     [
         OWN,
+        chaos::COMMANDS,
         checks::COMMANDS,
         cluster::COMMANDS,
         connections::COMMANDS,

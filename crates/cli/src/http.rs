@@ -55,7 +55,8 @@ impl Url {
     /// Asks, and waits for the answer until the time is up.
     pub(crate) fn ask(&self, request: Request<'_>, timeout: Duration) -> io::Result<Answer> {
         let deadline = Instant::now() + timeout;
-        let mut stream = self.connect(deadline)?;
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let mut stream = connect((host, self.port), deadline)?;
         stream.set_write_timeout(Some(left(deadline)?))?;
         stream.write_all(self.text(request).as_bytes())?;
         let mut bytes = Vec::new();
@@ -84,24 +85,24 @@ impl Url {
         }
         text
     }
-
-    fn connect(&self, deadline: Instant) -> io::Result<TcpStream> {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in (host, self.port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, left(deadline)?) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
 }
 
 impl std::fmt::Display for Url {
     fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(text, "http://{}:{}{}", self.host, self.port, self.prefix)
     }
+}
+
+/// A connection to the first address of that name which takes one.
+pub(crate) fn connect(to: (&str, u16), deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in to.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, left(deadline)?) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Splits `host:port`, where the host may be an IPv6 address in brackets.

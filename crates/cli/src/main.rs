@@ -1,4 +1,4 @@
-//! `warrenctl`: asks a node over HTTP, and nothing else.
+//! `warrenctl`: asks a node over HTTP. Only the probes of `chaos` speak AMQP, as clients do.
 //!
 //! Under the names `rabbitmqctl`, `rabbitmq-diagnostics`, `rabbitmq-queues`, `rabbitmq-plugins`,
 //! `rabbitmq-upgrade` and `rabbitmq-server` it does what those do, in their words: command names,
@@ -17,6 +17,7 @@ mod http;
 mod line;
 mod locate;
 mod nearest;
+mod probe;
 mod server;
 mod show;
 mod tool;

@@ -16,6 +16,7 @@ use openraft::type_config::alias::SnapshotOf;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use warren_storage::{GroupStore, Snapshot};
+use warren_types::Meter;
 
 use crate::aside;
 use crate::codec;
@@ -28,6 +29,10 @@ use crate::types::{LogId, SnapshotMeta, StoredMembership, Types};
 
 /// How long entries are applied before other tasks get their turn.
 const TURN: Duration = Duration::from_millis(1);
+
+/// Upper ends, in microseconds, of the buckets for the times that entries are applied at a time.
+pub(crate) const TURNS_US: &[u64] =
+    &[10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 200_000, 1_000_000];
 
 /// The pages of a machine's state.
 #[derive(Clone, Debug)]
@@ -59,6 +64,8 @@ pub(crate) struct Shared {
     /// one does not replace a newer one, and while the sweep runs, so that it does not take
     /// what was just shipped for what nobody needs.
     pub(crate) stored: Home,
+    /// How long entries were applied at a time, microseconds.
+    turns: Arc<Meter>,
 }
 
 /// Takes one snapshot.
@@ -75,7 +82,13 @@ impl StateMachine {
 impl Shared {
     pub(crate) fn new(driver: Arc<dyn Driver>, store: GroupStore, floor: FloorLock) -> Self {
         let (holds, gate, stored) = (Holds::default(), Arc::default(), Arc::default());
-        Self { driver, store, floor, holds, gate, stored }
+        let turns = Arc::new(Meter::new(TURNS_US));
+        Self { driver, store, floor, holds, gate, stored, turns }
+    }
+
+    /// The same, with its times counted in `turns`.
+    pub(crate) fn metered(self, turns: Arc<Meter>) -> Self {
+        Self { turns, ..self }
     }
 
     async fn stored_snapshot(&self) -> Result<Option<(SnapshotMeta, Vec<Bytes>)>, Broken> {
@@ -102,13 +115,19 @@ impl Shared {
         let mut stored = self.stored.lock().await;
         let at_home = data.home.is_some_and(|home| Arc::ptr_eq(&home, &self.stored));
         if !at_home {
+            #[cfg(feature = "failpoints")]
+            fail::fail_point!("consensus.install.adopted");
             self.save(&meta, data.pages.clone()).await?;
+            #[cfg(feature = "failpoints")]
+            fail::fail_point!("consensus.install.saved");
             if let Some(id) = meta.last_log_id {
                 let (done, outcome) = completion();
                 self.floor.held(|| self.store.purge(codec::stored_id(&id), done));
                 written(outcome).await?;
             }
         }
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.install.purged");
         let _gate = self.gate.lock().await;
         *stored = meta.last_log_id;
         let driver = Arc::clone(&self.driver);
@@ -135,6 +154,8 @@ impl Shared {
         });
         let copy = copying.await.map_err(|_| Broken::Other("taking a snapshot panicked"))?;
         let (meta, pages) = copy;
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.snapshot.copied");
         let mut stored = self.stored.lock().await;
         if *stored < meta.last_log_id {
             self.save(&meta, pages.clone()).await?;
@@ -156,7 +177,7 @@ impl RaftStateMachine<Types> for StateMachine {
     where
         Strm: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
     {
-        let Shared { driver, gate, .. } = &self.shared;
+        let Shared { driver, gate, turns, .. } = &self.shared;
         let mut turn = gate.lock().await;
         let mut began = Instant::now();
         while let Some(item) = entries.next().await {
@@ -166,6 +187,7 @@ impl RaftStateMachine<Types> for StateMachine {
                 responder.send(answer);
             }
             if began.elapsed() >= TURN {
+                turns.count(micros(began.elapsed()));
                 driver.publish();
                 drop(turn);
                 tokio::task::yield_now().await;
@@ -173,6 +195,7 @@ impl RaftStateMachine<Types> for StateMachine {
                 began = Instant::now();
             }
         }
+        turns.count(micros(began.elapsed()));
         drop(turn);
         driver.publish();
         Ok(())
@@ -196,6 +219,10 @@ impl RaftStateMachine<Types> for StateMachine {
         let stored = self.shared.stored_snapshot().await?;
         Ok(stored.map(|(meta, pages)| self.shared.whole(meta, pages)))
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl RaftSnapshotBuilder<Types> for Builder {

@@ -12,7 +12,7 @@ use std::sync::{PoisonError, RwLock};
 use bytes::Bytes;
 use openraft::impls::EntryPayload;
 use tokio::sync::{mpsc, watch};
-use warren_machine::{Applied, Machine, RestoreError, SparseRow};
+use warren_machine::{Applied, Digest, Machine, RestoreError, SparseRow};
 use warren_types::{LogIndex, NodeId, Term};
 
 use crate::codec;
@@ -101,6 +101,12 @@ impl<M: Machine> Cell<M> {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner).machine)
     }
 
+    /// The last entry applied, and the fingerprint of the state that it left.
+    pub(crate) fn fingerprint(&self) -> (LogIndex, Digest) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        (self.applied_index(), state.machine.digest())
+    }
+
     pub(crate) fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied.load(Ordering::Acquire))
     }
@@ -154,6 +160,8 @@ impl<M: Machine> Driver for Cell<M> {
                 Answer::new(reply)
             }
         };
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.apply.after");
         self.set_applied(&mut state, id);
         answer
     }

@@ -8,7 +8,7 @@ use openraft::ChangeMembers;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
 use openraft::impls::BasicNode;
 use tokio::sync::{mpsc, watch};
-use warren_machine::Machine;
+use warren_machine::{Digest, Machine};
 use warren_types::{GroupId, LogIndex, NodeId};
 
 use crate::driver::{Cell, Driver as _};
@@ -143,6 +143,13 @@ impl<M: Machine> Group<M> {
     /// A short look at the applied state. Entries wait meanwhile.
     pub fn inspect<R>(&self, look: impl FnOnce(&M) -> R) -> R {
         self.cell.inspect(look)
+    }
+
+    /// The last entry that the machine has applied, and the fingerprint of what it left. Takes as
+    /// long as it takes to look at the whole state, and entries wait meanwhile.
+    #[must_use]
+    pub fn fingerprint(&self) -> (LogIndex, Digest) {
+        self.cell.fingerprint()
     }
 
     /// Who leads, and every change of it.

@@ -99,10 +99,15 @@ impl RaftLogStorage<Types> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let (done, outcome) = completion();
         self.reader.store.save_vote(codec::write_vote(vote), done);
-        Ok(written(outcome).await?)
+        let saved = written(outcome).await;
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.vote.saved");
+        Ok(saved?)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.committed.before");
         self.reader.store.save_committed(codec::write_committed(committed.as_ref()));
         Ok(())
     }
@@ -122,7 +127,11 @@ impl RaftLogStorage<Types> for LogStore {
         let done: Completion = Box::new(move |outcome| {
             callback.io_completed(outcome.map_err(io::Error::other));
         });
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.append.before");
         self.reader.store.append(rows, done);
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("consensus.append.after");
         Ok(())
     }
 

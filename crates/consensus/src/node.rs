@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use warren_machine::Machine;
 use warren_rpc::{Identity, Peers};
 use warren_storage::{GroupStore, StorageError, Store};
-use warren_types::{GroupId, Term};
+use warren_types::{GroupId, Measured, Meter, Term};
 
-use crate::apply::{Shared, StateMachine};
+use crate::apply::{Shared, StateMachine, TURNS_US};
 use crate::aside;
 use crate::codec;
 use crate::config::Config;
@@ -43,6 +43,7 @@ pub struct Node {
 pub(crate) struct Groups {
     peers: Peers,
     transfers: Arc<Transfers>,
+    turns: Arc<Meter>,
     members: RwLock<BTreeMap<GroupId, Place>>,
 }
 
@@ -62,7 +63,8 @@ impl Node {
             ringing.ring(Fatality { group: None, text });
         }));
         let transfers = Arc::new(Transfers::new(config.snapshot_bytes_per_second));
-        let groups = Groups { peers, transfers, members: RwLock::default() };
+        let turns = Arc::new(Meter::new(TURNS_US));
+        let groups = Groups { peers, transfers, turns, members: RwLock::default() };
         let tidy = Arc::new(Tidy::new(store.clone()));
         Self { store, config: Arc::new(config), alarm, groups: Arc::new(groups), tidy }
     }
@@ -77,6 +79,11 @@ impl Node {
     /// Without a hook it aborts.
     pub fn on_fatal(&self, hook: impl FnOnce(Fatality) + Send + 'static) {
         self.alarm.set(Box::new(hook));
+    }
+
+    /// Has the process end, as when a group or the storage cannot go on.
+    pub fn give_up(&self, text: &str) {
+        self.alarm.ring(Fatality { group: None, text: text.to_owned() });
     }
 
     /// Starts this node's replica of `group` with what is stored of it, or with nothing: it joins
@@ -115,6 +122,7 @@ impl Node {
         let cell = Arc::new(Cell::new(node, born, machine, effects));
         let driver: Arc<dyn Driver> = Arc::<Cell<M>>::clone(&cell);
         let shared = Shared::new(driver, store.clone(), floor.clone());
+        let shared = shared.metered(Arc::clone(&self.groups.turns));
         let vigil = |part| Some(Vigil::new(id, part, &life, &self.alarm));
         let log = LogStore::new(store, self.config.max_append_bytes, floor, vigil("core"));
         let machine = StateMachine::new(shared.clone(), vigil("machine"));
@@ -171,6 +179,12 @@ impl Node {
     #[must_use]
     pub fn groups(&self) -> Vec<GroupId> {
         self.groups.all().iter().map(|member| member.id).collect()
+    }
+
+    /// How long entries of all groups were applied here at a time, microseconds.
+    #[must_use]
+    pub fn apply_turns_us(&self) -> Measured {
+        self.groups.turns.measured()
     }
 
     /// How this node's replica of `group` is, if it runs.

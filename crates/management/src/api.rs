@@ -11,6 +11,7 @@ mod answer;
 mod bindings;
 mod body;
 mod call;
+mod chaos;
 mod checks;
 mod clients;
 mod cluster;
@@ -19,6 +20,7 @@ mod definitions;
 mod door;
 mod exchanges;
 mod features;
+mod life;
 mod limits;
 mod list;
 mod messages;
@@ -32,7 +34,9 @@ mod queues;
 mod refusal;
 mod route;
 mod router;
+mod samples;
 mod table;
+mod tally;
 mod text;
 mod users;
 mod vhosts;
@@ -61,6 +65,8 @@ fn routes() -> Vec<Route> {
         clients::routes(),
         nodes::routes(),
         cluster::routes(),
+        life::routes(),
+        chaos::routes(),
         checks::routes(),
         features::routes(),
         definitions::routes(),

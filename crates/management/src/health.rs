@@ -20,6 +20,9 @@ pub(crate) struct Verdict {
 
 type Answer = (StatusCode, Json<Verdict>);
 
+/// What is said of a node that waits to be told to start.
+const STOPPED: &str = "the node is stopped";
+
 /// The process answers: it need not be started again. Says nothing about its peers or its disk,
 /// because a restart would not mend those.
 pub(crate) fn live() -> Answer {
@@ -30,6 +33,7 @@ pub(crate) fn live() -> Answer {
 pub(crate) fn startup(health: &Health) -> Answer {
     match health.phase {
         Phase::Starting => failed(reason(health, "the node is starting")),
+        Phase::Stopped => failed(STOPPED.to_owned()),
         Phase::Serving | Phase::Draining => ok(),
     }
 }
@@ -39,6 +43,7 @@ pub(crate) fn ready(health: &Health) -> Answer {
     match health.phase {
         Phase::Starting => failed(reason(health, "the node is starting")),
         Phase::Draining => failed("the node is draining".to_owned()),
+        Phase::Stopped => failed(STOPPED.to_owned()),
         Phase::Serving => match &health.obstacle {
             Some(obstacle) => failed(obstacle.clone()),
             None => ok(),

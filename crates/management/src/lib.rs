@@ -20,7 +20,8 @@ mod ui;
 
 pub use load::{LoadError, load_definitions};
 pub use node::{
-    ClientTotals, ClusterTotals, Facts, GroupObservation, Health, Identity, Listener, Node,
-    Observation, Phase, ProcessObservation, StorageTotals,
+    Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
+    Listener, Node, Observation, Phase, ProcessObservation, Setting, Spared, StorageTotals,
+    TraceTotals, Wish,
 };
 pub use server::{Server, Surface};

@@ -7,6 +7,10 @@
 
 mod objects;
 
+use std::fmt::Display;
+
+use warren_types::{GroupId, Measured};
+
 use crate::exposition::{Kind, Metric, Page};
 use crate::node::{
     ClientTotals, ClusterTotals, GroupObservation, Identity, Observation, ProcessObservation,
@@ -24,6 +28,10 @@ const fn counter(name: &'static str, help: &'static str) -> Metric {
 
 const fn gauge(name: &'static str, help: &'static str) -> Metric {
     Metric { name, kind: Kind::Gauge, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Histogram, help }
 }
 
 const IDENTITY_INFO: Metric =
@@ -127,6 +135,23 @@ const DISK_AVAILABLE: Metric = gauge(
     "Space that is left where the node keeps its data.",
 );
 
+const MEMORY_LIMIT: Metric = gauge(
+    "rabbitmq_resident_memory_limit_bytes",
+    "Memory from which on publishers are blocked; 0 is no limit.",
+);
+const DISK_LIMIT: Metric = gauge(
+    "rabbitmq_disk_space_available_limit_bytes",
+    "Space left on the disk below which publishers are blocked.",
+);
+const MEMORY_ALARM: Metric = gauge(
+    "rabbitmq_alarms_memory_used_watermark",
+    "Whether the process uses more memory than its limit, 0 or 1.",
+);
+const DISK_ALARM: Metric = gauge(
+    "rabbitmq_alarms_free_disk_space_watermark",
+    "Whether less space is left on the disk than the limit, 0 or 1.",
+);
+
 const RAFT_TERM: Metric = gauge("rabbitmq_raft_term", "The term of the group's replica here.");
 const RAFT_COMMITTED: Metric =
     gauge("rabbitmq_raft_commit_index", "The last entry known here to be committed.");
@@ -143,15 +168,80 @@ const BYTES_WRITTEN: Metric =
     counter("warren_storage_written_bytes_total", "Bytes that were given to the storage engine.");
 const BATCHES: Metric =
     counter("warren_storage_batches_total", "Batches that were given to the storage engine.");
-const SYNC_DURATION: Metric = Metric {
-    name: "warren_storage_sync_duration_seconds",
-    kind: Kind::Histogram,
-    help: "How long writing and syncing a batch took.",
-};
+const SYNC_DURATION: Metric =
+    histogram("warren_storage_sync_duration_seconds", "How long writing and syncing a batch took.");
 const BACKLOG: Metric = gauge("warren_storage_backlog_bytes", "Bytes that wait for the writer.");
 const RECENT: Metric =
     gauge("warren_storage_recent_bytes", "Recent rows that are held in memory, in bytes.");
 const ON_DISK: Metric = gauge("warren_storage_disk_bytes", "What the storage takes, about.");
+
+const SPANS_EXPORTED: Metric =
+    counter("warren_tracing_spans_exported_total", "Spans that the collector took.");
+const SPANS_DROPPED: Metric = counter(
+    "warren_tracing_spans_dropped_total",
+    "Spans for which there was no room while others waited for the collector.",
+);
+const SPANS_FAILED: Metric =
+    counter("warren_tracing_spans_failed_total", "Spans that the collector did not take.");
+
+const QUEUES_DECLARED: Metric = counter(
+    "rabbitmq_queues_declared_total",
+    "Declarations of queues, also of those that were there.",
+);
+const QUEUES_CREATED: Metric = counter("rabbitmq_queues_created_total", "Queues that were made.");
+const QUEUES_DELETED: Metric =
+    counter("rabbitmq_queues_deleted_total", "Queues that were deleted.");
+const PUBLISHERS: Metric =
+    gauge("rabbitmq_global_publishers", "Channels there are that have published something.");
+const RECEIVED_CONFIRM: Metric = counter(
+    "rabbitmq_global_messages_received_confirm_total",
+    "Messages that clients published to have them confirmed.",
+);
+const MESSAGE_BYTES: Metric =
+    histogram("rabbitmq_message_size_bytes", "Sizes of the messages that clients published.");
+
+const COMMIT_LATENCY: Metric = gauge(
+    "rabbitmq_raft_commit_latency_seconds",
+    "How long the last entry took from its proposal until it was applied, where the leader is.",
+);
+const RAFT_LOG_COMMITTED: Metric = gauge(
+    "rabbitmq_raft_log_commit_index",
+    "As rabbitmq_raft_commit_index, by the name that RabbitMQ 3 had for it.",
+);
+const RAFT_LOG_LAST: Metric = gauge(
+    "rabbitmq_raft_log_last_written_index",
+    "As rabbitmq_raft_last_written_index, by the name that RabbitMQ 3 had for it.",
+);
+const RAFT_LOG_SNAPSHOT: Metric = gauge(
+    "rabbitmq_raft_log_snapshot_index",
+    "As rabbitmq_raft_snapshot_index, by the name that RabbitMQ 3 had for it.",
+);
+const RAFT_LAG: Metric = gauge(
+    "warren_raft_lag_entries",
+    "Entries that the replica lacks which has fewest of them, where the leader is.",
+);
+const LEADER_CHANGES: Metric = counter(
+    "warren_raft_leader_changes_total",
+    "Times that the node saw another leader than before, the first one included.",
+);
+const SESSIONS: Metric =
+    gauge("warren_shard_sessions", "Starts of nodes that the shard's replica here knows.");
+const COMMIT_DURATION: Metric = histogram(
+    "warren_raft_commit_duration_seconds",
+    "Times from the proposals of entries until they were applied, where the leader is.",
+);
+const APPLY_DURATION: Metric = histogram(
+    "warren_raft_apply_duration_seconds",
+    "How long committed entries were applied at a time.",
+);
+const LINK_SENT: Metric = counter(
+    "warren_link_sent_bytes_total",
+    "Bytes of publishes and settles that were sent to shards on other nodes.",
+);
+const LINK_RECEIVED: Metric = counter(
+    "warren_link_received_bytes_total",
+    "Bytes of deliveries that came from shards on other nodes.",
+);
 
 /// What queues hold: one number for all, or left out because each queue has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,9 +250,13 @@ pub(crate) enum QueueTotals {
     LeftOut,
 }
 
-/// The page for `observation`; `endpoint` is the address at which it was asked for.
-pub(crate) fn page(observation: &Observation, endpoint: &str, totals: QueueTotals) -> Page {
+/// The page for `observation`.
+pub(crate) fn page(observation: &Observation, totals: QueueTotals) -> Page {
     let mut page = Page::default();
+    let endpoint = match totals {
+        QueueTotals::Shown => "aggregated",
+        QueueTotals::LeftOut => "per-object",
+    };
     identity(&mut page, &observation.identity, endpoint);
     process(&mut page, &observation.process);
     if let Some(clients) = &observation.clients {
@@ -176,13 +270,30 @@ pub(crate) fn page(observation: &Observation, endpoint: &str, totals: QueueTotal
         cluster_totals(&mut page, cluster);
     }
     groups(&mut page, &observation.groups);
+    some_groups(&mut page, &observation.groups);
+    if let Some(meters) = &observation.meters {
+        measured(&mut page, MESSAGE_BYTES, &meters.message_bytes, bytes);
+        measured(&mut page, COMMIT_DURATION, &meters.commit_us, seconds);
+        measured(&mut page, APPLY_DURATION, &observation.apply_us, seconds);
+    }
     if let Some(storage) = &observation.storage {
         storage_totals(&mut page, storage);
+    }
+    if let Some(traces) = &observation.traces {
+        for (metric, value) in [
+            (SPANS_EXPORTED, traces.exported),
+            (SPANS_DROPPED, traces.dropped),
+            (SPANS_FAILED, traces.failed),
+        ] {
+            page.single(metric, &[], value);
+        }
     }
     page
 }
 
-fn identity(page: &mut Page, identity: &Identity, endpoint: &str) {
+/// Which node, cluster and program it is. `endpoint` is RabbitMQ's word for the page; dashboards
+/// choose by it what they show.
+pub(crate) fn identity(page: &mut Page, identity: &Identity, endpoint: &str) {
     let labels = [
         ("rabbitmq_node", identity.node_name.as_str()),
         ("rabbitmq_cluster", &identity.cluster_name),
@@ -192,6 +303,8 @@ fn identity(page: &mut Page, identity: &Identity, endpoint: &str) {
     page.single(IDENTITY_INFO, &labels, 1);
     let labels = [
         ("rabbitmq_version", SPEAKS_AS),
+        // A panel of RabbitMQ's shows it; there is no Erlang here.
+        ("erlang_version", ""),
         ("product_name", "warren"),
         ("product_version", &identity.version),
         ("commit", &identity.commit),
@@ -206,6 +319,10 @@ fn process(page: &mut Page, process: &ProcessObservation) {
         (OPEN_FILES, process.open_files),
         (OPEN_FILES_LIMIT, process.open_files_limit),
         (DISK_AVAILABLE, process.disk_available_bytes),
+        (MEMORY_LIMIT, Some(process.memory_limit_bytes)),
+        (DISK_LIMIT, Some(process.disk_limit_bytes)),
+        (MEMORY_ALARM, Some(u64::from(process.memory_alarm))),
+        (DISK_ALARM, Some(u64::from(process.disk_alarm))),
     ] {
         if let Some(value) = value {
             page.single(metric, &[], value);
@@ -227,6 +344,9 @@ fn clients_now(page: &mut Page, clients: &ClientTotals) {
         (CONNECTIONS_CLOSED, clients.connections_closed),
         (CHANNELS_OPENED, clients.channels_opened),
         (CHANNELS_CLOSED, clients.channels_closed),
+        (QUEUES_DECLARED, clients.queues_declared),
+        (QUEUES_CREATED, clients.queues_created),
+        (QUEUES_DELETED, clients.queues_deleted),
     ] {
         page.single(metric, &[], value);
     }
@@ -248,6 +368,8 @@ fn clients_in_total(page: &mut Page, clients: &ClientTotals) {
     let routed = clients.published.saturating_sub(unroutable);
     for (metric, value) in [
         (RECEIVED, clients.published),
+        (RECEIVED_CONFIRM, clients.published_confirm),
+        (PUBLISHERS, clients.publishers),
         (CONFIRMED, clients.confirmed),
         (UNROUTABLE_RETURNED, clients.returned),
         (UNROUTABLE_DROPPED, clients.unroutable_dropped),
@@ -265,7 +387,13 @@ fn clients_in_total(page: &mut Page, clients: &ClientTotals) {
     ] {
         page.single(metric, &labels, value);
     }
-    page.single(ORPHANED, &[], clients.orphaned_consumers);
+    for (metric, value) in [
+        (ORPHANED, clients.orphaned_consumers),
+        (LINK_SENT, clients.link_sent_bytes),
+        (LINK_RECEIVED, clients.link_received_bytes),
+    ] {
+        page.single(metric, &[], value);
+    }
 }
 
 fn cluster_totals(page: &mut Page, cluster: &ClusterTotals) {
@@ -281,13 +409,16 @@ fn cluster_totals(page: &mut Page, cluster: &ClusterTotals) {
 
 fn groups(page: &mut Page, groups: &[GroupObservation]) {
     type Value = fn(&GroupObservation) -> u64;
-    let rows: [(Metric, Value); 6] = [
+    let rows: [(Metric, Value); 9] = [
         (RAFT_TERM, |group| group.term.0),
         (RAFT_COMMITTED, |group| group.committed.0),
         (RAFT_APPLIED, |group| group.applied.0),
         (RAFT_LAST, |group| group.last.0),
         (RAFT_SNAPSHOT, |group| group.snapshot.0),
         (RAFT_LEADS, |group| u64::from(group.leads)),
+        (RAFT_LOG_COMMITTED, |group| group.committed.0),
+        (RAFT_LOG_LAST, |group| group.last.0),
+        (RAFT_LOG_SNAPSHOT, |group| group.snapshot.0),
     ];
     for (metric, value) in rows {
         if !groups.is_empty() {
@@ -295,6 +426,27 @@ fn groups(page: &mut Page, groups: &[GroupObservation]) {
         }
         for group in groups {
             page.sample(metric.name, &[("group", &group.group.to_string())], value(group));
+        }
+    }
+}
+
+/// What is known of some groups only: of those that this node leads, or of shards.
+fn some_groups(page: &mut Page, groups: &[GroupObservation]) {
+    type Value = fn(&GroupObservation) -> Option<String>;
+    let rows: [(Metric, Value); 4] = [
+        (RAFT_LAG, |group| Some(group.lag_entries?.to_string())),
+        (COMMIT_LATENCY, |group| Some(seconds(group.commit_us?))),
+        (LEADER_CHANGES, |group| Some(group.leader_changes?.to_string())),
+        (SESSIONS, |group| Some(group.sessions?.to_string())),
+    ];
+    for (metric, value) in rows {
+        let known = groups.iter().filter_map(|group| Some((group.group, value(group)?)));
+        let known: Vec<(GroupId, String)> = known.collect();
+        if !known.is_empty() {
+            page.heading(metric);
+        }
+        for (group, value) in known {
+            page.sample(metric.name, &[("group", &group.to_string())], value);
         }
     }
 }
@@ -310,16 +462,42 @@ fn storage_totals(page: &mut Page, storage: &StorageTotals) {
     ] {
         page.single(metric, &[], value);
     }
-    let name = SYNC_DURATION.name;
-    page.heading(SYNC_DURATION);
+    let times = Measured {
+        buckets: storage.sync_buckets.clone(),
+        count: storage.syncs,
+        sum: storage.sync_us_total,
+    };
+    measured(page, SYNC_DURATION, &times, seconds);
+}
+
+/// A histogram; `shown` says how its numbers are written.
+fn measured<D: Display>(page: &mut Page, metric: Metric, times: &Measured, shown: fn(u64) -> D) {
+    let name = metric.name;
+    page.heading(metric);
+    let bucket = format!("{name}_bucket");
     let mut up_to_here = 0u64;
-    for (bound_us, count) in &storage.sync_buckets {
+    for (bound, count) in &times.buckets {
         up_to_here = up_to_here.saturating_add(*count);
-        page.sample(&format!("{name}_bucket"), &[("le", &seconds(*bound_us))], up_to_here);
+        page.sample(&bucket, &[("le", &shown(*bound).to_string())], up_to_here);
     }
-    page.sample(&format!("{name}_bucket"), &[("le", "+Inf")], storage.syncs);
-    page.sample(&format!("{name}_sum"), &[], seconds(storage.sync_us_total));
-    page.sample(&format!("{name}_count"), &[], storage.syncs);
+    page.sample(&bucket, &[("le", "+Inf")], times.count);
+    page.sample(&format!("{name}_sum"), &[], shown(times.sum));
+    page.sample(&format!("{name}_count"), &[], times.count);
+}
+
+/// A number of bytes, as RabbitMQ's dashboards look for bounds: a fraction, or a power from a
+/// million on.
+fn bytes(bytes: u64) -> String {
+    match (bytes / 1_000_000, bytes % 1_000_000) {
+        (0, _) => format!("{bytes}.0"),
+        (millions, 0) => {
+            let digits = millions.to_string();
+            let significant = digits.trim_end_matches('0');
+            let power = digits.len().saturating_sub(significant.len()).saturating_add(6);
+            format!("{significant}e+{power:02}")
+        }
+        _ => format!("{bytes}.0"),
+    }
 }
 
 /// Microseconds as seconds, exactly: a fraction of two would round.

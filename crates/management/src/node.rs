@@ -1,9 +1,12 @@
 //! What is asked of a node, and its answers as plain values.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
 
-use warren_broker::Broker;
-use warren_types::{GroupId, LogIndex, Term, Timestamp};
+use warren_broker::{Broker, Meters};
+use warren_types::{GroupId, LogIndex, Measured, Term, Timestamp};
 
 /// The RabbitMQ whose API, definitions and metrics these are. Tools decide by it what they may ask.
 pub(crate) const SPEAKS_AS: &str = "4.3.0";
@@ -21,6 +24,79 @@ pub trait Node: Send + Sync + 'static {
 
     /// What the node counts. May read from the system, and so wait a little.
     fn observe(&self) -> Observation;
+
+    /// Breaks the node in that way for so long, to see what it does to clients. It begins after
+    /// this has been answered, and ends by itself.
+    ///
+    /// # Errors
+    /// When nothing is done.
+    fn harm(&self, fault: Fault, time: Duration) -> Result<(), Spared> {
+        let _unharmed = (fault, time);
+        Err(Spared::Forbidden)
+    }
+
+    /// What the node was told when it started, without secrets.
+    fn settings(&self) -> Vec<Setting>;
+
+    /// Asks the node to do something with itself. Answered when it is about to be done, or with
+    /// the reason why it is not.
+    fn wish(&self, wish: Wish) -> Answering;
+}
+
+/// The answer to a wish, in the making.
+pub type Answering = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// What a node can be asked to do with itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To end its process, in order.
+    End,
+    /// To forget everything and to wait, as a node that belongs to nobody.
+    Erase,
+    /// To serve, if it waits.
+    Start,
+    /// To look for its cluster at this address when it starts, if it waits, or else to forget
+    /// everything and to wait.
+    Join {
+        /// Where another node listens for nodes.
+        address: String,
+    },
+}
+
+/// A key of the configuration, and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key, with dots.
+    pub name: String,
+    /// The value as TOML, or what stands for it where it is secret.
+    pub value: String,
+}
+
+/// A way to break a node on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The process ends as if it had crashed. Whoever started it may start it again.
+    Kill,
+    /// The process stands still.
+    Pause,
+    /// Nothing comes from other nodes or gets to them.
+    Isolate,
+    /// Every sync of the disk takes so much longer.
+    Slow(Duration),
+}
+
+/// Why a node is not broken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Spared {
+    /// Nobody may.
+    #[error("this node is not to be broken: its configuration does not say chaos.allowed = true")]
+    Forbidden,
+    /// It is broken already.
+    #[error("this node is being broken already: wait until it is well again")]
+    Busy,
+    /// It cannot be done here.
+    #[error("{0}")]
+    Impossible(String),
 }
 
 /// How far a node is in its life.
@@ -32,6 +108,8 @@ pub enum Phase {
     Serving,
     /// It stops, in order.
     Draining,
+    /// It belongs to nobody, and waits to be told to start.
+    Stopped,
 }
 
 /// How a node is.
@@ -96,6 +174,12 @@ pub struct Observation {
     pub groups: Vec<GroupObservation>,
     /// What the storage did; nothing as long as it is not open.
     pub storage: Option<StorageTotals>,
+    /// What the node measured; nothing as long as it does not serve.
+    pub meters: Option<Meters>,
+    /// How long entries were applied at a time, microseconds.
+    pub apply_us: Measured,
+    /// What became of the spans of traced messages; nothing where none are traced.
+    pub traces: Option<TraceTotals>,
     /// What the system says about the process.
     pub process: ProcessObservation,
 }
@@ -125,8 +209,12 @@ pub struct ClientTotals {
     pub messages_ready: u64,
     /// Messages that are with a consumer.
     pub messages_unacked: u64,
+    /// Channels there are that have published something.
+    pub publishers: u64,
     /// Messages that clients published.
     pub published: u64,
+    /// Of those, the ones that are to be confirmed.
+    pub published_confirm: u64,
     /// Messages that were confirmed to their publishers.
     pub confirmed: u64,
     /// Mandatory messages that went back because no queue took them.
@@ -149,6 +237,16 @@ pub struct ClientTotals {
     pub acknowledged: u64,
     /// Consumers that a shard knew and no connection had.
     pub orphaned_consumers: u64,
+    /// Declarations of queues, also of those that were there.
+    pub queues_declared: u64,
+    /// Queues that were made.
+    pub queues_created: u64,
+    /// Queues that were deleted.
+    pub queues_deleted: u64,
+    /// Bytes of publishes and settles that were sent to shards on other nodes.
+    pub link_sent_bytes: u64,
+    /// Bytes of deliveries that came from shards on other nodes.
+    pub link_received_bytes: u64,
 }
 
 /// How a cluster is, as one node sees it.
@@ -181,6 +279,14 @@ pub struct GroupObservation {
     pub last: LogIndex,
     /// The last entry that the newest snapshot covers.
     pub snapshot: LogIndex,
+    /// On the leader: entries that the replica lacks which has fewest of them.
+    pub lag_entries: Option<u64>,
+    /// On the leader: how long the last entry took until it was applied, microseconds.
+    pub commit_us: Option<u64>,
+    /// How often the node saw another leader than before; not known of the catalog.
+    pub leader_changes: Option<u64>,
+    /// Starts of nodes that the shard knows; the catalog knows none.
+    pub sessions: Option<u64>,
 }
 
 /// What the storage did since it was opened, and what it holds.
@@ -207,6 +313,17 @@ pub struct StorageTotals {
     pub disk_bytes: u64,
 }
 
+/// What became of the spans of traced messages, since the node's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceTotals {
+    /// Spans that the collector took.
+    pub exported: u64,
+    /// Spans for which there was no room.
+    pub dropped: u64,
+    /// Spans that the collector did not take.
+    pub failed: u64,
+}
+
 /// What the system says about the process; what it does not say is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProcessObservation {
@@ -218,6 +335,14 @@ pub struct ProcessObservation {
     pub open_files_limit: Option<u64>,
     /// Space that is left where the data is, bytes.
     pub disk_available_bytes: Option<u64>,
+    /// Memory from which on publishers are blocked, bytes; 0 is no limit.
+    pub memory_limit_bytes: u64,
+    /// Space left below which publishers are blocked, bytes.
+    pub disk_limit_bytes: u64,
+    /// Whether more memory is used than the limit.
+    pub memory_alarm: bool,
+    /// Whether less space is left than the limit.
+    pub disk_alarm: bool,
     /// Time since the start, seconds.
     pub uptime_s: f64,
 }

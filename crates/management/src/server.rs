@@ -1,6 +1,5 @@
 //! Answers requests that arrive at a listener.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -37,8 +36,6 @@ pub struct Server {
 #[derive(Clone)]
 struct Context {
     node: Arc<dyn Node>,
-    /// The address at which the request arrived, as text.
-    endpoint: Arc<str>,
 }
 
 impl Server {
@@ -51,9 +48,7 @@ impl Server {
     /// Answers what arrives at `listener` until `stop` is cancelled, then finishes the requests
     /// that are under way. One that never ends would be waited for: the caller sets the limit.
     pub async fn serve(&self, listener: TcpListener, surface: Surface, stop: CancellationToken) {
-        let endpoint = listener.local_addr().map(|address: SocketAddr| address.to_string());
-        let context =
-            Context { node: Arc::clone(&self.node), endpoint: endpoint.unwrap_or_default().into() };
+        let context = Context { node: Arc::clone(&self.node) };
         let service = router(context, surface).into_make_service_with_connect_info::<Peer>();
         let outcome = axum::serve(Bounded::new(listener), service)
             .with_graceful_shutdown(stop.cancelled_owned())
@@ -103,9 +98,8 @@ async fn page(State(context): State<Context>) -> Response {
 /// What the node counts as a whole.
 async fn totals(context: Context, queues: QueueTotals) -> Option<Page> {
     // Asking the system how much space is left waits for the disk; no one else should.
-    let observing = tokio::task::spawn_blocking(move || {
-        metrics::page(&context.node.observe(), &context.endpoint, queues)
-    });
+    let observing =
+        tokio::task::spawn_blocking(move || metrics::page(&context.node.observe(), queues));
     match observing.await {
         Ok(page) => Some(page),
         Err(error) => {
@@ -135,7 +129,11 @@ async fn detailed(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
     match context.node.broker() {
-        Some(broker) => exposed(metrics::detailed(&broker, &metrics::Wishes::of(pairs)).await),
+        Some(broker) => {
+            let identity = context.node.facts().identity;
+            let wishes = metrics::Wishes::of(pairs);
+            exposed(metrics::detailed(&broker, &identity, &wishes).await)
+        }
         None => exposed(String::new()),
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use warren_types::{
-    ConsumerId, ConsumerNumber, DeliverySequence, LogIndex, QueueId, RequestSequence, SessionId,
+    ConsumerId, ConsumerNumber, DeliverySequence, Location, QueueId, RequestSequence, SessionId,
 };
 
 use crate::queue::{Queue, Standing};
@@ -22,8 +22,8 @@ pub struct QueueListing {
     pub active_consumer: Option<ConsumerId>,
     /// Bytes of memory, roughly.
     pub memory_bytes: u64,
-    /// The row of the message that waits first.
-    pub head: Option<LogIndex>,
+    /// The message that waits first.
+    pub head: Option<Location>,
     /// What has happened in it.
     pub counts: QueueCounts,
 }
@@ -181,7 +181,7 @@ fn queue_listing(queue: &Queue) -> QueueListing {
         status: queue.status(),
         active_consumer: active.map(|consumer| consumer.id),
         memory_bytes: bytes(size_of::<Queue>() + queue_memory(queue)),
-        head: queue.ready.first().map(|run| run.index),
+        head: queue.ready.first().map(|run| Location { index: run.index, offset: run.offset }),
         counts: queue.counts(),
     }
 }

@@ -65,11 +65,24 @@ pub struct JoinReply {
     pub members: Vec<(NodeId, String)>,
 }
 
+/// What a node runs out of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Distress {
+    /// Less of the disk is free than should be.
+    pub disk: bool,
+    /// More memory is used than should be.
+    pub memory: bool,
+    /// The disk has not done anything for a while.
+    pub stalled: bool,
+}
+
 /// A sign of life of a whole node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ping {
     /// The sender is about to end in order.
     pub draining: bool,
+    /// What the sender runs out of.
+    pub distress: Distress,
 }
 
 /// The answer to a [`Ping`].
@@ -81,6 +94,10 @@ pub struct Pong {
     pub draining: bool,
     /// It serves clients.
     pub serving: bool,
+    /// What it runs out of.
+    pub distress: Distress,
+    /// The cluster has forgotten whoever asked, who will never be one of its nodes again.
+    pub forgotten: bool,
 }
 
 /// What one node knows of the life of another.

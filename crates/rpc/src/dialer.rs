@@ -22,7 +22,7 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {}
 
 /// A connection on its way.
-type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>> + Send>>;
+pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>> + Send>>;
 type Dial = dyn Fn(&str) -> Dialing + Send + Sync;
 
 /// Makes connections to addresses.
@@ -54,6 +54,11 @@ impl Dialer {
         D: Future<Output = io::Result<Box<dyn Duplex>>> + Send + 'static,
     {
         Self { dial: Arc::new(move |address| Box::pin(dial(address))) }
+    }
+
+    /// A connection to `address`.
+    pub(crate) fn dial(&self, address: &str) -> Dialing {
+        (self.dial)(address)
     }
 
     /// A connection to `address`, where `endpoint` is; made by the first call over it.

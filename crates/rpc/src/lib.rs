@@ -17,6 +17,7 @@ mod dialer;
 mod error;
 mod flow;
 mod frontend;
+mod gate;
 mod identity;
 mod peers;
 mod raft;
@@ -28,11 +29,14 @@ mod tests;
 
 pub use batch::MESSAGE_BYTES;
 pub use client::RaftPeer;
-pub use cluster::{Founded, GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict};
+pub use cluster::{
+    Distress, Founded, GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict,
+};
 pub use dialer::{Dialer, Duplex};
 pub use error::{PeerError, Refusal};
 pub use flow::Flow;
 pub use frontend::{DirectReply, FrontFragment, FrontItem, HostItem, Place};
+pub use gate::{Gate, Passed};
 pub use identity::{Caller, ClusterId, Identity, Incarnation};
 pub use peers::{MESSAGE_LIMIT_BYTES, Peers, Purpose};
 pub use raft::{

@@ -11,6 +11,7 @@
 //!
 //! **Not here:** what the settings do. `node.rs` hands them to the crates that know.
 
+mod amount;
 mod check;
 mod environment;
 mod file;
@@ -27,12 +28,14 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use amount::Amount;
 pub use environment::CONFIG_VARIABLE;
 pub use section::Key;
 pub use sections::{
-    LimitsSection, LogSection, NodeSection, RaftSection, RocksSection, StorageSection,
+    ChaosSection, LimitsSection, LogSection, NodeSection, RaftSection, RocksSection,
+    StorageSection, TracingSection,
 };
-pub use setting::{LogFormat, Secret};
+pub use setting::{LogFormat, Ratio, Sampler, Secret};
 
 use section::Section;
 use setting::Given;
@@ -128,6 +131,10 @@ pub struct Config {
     pub rocksdb: RocksSection,
     /// What the node says about itself.
     pub log: LogSection,
+    /// Where single messages are followed to.
+    pub tracing: TracingSection,
+    /// Whether it may be broken on purpose.
+    pub chaos: ChaosSection,
 }
 
 /// A configuration, with what should be said about it once there is a log.
@@ -167,11 +174,20 @@ impl Config {
         self.sections().into_iter().flat_map(|section| section.keys()).collect()
     }
 
-    fn sections(&self) -> [&dyn Section; 6] {
-        [&self.node, &self.limits, &self.raft, &self.storage, &self.rocksdb, &self.log]
+    fn sections(&self) -> [&dyn Section; 8] {
+        [
+            &self.node,
+            &self.limits,
+            &self.raft,
+            &self.storage,
+            &self.rocksdb,
+            &self.log,
+            &self.tracing,
+            &self.chaos,
+        ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 6] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 8] {
         [
             &mut self.node,
             &mut self.limits,
@@ -179,6 +195,8 @@ impl Config {
             &mut self.storage,
             &mut self.rocksdb,
             &mut self.log,
+            &mut self.tracing,
+            &mut self.chaos,
         ]
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 
 use tokio::net::TcpListener;
 
@@ -14,16 +15,23 @@ use crate::config::NodeSection;
 /// All listeners of a node.
 #[derive(Debug)]
 pub struct Doors {
-    /// For clients.
-    pub amqp: TcpListener,
+    /// Those of a node that serves.
+    pub front: Front,
     /// For health checks and metrics, and whatever else speaks HTTP.
     pub http: TcpListener,
     /// For metrics.
     pub metrics: TcpListener,
-    /// For other nodes.
-    pub peer: TcpListener,
     /// Where they listen.
     pub addresses: Addresses,
+}
+
+/// The listeners that a node has only while it serves, or is about to.
+#[derive(Debug)]
+pub struct Front {
+    /// For clients.
+    pub amqp: TcpListener,
+    /// For other nodes.
+    pub peer: TcpListener,
 }
 
 /// Where a node listens. Shown as in `amqp=… http=… metrics=… peer=…`.
@@ -67,8 +75,29 @@ impl Doors {
             metrics: metrics_address,
             peer: peer_address,
         };
-        Ok(Self { amqp, http, metrics, peer, addresses })
+        Ok(Self { front: Front { amqp, peer }, http, metrics, addresses })
     }
+}
+
+impl Front {
+    /// Opens them where they were.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    pub async fn open(addresses: &Addresses) -> Result<Self, DoorError> {
+        let (amqp, _) = open("amqp", addresses.amqp).await?;
+        let (peer, _) = open("peer", addresses.peer).await?;
+        Ok(Self { amqp, peer })
+    }
+}
+
+/// Another handle of the same listener. Clients wait in the system's backlog while nobody uses any.
+///
+/// # Errors
+/// When the system has no more handles.
+pub fn twin(listener: &TcpListener) -> io::Result<TcpListener> {
+    let handle = listener.as_fd().try_clone_to_owned()?;
+    TcpListener::from_std(handle.into())
 }
 
 async fn open(

@@ -30,6 +30,12 @@ pub enum Task {
     },
     /// Print a configuration file with every key, its default, its meaning and its environment variable.
     DefaultConfig,
+    /// Stop the process that started this one, and let it go on after a time. Nodes do this to themselves.
+    #[command(name = crate::chaos::PAUSE_PARENT, hide = true)]
+    PauseParent {
+        /// The time, milliseconds.
+        time_ms: u64,
+    },
 }
 
 /// Flags of `warren server`. Each beats its environment variable, which beats the file.

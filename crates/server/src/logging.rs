@@ -1,9 +1,16 @@
 //! What the node says about itself, line by line, on stderr.
 
+use std::fmt::{Debug, Write as _};
 use std::io::{self, IsTerminal as _};
+use std::sync::{PoisonError, RwLock};
 
-use tracing_subscriber::EnvFilter;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+use warren_broker::{LogLevel, LogSink};
 
 use crate::config::{LogFormat, LogSection};
 
@@ -20,12 +27,66 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 /// # Panics
 /// When it is called twice, or with a filter that was not checked.
 pub fn start(config: &LogSection) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.filter).expect("the configuration was checked"))
-        .with_writer(io::stderr);
-    match config.format {
-        LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().init(),
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match config.format {
+        LogFormat::Human => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    let filter = filter(&config.filter).expect("the configuration was checked");
+    tracing_subscriber::registry().with(filter).with(lines).with(Copies).init();
+}
+
+/// Where copies of the lines go while a broker runs.
+static SINK: RwLock<Option<LogSink>> = RwLock::new(None);
+
+/// Has the lines published as well, from here on; without a sink they are not.
+pub fn copy_to(sink: Option<LogSink>) {
+    *SINK.write().unwrap_or_else(PoisonError::into_inner) = sink;
+}
+
+/// Leaves copies of the lines with the broker, for those who listen to `amq.rabbitmq.log`.
+struct Copies;
+
+impl<S: Subscriber> Layer<S> for Copies {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            Level::ERROR => LogLevel::Error,
+            Level::WARN => LogLevel::Warning,
+            Level::INFO => LogLevel::Info,
+            // Publishing a line may be worth such a line, and that one again.
+            _ => return,
+        };
+        // Whoever changes the sink logs nothing meanwhile.
+        let Ok(sink) = SINK.try_read() else { return };
+        if let Some(sink) = sink.as_ref().filter(|sink| sink.is_heard()) {
+            let mut line = Line::default();
+            event.record(&mut line);
+            sink.tell(level, "text/plain", &line.text());
+        }
+    }
+}
+
+/// A line in the making: what it says, and what it names.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Line {
+    fn text(self) -> String {
+        let Self { message, fields } = self;
+        if message.is_empty() { fields.trim_start().to_owned() } else { message + &fields }
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing to a string does not fail.
+        let _written = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
     }
 }
 

@@ -8,17 +8,18 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 use warren_server::config::{Config, Inputs, Loaded};
 use warren_server::flags::{ClusterFlags, Flags, Task};
-use warren_server::{cluster, death, logging, node, process};
+use warren_server::{chaos, cluster, death, logging, node, process};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let outcome = match Flags::parse().task {
         Task::Server(flags) => serve(&flags.inputs()),
         Task::Cluster(flags) => run_cluster(&flags),
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
         Task::DefaultConfig => {
             print!("{}", Config::default().reference());
             Ok(())
+        }
+        Task::PauseParent { time_ms } => {
+            chaos::pause_parent(Duration::from_millis(time_ms)).map_err(|error| chain(&error))
         }
     };
     match outcome {
@@ -42,6 +46,8 @@ fn serve(inputs: &Inputs) -> Result<(), String> {
     let Loaded { config, warnings } = Config::load(inputs).map_err(|error| chain(&error))?;
     logging::start(&config.log);
     death::end_on_panic();
+    #[cfg(feature = "failpoints")]
+    warren_server::failpoints::start()?;
     process::avoid_huge_pages();
     process::raise_open_files_limit();
     for warning in warnings {

@@ -8,8 +8,11 @@
 //!
 //! **Not here:** what the parts do, and what the process is besides a node (`main.rs`).
 
+mod life;
 mod open;
 mod place;
+
+pub use life::run;
 
 use std::future::Future;
 use std::io::{self, Write as _};
@@ -23,23 +26,26 @@ use tokio_util::task::TaskTracker;
 use warren_broker::{Broker, Envoy, Host, Parts};
 use warren_consensus::{BootstrapError, Handler, Node as Consensus, Peers};
 use warren_management::{Identity, Server, Surface};
-use warren_rpc::Desk;
+use warren_rpc::{Desk, Dialer, Gate};
 use warren_storage::{OpenError, StorageError, Store};
 use warren_types::GroupId;
 
+use crate::chaos::Chaos;
 use crate::config::Config;
 use crate::death;
-use crate::doors::{Addresses, DoorError, Doors};
+use crate::doors::{Addresses, DoorError};
 use crate::formation::seeds;
 use crate::formation::talk::Candidate;
+use crate::gauge::{Gauge, Marks};
 use crate::identity::{Membership, Record, RecordError};
-use crate::logging::chain;
-use crate::observer::Observer;
+use crate::logging::{self, chain};
+use crate::observer::{Observer, Operator};
 use crate::process;
 use crate::reception::Reception;
 use crate::settings::{self, Names};
-use crate::signals::Signals;
-use crate::{tools, version};
+use crate::telemetry::{Telemetry, TelemetryError};
+use crate::version;
+use crate::wishes::Wishes;
 
 /// How long a part may take to stop, beyond what clients are given.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -94,44 +100,23 @@ pub enum NodeError {
     /// The definitions make no sense.
     #[error(transparent)]
     LoadDefinitions(#[from] warren_management::LoadError),
+    /// The listeners cannot be used.
+    #[error("the listeners cannot be used")]
+    Handles(#[source] io::Error),
+    /// Disk and memory cannot be watched.
+    #[error("disk and memory cannot be watched")]
+    Gauge(#[source] io::Error),
+    /// Spans cannot be sent.
+    #[error("messages cannot be traced")]
+    Telemetry(#[from] TelemetryError),
     /// A second signal came while the node stopped.
     #[error("stopped at once by a second signal")]
     Hurried,
 }
 
-/// Runs a node until a signal asks it to end.
-///
-/// # Errors
-/// When it does not start, or is not allowed to end in order.
-pub async fn run(config: &Config) -> Result<(), NodeError> {
-    let mut signals = Signals::catch().map_err(NodeError::Signals)?;
-    let (store, record) = open::open(config).await?;
-    let doors = Doors::open(&config.node).await?;
-    let mut node = Node::new(config, store, record, doors.addresses)?;
-    node.serve_http(doors.http, Surface::Management);
-    node.serve_http(doors.metrics, Surface::Metrics);
-    node.serve_peers(doors.peer);
-
-    let outcome = tokio::select! {
-        started = node.start(doors.amqp) => match started {
-            Ok(()) => Ok(signals.next().await),
-            Err(error) => Err(error),
-        },
-        signal = signals.next() => Ok(signal),
-    };
-
-    // What runs is stopped in order even when the rest did not start.
-    let signal = outcome.as_ref().ok();
-    tracing::info!(signal, "the node stops");
-    tokio::select! {
-        () = node.stop() => outcome.map(|_signal| ()),
-        _ = signals.next() => Err(NodeError::Hurried),
-    }
-}
-
 /// The parts of a node, as far as there are any.
-struct Node<'a> {
-    config: &'a Config,
+struct Node {
+    config: Config,
     names: Names,
     addresses: Addresses,
     /// What others call to reach it.
@@ -144,21 +129,26 @@ struct Node<'a> {
     reception: Arc<Reception>,
     consensus: Option<Consensus>,
     broker: Option<Broker>,
+    gauge: Option<Gauge>,
     observer: Arc<Observer>,
+    /// In all connections to other nodes, where the node may be broken on purpose.
+    gate: Option<Gate>,
     /// Whatever listens.
     tasks: TaskTracker,
     /// Ends the listeners that are of use to the last.
     closing: CancellationToken,
 }
 
-impl<'a> Node<'a> {
+impl Node {
     fn new(
-        config: &'a Config,
+        config: Config,
         store: Store,
         record: Record,
         addresses: Addresses,
-    ) -> Result<Self, NodeError> {
-        let names = Names::new(config);
+        secret: String,
+        wishes: Wishes,
+    ) -> Self {
+        let names = Names::new(&config);
         let identity = Identity {
             node_name: names.node.clone(),
             cluster_name: names.cluster.clone(),
@@ -166,30 +156,41 @@ impl<'a> Node<'a> {
             version: version::VERSION.to_owned(),
             commit: version::COMMIT.to_owned(),
         };
-        let data_dir = &config.node.data_dir;
-        let secret = tools::announce(data_dir, &addresses).map_err(NodeError::Tools)?;
-        let observer = Observer::new(identity, &addresses, secret, data_dir.clone(), store.clone());
+        let data_dir = config.node.data_dir.clone();
+        let operator = Operator { settings: settings::shown(&config), wishes };
+        let observer =
+            Observer::new(identity, &addresses, secret, data_dir, store.clone(), operator);
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let gate = config.chaos.allowed.then(Gate::new);
+        let dialer = gate.as_ref().map_or_else(Dialer::tcp, |gate| gate.dialer(Dialer::tcp()));
+        let peers = Peers::unknown_with_dialer(dialer);
+        if let Some(gate) = &gate {
+            let (tasks, closing) = (tasks.clone(), closing.clone());
+            observer.set_chaos(Chaos::new(gate.clone(), store.clone(), tasks, closing));
+        }
         let founded = record.membership.map(|membership| membership.founded());
         let candidate = Candidate::new(record.token, founded);
         let advertised =
             seeds::advertised(&config.node.advertise, addresses.peer, &process::host_name());
-        Ok(Self {
+        Self {
             config,
             names,
             addresses,
             advertised,
             record,
             store,
-            peers: Peers::new_unknown(),
+            peers,
+            gate,
             desk: Arc::new(Desk::new()),
             reception: Arc::new(Reception::new(candidate.clone())),
             candidate,
             consensus: None,
             broker: None,
+            gauge: None,
             observer: Arc::new(observer),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-        })
+            tasks,
+            closing,
+        }
     }
 
     /// Answers on HTTP from here on, also while the node starts.
@@ -203,9 +204,16 @@ impl<'a> Node<'a> {
     fn serve_peers(&self, listener: TcpListener) {
         self.desk.set_cluster(Arc::clone(&self.reception));
         let (desk, closing) = (Arc::clone(&self.desk), self.closing.clone().cancelled_owned());
+        let gate = self.gate.clone();
         self.tasks.spawn(async move {
             // A node that its peers cannot reach would look alive to itself alone.
-            if let Err(error) = warren_rpc::serve(listener, desk, closing).await {
+            let served = match gate {
+                Some(gate) => {
+                    warren_rpc::serve_streams(gate.incoming(listener), desk, closing).await
+                }
+                None => warren_rpc::serve(listener, desk, closing).await,
+            };
+            if let Err(error) = served {
                 death::end(&chain(&error));
             }
         });
@@ -218,7 +226,7 @@ impl<'a> Node<'a> {
         let serving = CancellationToken::new();
         let _when_started = serving.clone().drop_guard();
         self.keep_finding(membership.founded(), serving);
-        let settings = settings::broker(self.config, &self.record, &self.names, &self.advertised);
+        let settings = settings::broker(&self.config, &self.record, &self.names, &self.advertised);
         let parts = self.start_catalog(&membership, &settings).await?;
         self.reception.set_envoy(parts.envoy.clone());
         let broker = Broker::start(settings, parts).await?;
@@ -228,13 +236,41 @@ impl<'a> Node<'a> {
             broker.founded().await;
             self.keep(Membership { founding: false, ..membership }).await?;
         }
-        let machine = Arc::clone(&self.observer);
-        broker.set_machine(move || machine.machine());
+        // The observer has the broker: whoever held both for good would keep the storage open.
+        let observer = Arc::downgrade(&self.observer);
+        let machine = move || observer.upgrade().map(|observer| observer.machine());
+        broker.set_machine(move || machine().unwrap_or_default());
+        self.watch(&broker)?;
+        self.trace(&broker)?;
+        logging::copy_to(Some(broker.log_sink()));
         self.load_definitions(&broker).await?;
         let accepting = broker.clone();
         self.tasks.spawn(async move { accepting.serve(amqp).await });
         self.observer.set_serving(broker);
         self.announce(membership);
+        Ok(())
+    }
+
+    /// Has disk and memory watched from here on.
+    fn watch(&mut self, broker: &Broker) -> Result<(), NodeError> {
+        let marks = Marks::new(&self.config.limits);
+        let data_dir = self.config.node.data_dir.clone();
+        let gauge = Gauge::start(marks, data_dir, self.store.clone(), broker.clone());
+        let gauge = gauge.map_err(NodeError::Gauge)?;
+        self.observer.set_levels(gauge.levels());
+        self.gauge = Some(gauge);
+        Ok(())
+    }
+
+    /// Has messages traced from here on, if a collector is named.
+    fn trace(&self, broker: &Broker) -> Result<(), NodeError> {
+        let Some((telemetry, sender)) = Telemetry::new(&self.config.tracing, &self.names)? else {
+            return Ok(());
+        };
+        tracing::info!(collector = %self.config.tracing.endpoint, "messages are traced");
+        broker.set_tracer(telemetry.tracer());
+        self.observer.set_telemetry(telemetry);
+        self.tasks.spawn(sender.run(self.closing.clone()));
         Ok(())
     }
 
@@ -276,7 +312,7 @@ impl<'a> Node<'a> {
 
     /// Starts consensus, without any group.
     fn start_consensus(&mut self) -> Consensus {
-        let settings = settings::consensus(self.config);
+        let settings = settings::consensus(&self.config);
         let consensus = Consensus::new(self.store.clone(), self.peers.clone(), settings);
         consensus.on_fatal(|fatality| death::end(&fatality));
         self.desk.set_raft(consensus.handler());
@@ -305,6 +341,7 @@ impl<'a> Node<'a> {
             let limit = drain_limit.saturating_add(STOP_LIMIT);
             within(limit, "the broker", broker.drain(drain_limit)).await;
         }
+        logging::copy_to(None);
         if let Some(consensus) = &self.consensus {
             within(STOP_LIMIT, "consensus", consensus.shutdown()).await;
         }

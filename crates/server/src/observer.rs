@@ -5,22 +5,35 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::available_parallelism;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use warren_broker::{Broker, ClusterOverview, Machine, Overview};
 use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
-    ClientTotals, ClusterTotals, Facts, GroupObservation, Health, Identity, Listener, Node,
-    Observation, Phase, ProcessObservation, StorageTotals,
+    Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
+    Listener, Node, Observation, Phase, ProcessObservation, Setting, Spared, StorageTotals, Wish,
 };
 use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};
 use warren_types::{GroupId, Timestamp};
 
+use crate::chaos::Chaos;
 use crate::doors::Addresses;
+use crate::gauge::Levels;
 use crate::process;
+use crate::telemetry::Telemetry;
+use crate::wishes::Wishes;
+
+/// What an operator gave the node, and is given by it.
+#[derive(Debug)]
+pub struct Operator {
+    /// The configuration, without secrets.
+    pub settings: Vec<Setting>,
+    /// Where wishes go.
+    pub wishes: Wishes,
+}
 
 /// What is known about the node from outside.
 pub struct Observer {
@@ -30,9 +43,14 @@ pub struct Observer {
     data_dir: PathBuf,
     started: Instant,
     phase: AtomicU8,
+    settings: Vec<Setting>,
+    wishes: Wishes,
     store: Store,
     consensus: OnceLock<Consensus>,
     broker: OnceLock<Broker>,
+    telemetry: OnceLock<Telemetry>,
+    chaos: OnceLock<Chaos>,
+    levels: OnceLock<Arc<Levels>>,
 }
 
 impl Observer {
@@ -44,6 +62,7 @@ impl Observer {
         secret: String,
         data_dir: PathBuf,
         store: Store,
+        operator: Operator,
     ) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = Timestamp(u64::try_from(started.as_millis()).unwrap_or(u64::MAX));
@@ -56,9 +75,14 @@ impl Observer {
             data_dir,
             started: Instant::now(),
             phase: AtomicU8::new(STARTING),
+            settings: operator.settings,
+            wishes: operator.wishes,
             store,
             consensus: OnceLock::new(),
             broker: OnceLock::new(),
+            telemetry: OnceLock::new(),
+            chaos: OnceLock::new(),
+            levels: OnceLock::new(),
         }
     }
 
@@ -79,10 +103,35 @@ impl Observer {
         let _first = self.consensus.set(consensus);
     }
 
+    /// Messages are traced.
+    pub fn set_telemetry(&self, telemetry: Telemetry) {
+        let _first = self.telemetry.set(telemetry);
+    }
+
+    /// Disk and memory are watched.
+    pub fn set_levels(&self, levels: Arc<Levels>) {
+        let _first = self.levels.set(levels);
+    }
+
     /// The broker serves clients.
     pub fn set_serving(&self, broker: Broker) {
         let _first = self.broker.set(broker);
         self.phase.store(SERVING, Ordering::Release);
+    }
+
+    /// The node waits to be told to start.
+    pub fn set_stopped(&self) {
+        self.phase.store(STOPPED, Ordering::Release);
+    }
+
+    /// The node starts.
+    pub fn set_starting(&self) {
+        self.phase.store(STARTING, Ordering::Release);
+    }
+
+    /// The node may be broken on purpose.
+    pub fn set_chaos(&self, chaos: Chaos) {
+        let _first = self.chaos.set(chaos);
     }
 
     /// The node stops.
@@ -93,6 +142,9 @@ impl Observer {
     /// What other nodes hear of this node's machine and process.
     pub fn machine(&self) -> Machine {
         let facts = &self.facts;
+        let levels = self.levels.get();
+        let marks = levels.map(|levels| levels.marks);
+        let distress = levels.map(|levels| levels.distress()).unwrap_or_default();
         let listeners = facts.listeners.iter().map(|listener| warren_broker::Listener {
             protocol: listener.protocol.to_owned(),
             ip: listener.address.ip().to_string(),
@@ -100,12 +152,11 @@ impl Observer {
         });
         Machine {
             mem_used: process::resident_memory_bytes().unwrap_or_default(),
-            // No watermarks are set, so nothing can be above or below them.
-            mem_limit: 0,
-            mem_alarm: false,
+            mem_limit: marks.map_or(0, |marks| marks.memory_used),
+            mem_alarm: distress.memory,
             disk_free: process::disk_available_bytes(&self.data_dir).unwrap_or_default(),
-            disk_free_limit: 0,
-            disk_free_alarm: false,
+            disk_free_limit: marks.map_or(0, |marks| marks.disk_free),
+            disk_free_alarm: distress.disk,
             fd_used: process::open_files().unwrap_or_default(),
             fd_total: process::open_files_limit().unwrap_or_default(),
             processors: available_parallelism()
@@ -131,6 +182,21 @@ impl Observer {
         groups.find(|(_, status)| status.leadership.leader.is_none()).map(|(id, _)| id)
     }
 
+    /// All that is known about them.
+    fn observed_groups(&self) -> Vec<GroupObservation> {
+        let totals = self.broker.get().map(Broker::shard_totals).unwrap_or_default();
+        let observed = self.groups().map(|(id, status)| {
+            let total = totals.iter().find(|total| total.group == id);
+            GroupObservation {
+                commit_us: total.and_then(|total| total.commit_us),
+                leader_changes: total.map(|total| total.leader_changes),
+                sessions: total.and_then(|total| total.sessions),
+                ..group(id, &status)
+            }
+        });
+        observed.collect()
+    }
+
     fn storage(&self) -> StorageTotals {
         let statistics = self.store.statistics();
         StorageTotals {
@@ -151,6 +217,7 @@ impl Observer {
 const STARTING: u8 = 0;
 const SERVING: u8 = 1;
 const DRAINING: u8 = 2;
+const STOPPED: u8 = 3;
 
 impl Node for Observer {
     fn broker(&self) -> Option<Broker> {
@@ -167,6 +234,7 @@ impl Node for Observer {
         let phase = match self.phase.load(Ordering::Acquire) {
             STARTING => Phase::Starting,
             SERVING => Phase::Serving,
+            STOPPED => Phase::Stopped,
             _ => Phase::Draining,
         };
         let obstacle = match (self.store.failure(), self.leaderless()) {
@@ -179,20 +247,45 @@ impl Node for Observer {
 
     fn observe(&self) -> Observation {
         let overview = self.broker.get().map(Broker::overview);
+        let levels = self.levels.get();
+        let distress = levels.map(|levels| levels.distress()).unwrap_or_default();
         Observation {
             identity: self.facts().identity,
             clients: overview.as_ref().map(clients),
             cluster: overview.as_ref().map(|overview| cluster(&overview.cluster)),
-            groups: self.groups().map(|(id, status)| group(id, &status)).collect(),
+            groups: self.observed_groups(),
+            meters: self.broker.get().map(Broker::meters),
+            apply_us: self.consensus.get().map(Consensus::apply_turns_us).unwrap_or_default(),
             storage: Some(self.storage()),
+            traces: self.telemetry.get().map(Telemetry::totals),
             process: ProcessObservation {
                 resident_memory_bytes: process::resident_memory_bytes(),
                 open_files: process::open_files(),
                 open_files_limit: process::open_files_limit(),
                 disk_available_bytes: process::disk_available_bytes(&self.data_dir),
+                memory_limit_bytes: levels.map_or(0, |levels| levels.marks.memory_used),
+                disk_limit_bytes: levels.map_or(0, |levels| levels.marks.disk_free),
+                memory_alarm: distress.memory,
+                disk_alarm: distress.disk,
                 uptime_s: self.started.elapsed().as_secs_f64(),
             },
         }
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        self.settings.clone()
+    }
+
+    fn harm(&self, fault: Fault, time: Duration) -> Result<(), Spared> {
+        match self.chaos.get() {
+            Some(chaos) => chaos.cause(fault, time),
+            None => Err(Spared::Forbidden),
+        }
+    }
+
+    fn wish(&self, wish: Wish) -> Answering {
+        let wishes = self.wishes.clone();
+        Box::pin(async move { wishes.send(wish).await })
     }
 }
 
@@ -219,7 +312,9 @@ fn clients(overview: &Overview) -> ClientTotals {
         queues: overview.queues,
         messages_ready: overview.messages_ready,
         messages_unacked: overview.messages_unacknowledged,
+        publishers: totals.publishers,
         published: totals.published,
+        published_confirm: totals.published_confirm,
         confirmed: totals.confirmed,
         returned: totals.returned,
         unroutable_dropped: totals.unroutable_dropped,
@@ -231,6 +326,11 @@ fn clients(overview: &Overview) -> ClientTotals {
         got_empty: totals.got_empty,
         acknowledged: totals.acknowledged,
         orphaned_consumers: totals.orphaned_consumers,
+        queues_declared: totals.queues_declared,
+        queues_created: totals.queues_created,
+        queues_deleted: totals.queues_deleted,
+        link_sent_bytes: totals.link_sent_bytes,
+        link_received_bytes: totals.link_received_bytes,
     }
 }
 
@@ -252,6 +352,11 @@ fn group(id: GroupId, status: &Status) -> GroupObservation {
         applied: status.applied,
         last: status.last,
         snapshot: status.snapshot,
+        lag_entries: status.leadership.here.then(|| {
+            let fewest = status.matched.iter().map(|(_, matched)| *matched).min();
+            status.last.0.saturating_sub(fewest.unwrap_or(status.last).0)
+        }),
+        ..GroupObservation::default()
     }
 }
 

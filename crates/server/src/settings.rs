@@ -4,11 +4,15 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use warren_broker::InitialContent;
+use warren_management::Setting;
 use warren_storage::RocksConfig;
 
 use crate::config::Config;
 use crate::identity::Record;
 use crate::process;
+
+/// What stands for a value that nobody may be shown.
+const HIDDEN: &str = "\"********\"";
 
 /// What the node and its cluster are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +129,17 @@ fn limits(config: &Config) -> warren_broker::Limits {
         connection_in_flight_bytes: limits.connection_in_flight_bytes,
         connection_output_bytes: limits.connection_output_bytes,
     }
+}
+
+/// The whole configuration as operators may see it.
+#[must_use]
+pub fn shown(config: &Config) -> Vec<Setting> {
+    let keys = config.keys().into_iter();
+    keys.map(|key| {
+        let value = if key.is_secret { HIDDEN.to_owned() } else { key.value };
+        Setting { name: key.path, value }
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod rocks;
 pub use memory::MemoryEngine;
 pub use rocks::RocksEngine;
 
+use std::io;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -120,6 +121,32 @@ pub enum EngineError {
         /// Its name.
         name: &'static str,
     },
+    /// The database ends before the last change that was synced.
+    #[error("the database ends with change {has}, and change {had} was on the disk already")]
+    Lost {
+        /// The last change that was synced.
+        had: u64,
+        /// The last change that is there.
+        has: u64,
+    },
+    /// The list of the database's tables lacks its end.
+    #[error(
+        "the list of tables is MANIFEST-{:06} with {} bytes, and MANIFEST-{:06} with {} bytes was on \
+         the disk already",
+        has.0, has.1, had.0, had.1
+    )]
+    Shortened {
+        /// Number and length of the list that was synced.
+        had: (u64, u64),
+        /// Those of the list that is there.
+        has: (u64, u64),
+    },
+    /// The file that says how far the database was synced makes no sense.
+    #[error("the file that says how far the database was synced makes no sense")]
+    Mark,
+    /// How far the database is synced cannot be written down.
+    #[error("how far the database is synced cannot be written down: {0}")]
+    Watermark(io::Error),
     /// A record stands under a key that nothing here writes.
     #[error("a record stands under an unknown key")]
     UnknownKey,

@@ -84,7 +84,36 @@ pub enum OpenError {
         #[source]
         source: EngineError,
     },
+    /// What is there is not all that was kept, or not what was kept.
+    #[error(
+        "{how}\nThe data in {dir} are damaged and must not be used: this node would forget what it has \
+         promised.\nIf the other nodes of the cluster run, they have it all: move {dir} away, start \
+         the node with an empty directory, which joins as a new one, and have the old one forgotten \
+         with `warrenctl forget_cluster_node`.\nIf there are no others, or too many of them are \
+         damaged, restore a backup, or go on with what is left by removing {note}",
+        dir = dir.display(), note = note.display()
+    )]
+    Damaged {
+        /// The data directory.
+        dir: PathBuf,
+        /// What was found.
+        how: String,
+        /// The file that keeps the directory closed.
+        note: PathBuf,
+    },
     /// No thread could be started.
     #[error("cannot start the writer thread")]
     Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    /// Whether there is no room on the disk, which may change.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        match self {
+            Self::Directory { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Engine { source, .. } => source.is_lack_of_room(),
+            Self::Locked { .. } | Self::Damaged { .. } | Self::Thread(_) => false,
+        }
+    }
 }

@@ -63,7 +63,7 @@ impl Failure {
 }
 
 /// `error` and what it came from, in one line.
-fn chain(error: &StorageError) -> String {
+pub(crate) fn chain(error: &StorageError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {

@@ -21,7 +21,9 @@
 mod backlog;
 mod config;
 mod counters;
+mod damage;
 mod engine;
+mod erase;
 mod error;
 mod failure;
 mod format;
@@ -30,12 +32,16 @@ mod keys;
 mod lock;
 mod row;
 mod runs;
+mod slowness;
+mod stall;
 mod store;
+mod watermark;
 mod writer;
 
 pub use config::{Config, RocksConfig};
 pub use counters::{SYNC_BUCKETS_US, Statistics};
 pub use engine::{Change, Engine, EngineError, MemoryEngine, RocksEngine, Visit};
+pub use erase::erase;
 pub use error::{OpenError, StorageError};
 pub use format::RowValue;
 pub use group::GroupStore;

@@ -1,23 +1,27 @@
 //! One node's storage: the engine, its writer, and the groups.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use warren_types::GroupId;
 
 use crate::backlog::{BACKLOG_BYTES, Request};
 use crate::engine::{Change, Engine, EngineError, RocksEngine};
+use crate::erase;
+use crate::failure::chain;
 use crate::format::opaque;
 use crate::group::Group;
 use crate::lock::{DirectoryLock, make_directory};
 use crate::writer::{Shared, Writer};
-use crate::{Config, GroupStore, Key, OpenError, Statistics, StorageError};
+use crate::{Config, GroupStore, Key, OpenError, Statistics, StorageError, damage};
 
 /// The folder of the database in the data directory.
-const DATABASE: &str = "db";
+pub(crate) const DATABASE: &str = "db";
 
 /// What a removed row is taken to have had before one was written.
 const UNKNOWN_ROW_BYTES: u64 = 1024;
@@ -42,12 +46,19 @@ impl Store {
     /// When the directory is in use or unusable, or the database does not open.
     pub fn open(config: Config) -> Result<Self, OpenError> {
         let lock = DirectoryLock::take(&config.data_dir)?;
+        let unfinished = erase::finish(&config.data_dir);
+        unfinished
+            .map_err(|source| OpenError::Directory { dir: config.data_dir.clone(), source })?;
         let dir = config.data_dir.join(DATABASE);
         make_directory(&dir).map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
+        damage::check(&config.data_dir)?;
         let engine = RocksEngine::open(&dir, &config.rocksdb)
-            .map_err(|source| OpenError::Engine { dir: dir.clone(), source })?;
+            .map_err(|source| unusable(&config.data_dir, &dir, source))?;
         tracing::info!(dir = %dir.display(), "storage opened");
-        Self::start(Shared::new(Box::new(engine), &config, Some(lock)))
+        let store = Self::start(Shared::new(Box::new(engine), &config, Some(lock)))?;
+        // The first to hear of a failure: whoever comes next may end the process.
+        store.on_failure(Box::new(move |error| note_damage(&config.data_dir, &error)));
+        Ok(store)
     }
 
     /// A store on any engine. Nothing of `config` that concerns files is looked at.
@@ -169,6 +180,17 @@ impl Store {
         self.inner.shared.failure.get()
     }
 
+    /// From here on, every sync takes so much longer, as on a disk that is slow. For rehearsals.
+    pub fn slow_down(&self, more: Duration) {
+        self.inner.shared.slowness.set(more);
+    }
+
+    /// For how long the disk has been at what it was given last, without being done with it.
+    #[must_use]
+    pub fn stalled_for(&self) -> Duration {
+        self.inner.shared.stall.lasts()
+    }
+
     /// What it did so far, and what it holds.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -206,6 +228,39 @@ impl Store {
     pub fn close(&self) {
         self.inner.close();
     }
+}
+
+/// The database in `dir` does not open.
+fn unusable(data_dir: &Path, dir: &Path, source: EngineError) -> OpenError {
+    if !source.is_damage() {
+        return OpenError::Engine { dir: dir.to_path_buf(), source };
+    }
+    let how = source.to_string();
+    // Opening it again may succeed, with less: from here on the note keeps it closed. Whoever takes
+    // the note away wants to go on without what is lost.
+    let is_lost = matches!(
+        source,
+        EngineError::Lost { .. } | EngineError::Shortened { .. } | EngineError::Mark
+    );
+    let outcome = damage::note(data_dir, &how);
+    let outcome =
+        if is_lost { outcome.and_then(|()| RocksEngine::forget_mark(dir)) } else { outcome };
+    if let Err(error) = outcome {
+        tracing::error!(%error, "that the data are damaged could not be written down");
+    }
+    damage::refusal(data_dir, &how)
+}
+
+/// Keeps a directory in which something is damaged from being used again.
+fn note_damage(data_dir: &Path, error: &StorageError) {
+    if !error.is_damage() {
+        return;
+    }
+    if let Err(error) = damage::note(data_dir, &chain(error)) {
+        tracing::error!(%error, "that the data are damaged could not be written down");
+    }
+    let refusal = damage::refusal(data_dir, &chain(error));
+    tracing::error!("{refusal}");
 }
 
 impl Inner {

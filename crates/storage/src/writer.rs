@@ -18,6 +18,8 @@ use crate::engine::{Change, Engine, EngineError};
 use crate::failure::Failure;
 use crate::group::Group;
 use crate::lock::DirectoryLock;
+use crate::slowness::Slowness;
+use crate::stall::Stall;
 use crate::{Config, StorageError};
 
 /// Rows of one request that were appended to one group's log.
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) backlog: Backlog,
     pub(crate) failure: Failure,
     pub(crate) counters: Counters,
+    pub(crate) slowness: Slowness,
+    pub(crate) stall: Stall,
     batch_bytes: usize,
     recent_bytes: usize,
     inline: Option<Mutex<Writer>>,
@@ -64,6 +68,8 @@ impl Shared {
             backlog: Backlog::default(),
             failure: Failure::default(),
             counters: Counters::default(),
+            slowness: Slowness::default(),
+            stall: Stall::default(),
             batch_bytes: config.write_batch_bytes,
             recent_bytes: config.recent_bytes,
             inline: None,
@@ -200,7 +206,13 @@ impl Writer {
             return Ok(());
         }
         let began = Instant::now();
-        match shared.engine.write(&self.changes, sync) {
+        shared.stall.begin();
+        if sync {
+            shared.slowness.wait();
+        }
+        let outcome = shared.engine.write(&self.changes, sync);
+        shared.stall.end();
+        match outcome {
             Ok(()) => {
                 shared.counters.batch(bytes, began.elapsed(), sync);
                 Ok(())

@@ -8,6 +8,7 @@
 
 mod codec;
 mod ids;
+mod meter;
 mod table;
 
 pub use codec::{DecodeError, Reader, Writer};
@@ -16,4 +17,5 @@ pub use ids::{
     Location, LogIndex, MessageNumber, NodeId, QueueId, RequestSequence, SessionId, Term,
     Timestamp,
 };
+pub use meter::{Measured, Meter, Tally};
 pub use table::{MAX_TABLE_DEPTH, Table, TableError, Value, check_table};

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::cluster::{GLANCE, http};
+use crate::cluster::GLANCE;
+use crate::http::Client;
 use crate::wire::Wire;
 
 /// How long a node may take to become ready.
@@ -134,7 +135,8 @@ impl Foreign {
     }
 
     fn ask(&self, address: SocketAddr, path: &str) -> Result<Value> {
-        serde_json::from_str(&http::fetch(address, path)?).context("no JSON")
+        let client = Client::new(address, "guest", "guest").within(ANSWER);
+        serde_json::from_str(&client.body(path)?).context("no JSON")
     }
 
     fn control(&self, word: &str, node: usize) -> String {

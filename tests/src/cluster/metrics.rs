@@ -1,10 +1,14 @@
 //! A page of metrics, as Prometheus reads them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::cluster::http;
+use crate::http::Client;
+
+/// How long a node may take to say what it measures.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a node measured at one moment.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +19,8 @@ pub struct Page {
 impl Page {
     /// Asks a node.
     pub fn of(address: SocketAddr) -> Result<Self> {
-        Ok(Self { text: http::fetch(address, "/metrics")? })
+        let client = Client::nobody(address).within(PATIENCE);
+        Ok(Self { text: client.body("/metrics")? })
     }
 
     /// The value of the first sample with this name and these labels, whatever its others are.

@@ -72,6 +72,25 @@ pub struct Delivered {
     pub body: Vec<u8>,
 }
 
+/// Who connects, and to what.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// The user's password.
+    pub password: &'a str,
+    /// The vhost.
+    pub vhost: &'a str,
+    /// Seconds between heartbeats; 0: none.
+    pub heartbeat_seconds: u16,
+}
+
+impl Default for Guest<'_> {
+    fn default() -> Self {
+        Self { user: "guest", password: "guest", vhost: "/", heartbeat_seconds: 0 }
+    }
+}
+
 /// A connection to a broker.
 #[derive(Debug)]
 pub struct Wire {
@@ -118,11 +137,21 @@ impl Wire {
 
     /// As [`Wire::open_channel`], with no more patience than this, also later.
     pub fn open_channel_within(address: SocketAddr, patience: Duration) -> Result<Self> {
+        Self::open_channel_for(address, patience, &Guest::default())
+    }
+
+    /// As [`Wire::open_channel_within`], for somebody else, elsewhere, or with heartbeats, which
+    /// the caller sends.
+    pub fn open_channel_for(
+        address: SocketAddr,
+        patience: Duration,
+        guest: &Guest<'_>,
+    ) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, patience).context("cannot connect")?;
         let mut wire = Self::over(stream, patience)?;
         wire.shake_hands()?;
-        wire.send(&plain_start_ok("guest", "guest", &capabilities()))?;
-        wire.tune(0)?;
+        wire.send(&plain_start_ok(guest.user, guest.password, &capabilities()))?;
+        wire.tune_in(guest.heartbeat_seconds, guest.vhost)?;
         wire.channel(1)?;
         Ok(wire)
     }

@@ -15,6 +15,7 @@
 
 mod arguments;
 mod failover;
+mod limits;
 mod membership;
 mod overload;
 mod quorum;

@@ -11,11 +11,13 @@
     reason = "a test that panics has said what it has to say"
 )]
 
+mod bulletins;
 mod consuming;
 mod dead_letters;
 mod errors;
 mod frames;
 mod lifecycle;
+mod pressure;
 mod publishing;
 mod support;
 mod topology;

@@ -13,12 +13,17 @@ const SHAPES: &str = include_str!("shapes.json");
 /// The kinds of a field, by its path.
 type Shape = BTreeMap<String, String>;
 
-/// Looks `field` up, dots leading into objects.
-fn at<'a>(row: &'a Value, field: &str) -> Option<&'a Value> {
-    field.split('.').try_fold(row, |value, step| value.get(step))
+/// Looks `field` up, dots leading into objects and, by number, into lists.
+pub(crate) fn at<'a>(row: &'a Value, field: &str) -> Option<&'a Value> {
+    let mut steps = field.split('.').filter(|step| !step.is_empty());
+    steps.try_fold(row, |value, step| match value {
+        Value::Array(rows) => rows.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What JSON calls a value.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 use warren_catalog::{Batch, Catalog, Command, Outcome, RegisterNode, reply};
 use warren_consensus::{Group, Node, Peers, ProposeError, Status};
-use warren_rpc::{Caller, GroupStatus, Join, JoinReply, Ping, Pong, Refusal, Verdict};
+use warren_rpc::{Caller, Distress, GroupStatus, Join, JoinReply, Ping, Pong, Refusal, Verdict};
 use warren_types::{GroupId, LogIndex, NodeId};
 
 use super::sight::Sight;
@@ -160,13 +160,23 @@ impl Envoy {
     #[must_use]
     pub fn ping(&self, caller: Caller, ping: Ping) -> Pong {
         let boot = self.inner.peers.identity().boot;
+        let forgotten = self.inner.catalog.inspect(|catalog| catalog.was_forgotten(caller.node));
         let Some(cluster) = self.inner.cluster.get() else {
-            return Pong { boot, draining: false, serving: false };
+            let distress = Distress::default();
+            return Pong { boot, draining: false, serving: false, distress, forgotten };
         };
-        if ping.draining {
+        // What is new about it is taken over by a look at it.
+        let known = cluster.neighbours().sights().borrow().get(&caller.node).copied();
+        if ping.draining || known.is_some_and(|sight| sight.distress() != ping.distress) {
             cluster.neighbours().suspect(caller.node);
         }
-        Pong { boot, draining: cluster.is_draining(), serving: cluster.is_serving() }
+        Pong {
+            boot,
+            draining: cluster.is_draining(),
+            serving: cluster.is_serving(),
+            distress: cluster.distress(),
+            forgotten,
+        }
     }
 
     /// Says whether another node is to be seen from here, having looked.

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_consensus::Peers;
-use warren_rpc::{PeerError, Ping};
+use warren_rpc::{Distress, PeerError, Ping, Pong};
 use warren_types::{NodeId, SessionId};
 
 use self::judge::Judge;
@@ -105,6 +105,8 @@ pub(super) struct Means {
     pub(super) leadership: watch::Receiver<warren_consensus::Leadership>,
     /// Whether this node is about to end.
     pub(super) draining: Arc<AtomicBool>,
+    /// What this node runs out of.
+    pub(super) distress: watch::Receiver<Distress>,
 }
 
 /// The task that looks.
@@ -249,7 +251,10 @@ impl Watcher {
     }
 
     fn look_around(&mut self, now: Instant) {
-        let ping = Ping { draining: self.means.draining.load(Ordering::Relaxed) };
+        let ping = Ping {
+            draining: self.means.draining.load(Ordering::Relaxed),
+            distress: *self.means.distress.borrow(),
+        };
         for (node, place) in &mut self.places {
             if place.looking || place.due > now {
                 continue;
@@ -328,7 +333,7 @@ impl Place {
 
 async fn look(peers: &Peers, node: NodeId, ping: Ping) -> Look {
     match peers.ping(node, ping, LOOK_LIMIT).await {
-        Ok(pong) => Look::Answered { boot: pong.boot, draining: pong.draining },
+        Ok(Pong { boot, draining, distress, .. }) => Look::Answered { boot, draining, distress },
         // Somebody else has the address: the node that had it is not there.
         Err(PeerError::Gone { .. } | PeerError::Stranger { .. }) => Look::Refused,
         Err(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use warren_catalog::Node;
+use warren_rpc::Distress;
 use warren_types::BootId;
 
 /// Refusals in a row after which a process counts as gone. One may be a listener that is full.
@@ -24,6 +25,8 @@ pub(crate) enum Sight {
         boot: BootId,
         /// It is about to end in order.
         draining: bool,
+        /// What it runs out of.
+        distress: Distress,
     },
     /// The system says that nobody listens there.
     Gone,
@@ -38,8 +41,16 @@ impl Sight {
     /// Whether `boot`, or a later start that nobody has heard of, answers and means to stay.
     pub(crate) fn is_well(self, boot: BootId) -> bool {
         match self {
-            Self::Alive { boot: seen, draining } => seen >= boot && !draining,
+            Self::Alive { boot: seen, draining, .. } => seen >= boot && !draining,
             Self::Gone | Self::Silent { .. } => false,
+        }
+    }
+
+    /// What the node runs out of, as far as it answers.
+    pub(crate) fn distress(self) -> Distress {
+        match self {
+            Self::Alive { distress, .. } => distress,
+            Self::Gone | Self::Silent { .. } => Distress::default(),
         }
     }
 
@@ -55,7 +66,7 @@ impl Sight {
 /// How one look at a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    Answered { boot: BootId, draining: bool },
+    Answered { boot: BootId, draining: bool, distress: Distress },
     Refused,
     Nothing,
 }
@@ -77,8 +88,9 @@ impl Watched {
     /// Takes note of a look and says after how long the next is due.
     pub(super) fn note(&mut self, look: Look, now: Instant) -> Duration {
         match look {
-            Look::Answered { boot, draining } => {
-                (self.sight, self.refusals, self.heard) = (Sight::Alive { boot, draining }, 0, now);
+            Look::Answered { boot, draining, distress } => {
+                let sight = Sight::Alive { boot, draining, distress };
+                (self.sight, self.refusals, self.heard) = (sight, 0, now);
             }
             Look::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
@@ -157,7 +169,7 @@ mod tests {
     }
 
     fn alive(boot: u64) -> Look {
-        Look::Answered { boot: BootId(boot), draining: false }
+        Look::Answered { boot: BootId(boot), draining: false, distress: Distress::default() }
     }
 
     #[test]

@@ -78,14 +78,17 @@ impl<M: Machine> Steward<M> {
     async fn reign(&mut self) {
         let mut leadership = self.group.leadership();
         let (mut chart, mut sights) = (self.inner.chart.clone(), self.inner.neighbours.sights());
+        let mut distress = self.inner.distress.subscribe();
         while leadership.borrow_and_update().here {
             sights.mark_unchanged();
+            distress.mark_unchanged();
             let seen = Arc::clone(&chart.borrow_and_update());
             let pause = self.tend(&seen).await;
             tokio::select! {
                 changed = leadership.changed() => if changed.is_err() { return },
                 changed = chart.changed() => if changed.is_err() { return },
                 changed = sights.changed() => if changed.is_err() { return },
+                changed = distress.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -143,26 +146,60 @@ impl<M: Machine> Steward<M> {
 
     /// The members are as they should be: perhaps another of them should lead.
     async fn lead_on(&mut self, chart: &Chart, status: &Status, wanted: &Wanted) -> Duration {
-        let better = self.better(chart, status, wanted);
-        let after = self.inner.config.lead_return_after;
+        let better = match self.wider(chart, status, wanted).await {
+            Some(wider) => Some(wider),
+            None => self.better(chart, status, wanted),
+        };
+        let unfit = self.inner.is_unfit(self.inner.session.node);
+        let after = if unfit { Duration::ZERO } else { self.inner.config.lead_return_after };
         match self.preference.due(better, Instant::now(), after) {
             Some(to) => {
                 self.preference = Preference::default();
-                self.hand_over(to).await
+                if self.is_leaving(chart) || self.inner.sees_all(chart, to).await {
+                    return self.hand_over(to).await;
+                }
+                CALM
             }
             None if better.is_some() => after.clamp(BUSY, CALM),
             None => CALM,
         }
     }
 
+    /// Whether this node should lead nothing: it is being emptied, or cannot trust its disk.
+    fn is_leaving(&self, chart: &Chart) -> bool {
+        let here = self.inner.session.node;
+        chart.nodes.get(&here).is_some_and(|row| row.draining) || self.inner.is_unfit(here)
+    }
+
+    /// Who sees all the others, could lead, and should because this node does not.
+    async fn wider(&self, chart: &Chart, status: &Status, wanted: &Wanted) -> Option<NodeId> {
+        if self.is_leaving(chart) || !self.inner.misses_somebody(chart) {
+            return None;
+        }
+        let here = self.inner.session.node;
+        for node in wanted.voters.iter().copied().filter(|node| *node != here) {
+            let takes = chart.nodes.get(&node).is_some_and(|row| row.running && !row.draining);
+            if takes
+                && !self.inner.is_unfit(node)
+                && can_lead(status, wanted, node)
+                && self.inner.sees_all(chart, node).await
+            {
+                return Some(node);
+            }
+        }
+        None
+    }
+
     /// Who should lead in place of this node, and could: the first of a shard's replicas, and
-    /// anybody else when this node is being emptied.
+    /// anybody else when this node is being emptied or cannot trust its disk.
     fn better(&self, chart: &Chart, status: &Status, wanted: &Wanted) -> Option<NodeId> {
         let here = self.inner.session.node;
         let row = |node: NodeId| chart.nodes.get(&node);
         let takes = |node: NodeId| row(node).is_some_and(|row| row.running && !row.draining);
-        let fit = |node: &NodeId| takes(*node) && can_lead(status, wanted, *node);
-        if row(here).is_some_and(|row| row.draining) {
+        let fit = |node: &NodeId| {
+            takes(*node) && !self.inner.is_unfit(*node) && can_lead(status, wanted, *node)
+        };
+        if self.is_leaving(chart) {
             return wanted.voters.iter().filter(|node| **node != here).copied().find(fit);
         }
         match self.kind {

@@ -5,7 +5,7 @@ mod kit;
 use std::time::Duration;
 
 use warren_catalog::{Command, Outcome};
-use warren_rpc::Join;
+use warren_rpc::{Distress, Join};
 use warren_types::{BootId, GroupId, NodeId, SessionId};
 
 use self::kit::{Settings, World, eventually, groups};
@@ -180,6 +180,49 @@ async fn a_node_that_drains_leads_nothing_and_is_given_nothing_to_lead() {
     eventually("all are led", || groups().all(|group| world.leader(group).is_some())).await;
     assert_eq!(world.led_by(leader), 0);
     assert!(world.node(leader).voters(GroupId(1)).contains(&drained), "it keeps its vote");
+    world.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_is_full_or_hangs_leads_nothing_until_it_has_recovered() {
+    let world = World::of(3, Settings::default()).await;
+    world.led_as_preferred().await;
+    let leader = world.leader(GroupId(1)).expect("led");
+    let (cluster, led) = (world.node(leader).cluster.clone(), world.led_by(leader));
+    let fine = Distress::default();
+
+    for distress in [Distress { disk: true, ..fine }, Distress { stalled: true, ..fine }] {
+        cluster.set_distress(distress);
+        eventually("others lead", || {
+            world.led_by(leader) == 0 && groups().all(|group| world.leader(group).is_some())
+        })
+        .await;
+        let other = &world.node((leader + 1) % 3).cluster;
+        eventually("they know why", || other.distress_of(world.id(leader)) == distress).await;
+        cluster.set_distress(fine);
+        world.led_as_preferred().await;
+        assert_eq!(world.led_by(leader), led);
+    }
+    world.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leads_stay_where_every_disk_is_full() {
+    let world = World::of(3, Settings::default()).await;
+    world.led_as_preferred().await;
+    let full = Distress { disk: true, ..Distress::default() };
+
+    for at in 0..3 {
+        world.node(at).cluster.set_distress(full);
+    }
+    eventually("all know of all", || {
+        world
+            .running()
+            .all(|(member, _)| (0..3).all(|at| member.cluster.distress_of(world.id(at)) == full))
+    })
+    .await;
+
+    eventually("all are led", || groups().all(|group| world.leader(group).is_some())).await;
     world.end();
 }
 

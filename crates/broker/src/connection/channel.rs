@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use warren_amqp::Event;
-use warren_types::QueueId;
+use warren_types::{DeliveryTag, QueueId};
 
 use super::confirm::Confirms;
+use super::traced::Held;
 use super::transaction::Transaction;
 use super::unacked::{Nth, Unacked};
 use crate::survey::{MessageCounts, MessagePace};
@@ -59,6 +60,8 @@ pub(crate) struct Channel {
     pub(crate) counts: MessageCounts,
     /// How fast, for those who look.
     pub(crate) pace: MessagePace,
+    /// Deliveries that are traced and not settled.
+    pub(crate) traced: BTreeMap<DeliveryTag, Held>,
 }
 
 impl Channel {
@@ -80,6 +83,7 @@ impl Channel {
             is_covered: false,
             counts: MessageCounts::default(),
             pace: MessagePace::default(),
+            traced: BTreeMap::new(),
         }
     }
 

@@ -16,6 +16,7 @@ use super::names::fresh;
 use super::operation::Finish;
 use super::reply_to::REPLY_TO;
 use super::state::Connection;
+use super::traced::Receiver;
 use super::unacked::Nth;
 use crate::failure::Failure;
 use crate::queue::handle::{AnswerTo, read_parts};
@@ -29,6 +30,7 @@ struct Wanted {
     nowait: bool,
     priority: i32,
     timeout_ms: Option<u64>,
+    arguments: Table,
 }
 
 impl Connection {
@@ -129,7 +131,8 @@ impl Connection {
         }
         let priority = priority(&arguments, &queue, &self.client().vhost)?;
         let timeout_ms = timeout_ms(&arguments, &queue, &self.client().vhost)?;
-        let wanted = Wanted { queue, tag, no_ack, exclusive, nowait, priority, timeout_ms };
+        let wanted =
+            Wanted { queue, tag, no_ack, exclusive, nowait, priority, timeout_ms, arguments };
         self.begin_consume(number, wanted);
         Ok(())
     }
@@ -156,7 +159,7 @@ impl Connection {
         queue: &Arc<Queue>,
         wanted: Wanted,
     ) {
-        let Wanted { tag, no_ack, nowait, .. } = wanted;
+        let Wanted { tag, no_ack, nowait, arguments, .. } = wanted;
         let slot = match context.slot(queue) {
             Ok(slot) => slot,
             Err(failure) => return self.fail(number, failure.at(MethodId::BASIC_CONSUME)),
@@ -188,8 +191,9 @@ impl Connection {
                 Some(CommandReply::Refused(refusal)) => return Err(refused(refusal, &queue)),
                 other => return Err(unexpected(other.as_ref())),
             }
-            let finish: Finish =
-                Box::new(move |connection| connection.attached(number, nth, tag, nowait));
+            let finish: Finish = Box::new(move |connection| {
+                connection.attached(number, nth, tag, nowait, &arguments)
+            });
             Ok(finish)
         };
         self.begin(number, MethodId::BASIC_CONSUME, waits_for, work);
@@ -201,9 +205,13 @@ impl Connection {
         nth: Nth,
         consumer_tag: String,
         nowait: bool,
+        arguments: &Table,
     ) -> Result<(), Failure> {
         if !nowait {
             self.out.reply(number, &Reply::ConsumeOk { consumer_tag });
+        }
+        if let Some(holder) = self.holders.get(&nth) {
+            self.tell_consumer(holder, arguments);
         }
         self.enliven(nth);
         Ok(())
@@ -248,7 +256,8 @@ impl Connection {
         flow: Flow,
     ) -> Attach {
         let channel = self.channel(number);
-        let prefetch = if placed.no_ack { 0 } else { channel.prefetch };
+        let in_force = channel.prefetch;
+        let prefetch = if placed.no_ack { 0 } else { in_force };
         let granted = match flow {
             Flow::Prefetch => DeliverySequence(u64::MAX),
             Flow::Window => DeliverySequence(WINDOW_MESSAGES),
@@ -267,7 +276,7 @@ impl Connection {
                 queue,
                 tag: tag.clone(),
                 no_ack,
-                prefetch,
+                prefetch: in_force,
                 is_getter: false,
                 counts_deliveries: counts,
                 terms,
@@ -328,6 +337,9 @@ impl Connection {
     /// No delivery comes any more: what was not written goes back, and the holder goes once it
     /// holds nothing.
     fn cancel_answered(&mut self, nth: Nth) {
+        if let Some(holder) = self.holders.get(&nth) {
+            self.tell_consumer_gone(holder);
+        }
         self.give_back_all(nth);
         if self.holders.get(&nth).is_some_and(|holder| holder.held == 0) {
             self.detach(nth);
@@ -447,7 +459,7 @@ impl Connection {
         let found =
             bytes.and_then(|(row, parts)| Some((message(&row, got.location.offset).ok()?, parts)));
         let Some(holder) = self.holders.get_mut(&nth) else { return };
-        let (slot, consumer) = (holder.slot, holder.number);
+        let (slot, consumer, queue) = (holder.slot, holder.number, holder.queue);
         let Some((found, parts)) = found else {
             // The queue was deleted between the answer and the read.
             drop(self.got_nothing(number));
@@ -467,7 +479,7 @@ impl Connection {
         };
         let (acquired, failed) = (got.acquired_count, got.delivery_count);
         let counted = if counts { with_counts(acquired, failed, &found.header) } else { None };
-        let body = whole_body(&parts, found.body);
+        let body = whole_body(&parts, found.body.clone());
         let sent = Sent {
             tag,
             redelivered: got.redelivered,
@@ -478,6 +490,13 @@ impl Connection {
         };
         let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
         self.out.get_ok(number, &sent, remaining, self.frame_max);
+        if self.is_overheard() {
+            self.copy_delivery(number, queue, &sent, &found);
+        }
+        let getter = self.holders.get(&nth).filter(|_| self.tracer.is_some());
+        if let Some(receiver) = getter.map(|getter| getter.receiver(None)) {
+            self.trace_delivery(Receiver { no_ack, ..receiver }, &sent);
+        }
         self.broker.counters.got.add(1);
         if no_ack {
             self.broker.counters.got_no_ack.add(1);

@@ -108,7 +108,7 @@ impl Context {
 
     /// Has the catalog changed.
     pub(crate) async fn change(&self, change: Change) -> Result<Outcome, Failure> {
-        Ok(self.broker.directory.change(change).await?)
+        Ok(self.broker.change(&self.client.user, change).await?)
     }
 
     /// The shard that has the queue.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -42,6 +43,8 @@ pub(crate) struct Pending {
     row: Option<Bytes>,
     /// Earlier parts of a large body, once they were read.
     parts: Vec<Bytes>,
+    /// When the run came, where something may be traced.
+    since: Option<SystemTime>,
 }
 
 impl Pending {
@@ -128,7 +131,8 @@ impl Connection {
             self.kept_row_bytes =
                 self.kept_row_bytes.saturating_add(row.as_ref().map_or(0, Bytes::len));
             let next = first.plus(u64::from(run.count));
-            let pending = Pending { nth, first, run, done: 0, row, parts: Vec::new() };
+            let since = self.trace_time();
+            let pending = Pending { nth, first, run, done: 0, row, parts: Vec::new(), since };
             self.pending.push_back(pending);
             first = next;
         }
@@ -244,7 +248,7 @@ impl Connection {
                 return false;
             }
         };
-        let body = whole_body(&pending.parts, found.body);
+        let body = whole_body(&pending.parts, found.body.clone());
         let counted = counted(holder, &pending.run, &found.header);
         let Some(channel) = self.channels.get_mut(&holder.channel) else { return false };
         let tag = if holder.no_ack {
@@ -261,6 +265,12 @@ impl Connection {
             body: &body,
         };
         self.out.deliver(holder.channel, &holder.tag, &sent, self.frame_max);
+        if self.is_overheard() {
+            self.copy_delivery(holder.channel, holder.queue, &sent, &found);
+        }
+        if self.tracer.is_some() {
+            self.trace_delivery(holder.receiver(pending.since), &sent);
+        }
         true
     }
 

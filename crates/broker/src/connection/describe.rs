@@ -70,6 +70,21 @@ impl Default for Facts {
 }
 
 impl Facts {
+    /// How the client has logged in; empty as long as it has not tried.
+    pub(crate) fn mechanism(&self) -> &str {
+        &self.mechanism
+    }
+
+    /// What the client says about itself.
+    pub(crate) fn properties(&self) -> Table {
+        Table::decode(&self.properties).unwrap_or_default()
+    }
+
+    /// When it came, in milliseconds since 1970.
+    pub(crate) fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
     /// Keeps what the client says about itself, unless that is unreasonably much.
     pub(crate) fn introduced(&mut self, mechanism: &str, properties: &Table) {
         self.mechanism = mechanism.to_owned();
@@ -101,6 +116,14 @@ impl Connection {
         Description { connection, channels, consumers }
     }
 
+    fn state(&self) -> &'static str {
+        match (self.held_up_by.is_empty(), self.may_read()) {
+            (false, _) => "blocked",
+            (true, true) => "running",
+            (true, false) => "flow",
+        }
+    }
+
     fn describe_connection(&mut self, now: Instant) -> ConnectionRow {
         let (peer, local) = (canonical(self.peer), self.facts.local.map(canonical));
         let (received, sent) = (self.facts.received, self.facts.sent);
@@ -121,9 +144,9 @@ impl Connection {
             user: text(client.map(|client| &*client.user)),
             vhost: text(client.map(|client| &*client.vhost)),
             auth_mechanism: self.facts.mechanism.clone(),
-            client_properties: Table::decode(&self.facts.properties).unwrap_or_default(),
+            client_properties: self.facts.properties(),
             connected_at_ms: self.facts.since_ms,
-            state: if self.may_read() { "running" } else { "flow" }.to_owned(),
+            state: self.state().to_owned(),
             channels: u32::try_from(self.channels.len()).unwrap_or(u32::MAX),
             channel_max: self.facts.channel_max,
             frame_max: self.frame_max,

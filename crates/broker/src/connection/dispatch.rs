@@ -12,6 +12,7 @@ use super::channel::{Channel, Mode};
 use super::confirm::{Confirms, Due};
 use super::state::{Connection, Phase};
 use crate::failure::Failure;
+use crate::press::INTERNAL_USER;
 
 /// How long a client that is sent away is waited for, and waits for the end of its consumers.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
@@ -173,6 +174,7 @@ impl Connection {
         self.channels.insert(number, Channel::new(self.generations, prefetch));
         self.broker.counters.channels_opened.add(1);
         self.wire.accept_channel(number, &mut self.out);
+        self.tell_channel_opened(number);
         Ok(())
     }
 
@@ -180,6 +182,9 @@ impl Connection {
     pub(crate) fn end_channel(&mut self, number: ChannelNumber) {
         let Some(channel) = self.channels.remove(&number) else { return };
         self.broker.counters.channels_closed.add(1);
+        if channel.counts.publish > 0 {
+            self.broker.counters.publishers.sub(1);
+        }
         if let Some(consumer) = &channel.reply_consumer {
             self.broker.registry.hush(consumer.nonce);
         }
@@ -196,6 +201,7 @@ impl Connection {
         for nth in nths {
             self.detach(nth);
         }
+        self.tell_channel_closed(number, channel.consumers.len());
     }
 
     /// Ends what a failure ends.
@@ -257,6 +263,7 @@ impl Connection {
 
     /// What is due once everything that came at once has been handled.
     pub(crate) fn end_turn(&mut self) {
+        self.broker.counters.message_bytes.take(&mut self.published_bytes);
         self.relieve();
         self.write_deliveries();
         self.send_staged();
@@ -272,6 +279,8 @@ impl Connection {
             channel.counts.confirm = channel.counts.confirm.saturating_add(confirmed);
             self.broker.counters.confirmed.add(confirmed);
             for due in due.drain(..) {
+                #[cfg(feature = "failpoints")]
+                fail::fail_point!("broker.confirm.before");
                 match due {
                     Due::Ack { tag, multiple } => self.out.ack(number, tag, multiple),
                     Due::Nack { tag } => self.out.nack(number, tag, false),
@@ -316,11 +325,12 @@ impl Connection {
         }
         self.operations.clear();
         self.send_staged();
+        self.tell_closed();
         self.broker.registry.leave(self.id);
         if self.owns_queues {
             let owner = self.broker.owner(self.id);
             let change = Change::CloseConnection { owner };
-            match self.broker.directory.change(change).await {
+            match self.broker.change(INTERNAL_USER, change).await {
                 Ok(_) => self.owns_queues = false,
                 Err(error) => tracing::debug!(%error, "exclusive queues stay until the next start"),
             }

@@ -4,7 +4,7 @@ use warren_queue::{CommandReply, FragmentReply, Refusal};
 use warren_types::ChannelNumber;
 
 use super::channel::Mode;
-use super::staging::Span;
+use super::staging::{Followed, Span};
 use super::state::Connection;
 use crate::queue::handle::AnswerTo;
 
@@ -14,6 +14,16 @@ pub(crate) struct InFlight {
     bytes: usize,
     spans: Vec<Span>,
     commits: Vec<(ChannelNumber, u64)>,
+    traced: Vec<Followed>,
+}
+
+impl Drop for InFlight {
+    /// What is traced and still here was not answered.
+    fn drop(&mut self) {
+        for followed in &mut self.traced {
+            followed.span.fail("the connection ended before the answer came");
+        }
+    }
 }
 
 impl Connection {
@@ -24,8 +34,8 @@ impl Connection {
         }
         for staged in self.staging.take() {
             let bytes = staged.fragment.len();
-            let (spans, commits) = (staged.spans, staged.commits);
-            let token = self.in_flight.insert(InFlight { bytes, spans, commits });
+            let (spans, commits, traced) = (staged.spans, staged.commits, staged.traced);
+            let token = self.in_flight.insert(InFlight { bytes, spans, commits, traced });
             self.in_flight_bytes = self.in_flight_bytes.saturating_add(bytes);
             let token = u64::try_from(token).expect("a slab has fewer than 2^64 places");
             let answer_to = AnswerTo::Connection { mailbox: self.mailbox.clone(), token };
@@ -40,7 +50,7 @@ impl Connection {
 
     /// A shard has answered a fragment: its publishes are confirmed, its commits done.
     pub(crate) fn answered(&mut self, token: u64, reply: FragmentReply) {
-        let Some(in_flight) =
+        let Some(mut in_flight) =
             usize::try_from(token).ok().and_then(|token| self.in_flight.try_remove(token))
         else {
             return;
@@ -57,7 +67,10 @@ impl Connection {
         for span in &in_flight.spans {
             self.confirm_span(span, &replies);
         }
-        for (channel, generation) in in_flight.commits {
+        for followed in std::mem::take(&mut in_flight.traced) {
+            followed.end(&replies);
+        }
+        for (channel, generation) in std::mem::take(&mut in_flight.commits) {
             self.commit_answered(channel, generation);
         }
     }
@@ -83,6 +96,18 @@ impl Connection {
         }
         confirms.answered(span.first_tag, span.count);
         self.note_confirms(span.channel);
+    }
+}
+
+impl Followed {
+    /// Ends the span with what its shard has answered.
+    fn end(mut self, replies: &[(u32, CommandReply)]) {
+        let is_refusal = |(ordinal, reply): &(u32, CommandReply)| {
+            self.ordinal == Some(*ordinal) && is_refused(reply)
+        };
+        if replies.iter().any(is_refusal) {
+            self.span.fail("refused");
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Who holds messages on behalf of a client: its consumers, and what basic.get made.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use warren_queue::Command;
 use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, QueueId};
 
 use super::consume::Terms;
 use super::state::Connection;
+use super::traced::Receiver;
 use super::unacked::Nth;
 use crate::queue::effects::Delivery;
 use crate::queue::handle::ShardSlot;
@@ -47,7 +50,7 @@ pub(crate) struct Holder {
     /// The consumer tag; empty for basic.get.
     pub(crate) tag: Bytes,
     pub(crate) no_ack: bool,
-    /// Unsettled messages it may hold; 0 is no limit.
+    /// The prefetch that was in force when it came; 0 is none. It bounds who acknowledges.
     pub(crate) prefetch: u16,
     pub(crate) is_getter: bool,
     /// Whether a delivery says how often others have failed (`x-delivery-count`).
@@ -71,6 +74,14 @@ pub(crate) struct Holder {
     pub(crate) parked: Vec<Delivery>,
 }
 
+impl Holder {
+    /// Whom a message that came at `since` goes to.
+    pub(crate) fn receiver(&self, since: Option<SystemTime>) -> Receiver {
+        let Self { channel, slot, queue, is_getter, no_ack, .. } = *self;
+        Receiver { channel, slot, queue, is_getter, no_ack, since }
+    }
+}
+
 impl Connection {
     /// A number for a holder.
     pub(crate) fn holder_number(&mut self) -> (Nth, ConsumerNumber) {
@@ -88,6 +99,9 @@ impl Connection {
     pub(crate) fn drop_holder(&mut self, nth: Nth) -> Option<Holder> {
         let holder = self.holders.remove(&nth)?;
         self.attached.remove(&holder.number);
+        if holder.stage == Stage::Live && !holder.is_getter {
+            self.tell_consumer_gone(&holder);
+        }
         Some(holder)
     }
 

@@ -6,10 +6,13 @@ use warren_amqp::{
 use warren_catalog::{Catalog, Name};
 use warren_types::{Table, Value};
 
+use super::operation::Finish;
 use super::state::{Client, Connection, Phase};
+use crate::admin::LoginError;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::registry::Registered;
+use crate::survey::Whose;
 
 /// The mechanisms on offer, by preference.
 const MECHANISMS: &str = "PLAIN AMQPLAIN";
@@ -82,21 +85,25 @@ impl Connection {
         };
         let from_here = self.peer.ip().to_canonical().is_loopback();
         let user = self.broker.directory.look(|catalog| {
-            let user = catalog.authenticate(&credentials.user, &credentials.password).ok()?;
-            (from_here || !user.loopback_only).then(|| user.name.clone())
+            let user = catalog.authenticate(&credentials.user, &credentials.password)?;
+            let welcome = from_here || !user.loopback_only;
+            welcome.then(|| user.name.clone()).ok_or(LoginError::LoopbackOnly)
         });
         match user {
-            Some(user) => {
+            Ok(user) => {
+                self.tell_login(mechanism, &user, None);
                 self.user = Some(user);
                 self.wire.accept_login(&mut self.out);
             }
-            None => self.refuse(mechanism, &credentials.user),
+            Err(why) => self.refuse(mechanism, &credentials.user, why),
         }
         Ok(())
     }
 
-    fn refuse(&mut self, mechanism: &str, user: &str) {
-        tracing::warn!(user, mechanism, "login refused");
+    fn refuse(&mut self, mechanism: &str, user: &str, why: LoginError) {
+        tracing::warn!("{mechanism} login refused: user '{user}' - {why}");
+        // Who listens to events is no stranger: other than the client, it is told the reason.
+        self.tell_login(mechanism, user, Some(&why.to_string()));
         let text = format!(
             "Login was refused using authentication mechanism {mechanism}. \
              For details see the broker logfile."
@@ -114,43 +121,78 @@ impl Connection {
         let client = Client { user: user.clone(), vhost: vhost.clone() };
         let name = self.name();
         let registered = Registered { mailbox: self.mailbox.clone(), vhost, user, name };
-        self.check_limits(&client)?;
+        // Whoever is counted first is seen by whoever counts later, on whichever node: of clients
+        // that come at once none is let in beyond a limit.
         self.broker.registry.enter(self.id, registered);
-        self.client = Some(client);
-        self.phase = Phase::Open;
-        self.wire.accept_open(&mut self.out);
+        let limits = self.broker.directory.look(|catalog| Limit::of(catalog, &client));
+        if limits.is_empty() {
+            self.opened(client);
+            return Ok(());
+        }
+        let broker = self.broker.clone();
+        self.begin_open(async move {
+            for limit in &limits {
+                let count = broker.count_connections(limit.whose.clone()).await;
+                if count > limit.connections {
+                    return Err(limit.refusal(&client));
+                }
+            }
+            let finish: Finish = Box::new(move |connection| {
+                connection.opened(client);
+                Ok(())
+            });
+            Ok(finish)
+        });
         Ok(())
     }
 
-    fn check_limits(&self, client: &Client) -> Result<(), Failure> {
+    fn opened(&mut self, client: Client) {
+        self.client = Some(client);
+        self.phase = Phase::Open;
+        self.wire.accept_open(&mut self.out);
+        if let Some(Client { user, vhost }) = &self.client {
+            tracing::info!("user '{user}' authenticated and granted access to vhost '{vhost}'");
+        }
+        self.tell_opened();
+    }
+}
+
+/// How many connections somebody may have, over all nodes.
+#[derive(Debug)]
+struct Limit {
+    whose: Whose,
+    connections: u64,
+}
+
+impl Limit {
+    /// Those that a client falls under.
+    fn of(catalog: &Catalog, client: &Client) -> Vec<Self> {
         let Client { user, vhost } = client;
-        let (of_vhost, of_user) = self.broker.directory.look(|catalog| {
-            let of_vhost = catalog.vhost(vhost).and_then(|vhost| vhost.limits.max_connections);
-            let of_user = catalog.user(user).and_then(|user| user.limits.max_connections);
-            (of_vhost, of_user)
-        });
-        let reached = |limit: Option<u64>, count: usize| {
-            limit.filter(|limit| u64::try_from(count).unwrap_or(u64::MAX) >= *limit)
-        };
-        let registry = &self.broker.registry;
-        if let Some(limit) = reached(of_vhost, registry.count(|other| other.vhost == *vhost)) {
-            return Err(Failure::new(
+        let of_vhost = catalog.vhost(vhost).and_then(|vhost| vhost.limits.max_connections);
+        let of_user = catalog.user(user).and_then(|user| user.limits.max_connections);
+        let limits =
+            [(Whose::Vhost(vhost.to_string()), of_vhost), (Whose::User(user.to_string()), of_user)];
+        let set = limits.into_iter().filter_map(|(whose, limit)| Some((whose, limit?)));
+        set.map(|(whose, connections)| Self { whose, connections }).collect()
+    }
+
+    fn refusal(&self, client: &Client) -> Failure {
+        let (Client { user, vhost }, limit) = (client, self.connections);
+        match self.whose {
+            Whose::User(_) => Failure::new(
+                ReplyCode::NotAllowed,
+                format_args!(
+                    "connection refused for user '{user}': user connection limit ({limit}) is reached"
+                ),
+            ),
+            Whose::Vhost(_) | Whose::Name(_) | Whose::All => Failure::new(
                 ReplyCode::NotAllowed,
                 format_args!(
                     "access to vhost '{vhost}' refused for user '{user}': \
                      connection limit ({limit}) is reached"
                 ),
-            ));
+            ),
         }
-        if let Some(limit) = reached(of_user, registry.count(|other| other.user == *user)) {
-            return Err(Failure::new(
-                ReplyCode::NotAllowed,
-                format_args!(
-                    "connection refused for user '{user}': user connection limit ({limit}) is reached"
-                ),
-            ));
-        }
-        Ok(())
     }
 }
 

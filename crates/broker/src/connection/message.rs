@@ -6,6 +6,7 @@ use warren_queue::entry::PublishParts;
 use warren_types::{QueueId, Table, Value};
 
 use super::publish::Publish;
+use super::traced::Traced;
 use crate::failure::Failure;
 use crate::trail::Trail;
 
@@ -29,6 +30,8 @@ pub(crate) struct Wishes {
     pub(crate) priority: Option<u8>,
     /// What is to be known of it when it dies.
     pub(crate) trail: Bytes,
+    /// Where it stands in its trace, if it is traced.
+    pub(crate) traced: Option<Box<Traced>>,
 }
 
 impl Wishes {
@@ -74,6 +77,7 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
         headers: None,
         expiration_ms,
         trail: Bytes::new(),
+        traced: None,
     };
     if !header::has_headers(&wishes.header) {
         return Ok(wishes);

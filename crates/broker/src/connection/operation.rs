@@ -57,9 +57,27 @@ impl Connection {
         }));
     }
 
+    /// Has the client wait for its virtual host, for as long as a handshake may take.
+    pub(crate) fn begin_open<W>(&mut self, work: W)
+    where
+        W: Future<Output = Result<Finish, Failure>> + Send + 'static,
+    {
+        self.operations.push(Box::pin(async move {
+            let (channel, generation) = (ChannelNumber(0), 0);
+            let method = MethodId::CONNECTION_OPEN;
+            Ended { channel, generation, method, outcome: work.await }
+        }));
+    }
+
     /// An operation has ended: do the rest, then what waited behind it.
     pub(crate) fn ended(&mut self, ended: Ended) {
         let Ended { channel: number, generation, method, outcome } = ended;
+        if number == ChannelNumber(0) {
+            if let Err(failure) = outcome.and_then(|finish| finish(self)) {
+                self.fail(number, failure.at(method));
+            }
+            return;
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.generation != generation {
             return;

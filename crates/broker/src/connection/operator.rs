@@ -17,6 +17,7 @@ use warren_types::{ChannelNumber, ConsumerNumber};
 use super::consume::refused;
 use super::context::{Context, Kind, unexpected};
 use super::deliver::{whole_body, with_counts};
+use super::firehose::{Given, copy_fetched, copy_publish_apart};
 use super::flow::is_refused;
 use super::message::{Wishes, wishes};
 use super::plan::Plan;
@@ -86,6 +87,8 @@ impl Context {
         let wishes = wishes(publish.header.clone(), user, impersonates)?;
         self.broker.counters.published.add(1);
         let plan = self.way(&publish, &wishes).await?;
+        plan.count();
+        copy_publish_apart(&self.broker, &self.client, &publish, &wishes, &plan);
         if plan.shards.is_empty() {
             self.broker.counters.unroutable_dropped.add(1);
             return Ok(Published::Unroutable);
@@ -184,7 +187,9 @@ impl Context {
             QueueKind::Quorum => with_counts(got.acquired_count, got.delivery_count, &found.header),
             QueueKind::Classic | QueueKind::Stream => None,
         };
-        let body = whole_body(&parts, found.body);
+        let body = whole_body(&parts, found.body.clone());
+        let given = Given { queue: queue.id, redelivered: got.redelivered, body: &body };
+        copy_fetched(&self.broker, &self.client, &given, &found);
         let header = counted.unwrap_or(found.header);
         Some(Fetched {
             payload: beginning(&body, truncate_bytes),

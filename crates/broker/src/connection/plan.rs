@@ -8,13 +8,16 @@ use rustc_hash::FxHashMap;
 use warren_types::{LogIndex, QueueId};
 
 use crate::queue::handle::ShardSlot;
+use crate::throughput::Passage;
 
 /// Plans that one connection keeps; beyond it, all are forgotten and made again as needed.
 const PLANS_MAX: usize = 1024;
 
 /// The queues that a message goes to, by shard.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
+    /// The numbers of the exchange that it goes through.
+    pub(crate) passage: Arc<Passage>,
     pub(crate) shards: Vec<(ShardSlot, Vec<QueueId>)>,
 }
 
@@ -25,6 +28,11 @@ impl Plan {
             Some((_, queues)) => queues.push(queue),
             None => self.shards.push((slot, vec![queue])),
         }
+    }
+
+    /// A message goes this way.
+    pub(crate) fn count(&self) {
+        self.passage.count(self.shards.iter().map(|(_, queues)| queues.len()).sum());
     }
 
     /// How many shards have to answer before the message is confirmed.

@@ -55,7 +55,11 @@ impl Connection {
         self.broker.counters.published.add(1);
         let channel = self.channel(number);
         channel.counts.publish = channel.counts.publish.saturating_add(1);
-        let is_covered = channel.is_covered;
+        let (is_first, is_covered) = (channel.counts.publish == 1, channel.is_covered);
+        if is_first {
+            self.broker.counters.publishers.add(1);
+        }
+        self.published_bytes.count(u64::try_from(publish.body.len()).unwrap_or(u64::MAX));
         let freshness = if is_covered { Freshness::CaughtUp } else { Freshness::Local };
         self.publish_by(number, publish, freshness)
     }
@@ -67,7 +71,7 @@ impl Connection {
         publish: Publish,
         freshness: Freshness,
     ) -> Result<(), Failure> {
-        let (publish, wishes) = self.examine(number, publish)?;
+        let (publish, mut wishes) = self.examine(number, publish)?;
         if let Some(address) = super::reply_to::address(&publish) {
             return self.publish_reply(number, address, &publish, &wishes);
         }
@@ -81,9 +85,13 @@ impl Connection {
             Route::Refused(failure) if freshness == Freshness::CaughtUp => return Err(failure),
             Route::Refused(_) => return self.ask_again(number, publish),
         };
+        if let Some(traced) = &mut wishes.traced {
+            traced.note_route();
+        }
         if plan.shards.is_empty() && freshness == Freshness::Local && !self.knows_all() {
             return self.ask_again(number, publish);
         }
+        self.feel_pressure(&plan);
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.hold_publish(number, publish, wishes, plan);
         }
@@ -106,7 +114,8 @@ impl Connection {
             && self.broker.directory.look(|catalog| {
                 catalog.user(&user).is_some_and(|user| user.has_tag("impersonator"))
             });
-        let wishes = wishes(publish.header.clone(), &user, impersonates)?;
+        let mut wishes = wishes(publish.header.clone(), &user, impersonates)?;
+        self.trace_publish(&mut wishes);
         Ok((publish, wishes))
     }
 
@@ -154,6 +163,10 @@ impl Connection {
         wishes: &Wishes,
         plan: &Plan,
     ) {
+        plan.count();
+        if self.is_overheard() {
+            self.copy_publish(number, publish, wishes, plan);
+        }
         if plan.shards.is_empty() {
             self.unroutable(number, publish, wishes);
         }
@@ -166,8 +179,15 @@ impl Connection {
         if tag.is_some() && plan.shards.is_empty() {
             self.note_confirms(number);
         }
+        if tag.is_some() {
+            self.broker.counters.published_confirm.add(1);
+        }
         let origin = Origin { channel: number, generation, tag };
+        let span = self.open_publish(publish, wishes, plan);
         for (slot, queues) in &plan.shards {
+            if let Some(span) = &span {
+                self.staging.follow_publish(self.open_commit(span, *slot));
+            }
             let parts = wishes.parts(publish, queues);
             let broker = &self.broker;
             self.staging.publish(*slot, &parts, &publish.body, origin, || broker.upload());
@@ -243,7 +263,8 @@ pub(crate) fn route_permitted(
         catalog
             .route(&client.vhost, exchange, message, &mut routed)
             .map_err(|_| no_exchange(exchange, &client.vhost))?;
-        let mut plan = Plan::default();
+        let passage = broker.throughput.of(&client.vhost, exchange);
+        let mut plan = Plan { passage, ..Plan::default() };
         for target in routed.targets() {
             let row = catalog.queue_by_id(target.queue);
             if let Some(slot) = row.and_then(|row| broker.ensure(row)) {

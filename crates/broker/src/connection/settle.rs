@@ -67,6 +67,7 @@ impl Connection {
         let settled =
             self.channel(number).unacked.settle(tag, multiple).map_err(|_| unknown(tag))?;
         self.pass_on(number, settled, outcome);
+        self.trace_settle(number, settle);
         Ok(())
     }
 
@@ -110,6 +111,8 @@ impl Connection {
         }
         let settled = self.channel(number).unacked.settle_all();
         self.pass_on(number, settled, Outcome::Requeue);
+        let all = Settle { tag: DeliveryTag(0), multiple: true, outcome: Outcome::Requeue };
+        self.trace_settle(number, all);
         if answer { self.reply(number, &Reply::RecoverOk) } else { Ok(()) }
     }
 }

@@ -46,6 +46,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 enum End {
     /// The client is gone without a word, or the socket failed.
     Gone,
+    /// The client has missed its heartbeats.
+    Silent,
     /// The client said connection.close.
     Closed,
     /// The client is to be told why.
@@ -131,9 +133,35 @@ pub(crate) async fn run<S: Stream>(
         last_read: now,
         last_write: now,
     };
+    match connection.facts.local {
+        Some(local) => tracing::info!("accepting AMQP connection {} -> {local}", connection.peer),
+        None => tracing::info!("accepting AMQP connection {}", connection.peer),
+    }
     let end = socket.serve(&mut connection, &mut messages).await;
-    tracing::debug!(?end, "connection ends");
+    say_end(&connection, &end);
     socket.finish(connection, end).await;
+}
+
+/// One line for the end of a connection, in the words that operators look for.
+fn say_end(connection: &Connection, end: &End) {
+    let who = connection.client.as_ref();
+    let who = who.map(|client| format!(", vhost: '{}', user: '{}'", client.vhost, client.user));
+    let name = format!("({}{})", connection.peer, who.unwrap_or_default());
+    match end {
+        End::Silent => {
+            tracing::warn!("closing AMQP connection {name}: missed heartbeats from client");
+        }
+        End::Gone if connection.phase == Phase::Open => tracing::warn!(
+            "closing AMQP connection {name}: client unexpectedly closed TCP connection"
+        ),
+        End::Failed(error) | End::Dismissed(error) => {
+            let code = error.code().number();
+            tracing::info!(code, %error, "closing AMQP connection {name}");
+        }
+        End::Gone | End::Closed | End::Over | End::Held => {
+            tracing::info!("closing AMQP connection {name}");
+        }
+    }
 }
 
 impl<S: Stream> Socket<S> {
@@ -157,6 +185,10 @@ impl<S: Stream> Socket<S> {
                 _ = self.stream.writable(), if writes => None,
                 Some(ended) = connection.operations.next(), if !connection.operations.is_empty() => {
                     connection.ended(ended);
+                    if handshake {
+                        // What the client sent without waiting for its virtual host.
+                        self.take(connection);
+                    }
                     None
                 }
                 row = read_row(&mut connection.reading), if connection.reading.is_some() => {
@@ -295,8 +327,7 @@ impl<S: Stream> Socket<S> {
             self.last_read = now;
         }
         if now.duration_since(self.last_read) >= heartbeat * 2 {
-            tracing::info!(heartbeat_s = connection.heartbeat_s, "missed heartbeats from client");
-            return Some(End::Gone);
+            return Some(End::Silent);
         }
         if now.duration_since(self.last_write) >= heartbeat / 2 && connection.out.is_empty() {
             connection.out.heartbeat();
@@ -312,14 +343,13 @@ impl<S: Stream> Socket<S> {
         }
         if let End::Failed(error) | End::Dismissed(error) = &end {
             connection.wire.close_connection(error, &mut connection.out);
-            tracing::info!(code = error.code().number(), %error, "closing connection");
             drop(self.write(&mut connection));
         }
         if tokio::time::timeout(LEAVE_TIMEOUT, connection.leave()).await.is_err() {
             tracing::warn!("exclusive queues of a connection could not be removed in time");
         }
         match end {
-            End::Gone => {}
+            End::Gone | End::Silent => {}
             End::Held => tokio::time::sleep(REFUSED_HOLD).await,
             End::Closed => {
                 connection.wire.connection_close_ok(&mut connection.out);
@@ -403,6 +433,7 @@ fn told(
             ToConnection::ShardGone { slot } => connection.shard_gone(slot),
             ToConnection::DirectReply(reply) => connection.direct_reply(&reply),
             ToConnection::Describe { answer_to } => drop(answer_to.send(connection.describe())),
+            ToConnection::Pressure => connection.look_at_pressure(),
             ToConnection::Close { code, text } => {
                 connection.dismiss(ConnectionError::new(code, text));
             }

@@ -9,6 +9,7 @@ use warren_queue::{Command, Outcome, SettleRange};
 use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, DeliveryTag};
 
 use crate::queue::handle::ShardSlot;
+use crate::traces::OpenSpan;
 
 /// A fragment is sent once it holds this many bytes, so that entries stay near their bound.
 const FRAGMENT_BYTES: usize = 256 * 1024;
@@ -49,6 +50,16 @@ pub(crate) struct Staged {
     pub(crate) spans: Vec<Span>,
     /// Channels whose tx.commit is in the fragment.
     pub(crate) commits: Vec<(ChannelNumber, u64)>,
+    /// What of it is traced.
+    pub(crate) traced: Vec<Followed>,
+}
+
+/// A span that ends with the answer to a fragment.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) span: Box<OpenSpan>,
+    /// The publish that it is about; a settle cannot be refused.
+    pub(crate) ordinal: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +69,7 @@ struct Stage {
     mixed: bool,
     spans: Vec<Span>,
     commits: Vec<(ChannelNumber, u64)>,
+    traced: Vec<Followed>,
 }
 
 /// One writer for each shard.
@@ -70,6 +82,8 @@ pub(crate) struct Staging {
     full: Vec<Staged>,
     /// Whether a tx.commit is being staged.
     is_committing: bool,
+    /// The span of the publish that comes next.
+    next_span: Option<Box<OpenSpan>>,
 }
 
 impl Staging {
@@ -138,13 +152,30 @@ impl Staging {
         origin: Origin,
     ) {
         let limit_bytes = if self.is_committing { COMMIT_BYTES } else { FRAGMENT_BYTES };
+        let span = self.next_span.take();
         let stage = self.stage(slot);
         let ordinal = stage.writer.publish(parts, body_bytes, body);
         if let Some(tag) = origin.tag {
             extend(&mut stage.spans, origin, tag, ordinal);
         }
+        if let Some(span) = span {
+            stage.traced.push(Followed { span, ordinal: Some(ordinal) });
+        }
         if stage.writer.len() >= limit_bytes {
             self.close(slot);
+        }
+    }
+
+    /// Has `span` end once the shard has answered the publish that is added next.
+    pub(crate) fn follow_publish(&mut self, span: Option<Box<OpenSpan>>) {
+        self.next_span = span;
+    }
+
+    /// Has `span` end once the shard has answered what is staged for it; at once, where nothing is.
+    pub(crate) fn follow_settle(&mut self, slot: ShardSlot, span: Box<OpenSpan>) {
+        let stage = self.stages.get_mut(slot.0).filter(|stage| !stage.writer.is_empty());
+        if let Some(stage) = stage {
+            stage.traced.push(Followed { span, ordinal: None });
         }
     }
 
@@ -219,7 +250,7 @@ fn body_part(slot: ShardSlot, upload: u64, part: &[u8]) -> Staged {
     let mut writer = FragmentWriter::new();
     writer.chunk(upload, part);
     let (fragment, spans, commits) = (writer.finish(), Vec::new(), Vec::new());
-    Staged { slot, fragment, settles_only: false, spans, commits }
+    Staged { slot, fragment, settles_only: false, spans, commits, traced: Vec::new() }
 }
 
 fn finish(slot: ShardSlot, stage: &mut Stage) -> Staged {
@@ -229,6 +260,7 @@ fn finish(slot: ShardSlot, stage: &mut Stage) -> Staged {
         settles_only: !std::mem::take(&mut stage.mixed),
         spans: std::mem::take(&mut stage.spans),
         commits: std::mem::take(&mut stage.commits),
+        traced: std::mem::take(&mut stage.traced),
     }
 }
 

@@ -10,7 +10,7 @@ use slab::Slab;
 use tokio::time::Instant;
 use warren_amqp::{ClientCapabilities, Connection as Wire, ConnectionError, Output};
 use warren_catalog::Name;
-use warren_types::{ChannelNumber, ConsumerNumber};
+use warren_types::{ChannelNumber, ConsumerNumber, Tally};
 
 use super::Mailbox;
 use super::channel::Channel;
@@ -28,6 +28,7 @@ use crate::config::Limits;
 use crate::janitor::Chore;
 use crate::queue::handle::ShardSlot;
 use crate::registry::ConnectionId;
+use crate::traces::Tracer;
 use warren_queue::Command;
 
 /// Who the client is, once it has opened its virtual host.
@@ -95,10 +96,16 @@ pub(crate) struct Connection {
     pub(crate) failed: Option<ConnectionError>,
     /// Why the client is sent away, once what it published is answered, and when at the latest.
     pub(crate) dismissed: Option<(ConnectionError, Instant)>,
+    /// Shards to which it has published and nobody may at the moment.
+    pub(crate) held_up_by: Vec<ShardSlot>,
     /// Channels whose confirms may be due.
     pub(crate) confirming: Vec<ChannelNumber>,
     /// Channels that may have room again under their own prefetch.
     pub(crate) relieved: Vec<ChannelNumber>,
+    /// Sizes of messages published since they were last passed on.
+    pub(crate) published_bytes: Tally,
+    /// Where the spans of traced messages go, if messages are traced.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Connection {
@@ -135,8 +142,11 @@ impl Connection {
             operations: FuturesUnordered::new(),
             failed: None,
             dismissed: None,
+            held_up_by: Vec::new(),
             confirming: Vec::new(),
             relieved: Vec::new(),
+            published_bytes: broker.counters.message_bytes.tally(),
+            tracer: broker.tracer.get().cloned(),
             broker,
         }
     }
@@ -155,6 +165,7 @@ impl Connection {
     pub(crate) fn may_read(&self) -> bool {
         let limits = self.limits();
         self.dismissed.is_none()
+            && self.held_up_by.is_empty()
             && self.in_flight_bytes < limits.connection_in_flight_bytes
             && self.backlog_bytes < limits.connection_in_flight_bytes
             && self.out.len() < limits.connection_output_bytes.saturating_mul(4)

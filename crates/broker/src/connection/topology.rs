@@ -353,7 +353,7 @@ impl Context {
             placement: self.broker.place(
                 declared.durable,
                 declared.exclusive,
-                Locator::asked(&declared.arguments),
+                self.locator(&declared),
             ),
             arguments: declared.arguments,
             user: self.client.user.clone(),
@@ -373,6 +373,12 @@ impl Context {
             // Somebody deletes it: its shard has, the catalog has not.
             self.until_deleted(&queue).await;
         }
+    }
+
+    fn locator(&self, declared: &Declared) -> Locator {
+        let Declared { queue, arguments, .. } = declared;
+        let vhost = &self.client.vhost;
+        self.broker.directory.look(|catalog| Locator::of(catalog, vhost, queue, arguments))
     }
 
     /// Waits until the catalog has this queue no more.

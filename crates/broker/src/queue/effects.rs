@@ -151,6 +151,8 @@ pub(crate) fn told(
 }
 
 fn deliver(registry: &Registry, delivered: Delivered, row: &impl Fn(LogIndex) -> Option<Bytes>) {
+    #[cfg(feature = "failpoints")]
+    fail::fail_point!("broker.deliver.before");
     let number = delivered.consumer.number;
     let rows = delivered.runs.iter().map(|run| row(run.location.index)).collect();
     let delivery = Delivery { delivered, rows };

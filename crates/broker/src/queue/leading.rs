@@ -7,6 +7,7 @@
 //! **Invariant:** the futures in `under_way` belong to `batches`, in the same order.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -33,7 +34,8 @@ pub(crate) type Outcome = Result<(LogIndex, Reply), ProposeError>;
 /// The leader's side of one shard.
 pub(crate) struct Leading {
     pub(crate) guests: Guests,
-    batches: VecDeque<Vec<Target>>,
+    /// Who waits for what, and since when.
+    batches: VecDeque<(Instant, Vec<Target>)>,
     under_way: FuturesOrdered<Submitted<Reply>>,
     /// What the leader asks by itself.
     chores: Vec<Command>,
@@ -107,7 +109,7 @@ impl Leading {
             gathering.fill(front, requests, &mut self.guests, asks.then_some(may));
             let Some(batch) = gathering.finish() else { return };
             self.under_way.push_back(group.submit(batch.payload));
-            self.batches.push_back(batch.targets);
+            self.batches.push_back((Instant::now(), batch.targets));
         }
     }
 
@@ -123,9 +125,14 @@ impl Leading {
         }
     }
 
+    /// How long the first entry has been under way.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        self.batches.front().map(|(since, _)| since.elapsed())
+    }
+
     /// Hands out the answers to the first entry under way.
     pub(crate) fn finish(&mut self, reply: Reply, front: &mut Front) -> Heard {
-        let targets = self.batches.pop_front().unwrap_or_default();
+        let (_, targets) = self.batches.pop_front().unwrap_or_else(|| (Instant::now(), Vec::new()));
         hand_out(targets, reply, front, &self.guests)
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +140,7 @@ impl Link {
                     None => return,
                 },
                 room = outgoing.reserve(), if !waiting.is_empty() => match room {
-                    Ok(room) => room.send(next_message(&mut waiting)),
+                    Ok(room) => room.send(self.next_message(&mut waiting)),
                     Err(_) => return,
                 },
                 count = self.items.recv_many(&mut taken, TAKE), if waiting.len() < TAKE => {
@@ -152,11 +153,29 @@ impl Link {
         }
     }
 
+    /// Takes out what leaves in one message.
+    fn next_message(&self, waiting: &mut VecDeque<FrontItem>) -> Vec<FrontItem> {
+        let (mut message, mut bytes) = (Vec::new(), 0_usize);
+        while bytes < MESSAGE_BYTES {
+            let Some(item) = waiting.pop_front() else { break };
+            bytes = bytes.saturating_add(weight(&item));
+            message.push(item);
+        }
+        if let Some(broker) = self.shared.broker.get().and_then(Weak::upgrade) {
+            broker.counters.link_sent_bytes.add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
+        message
+    }
+
     fn take(&self, items: Vec<HostItem>) {
         let Some(broker) = self.shared.broker.get().and_then(Weak::upgrade) else { return };
         for item in items {
             match item {
                 HostItem::Notices { notices, rows, .. } => {
+                    let rows_bytes = rows.iter().map(|(_, row)| row.len());
+                    let bytes: usize = notices.iter().map(Bytes::len).chain(rows_bytes).sum();
+                    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                    broker.counters.link_received_bytes.add(bytes);
                     let rows: BTreeMap<LogIndex, _> = rows.into_iter().collect();
                     let notices = notices.into_iter().filter_map(readable).collect();
                     effects::told(&broker.registry, broker.session, notices, &rows);
@@ -181,7 +200,7 @@ impl Link {
     }
 }
 
-fn readable(bytes: bytes::Bytes) -> Option<Notice> {
+fn readable(bytes: Bytes) -> Option<Notice> {
     match Notice::decode(bytes) {
         Ok(notice) => Some(notice),
         Err(error) => {
@@ -189,17 +208,6 @@ fn readable(bytes: bytes::Bytes) -> Option<Notice> {
             None
         }
     }
-}
-
-/// Takes out what leaves in one message.
-fn next_message(waiting: &mut VecDeque<FrontItem>) -> Vec<FrontItem> {
-    let (mut message, mut bytes) = (Vec::new(), 0_usize);
-    while bytes < MESSAGE_BYTES {
-        let Some(item) = waiting.pop_front() else { break };
-        bytes = bytes.saturating_add(weight(&item));
-        message.push(item);
-    }
-    message
 }
 
 fn weight(item: &FrontItem) -> usize {

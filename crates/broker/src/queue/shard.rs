@@ -93,8 +93,8 @@ pub(crate) struct ShardTask {
     effects: Option<mpsc::UnboundedReceiver<Performed<Effect>>>,
     leadership: Option<watch::Receiver<Leadership>>,
     route: Route,
-    /// Who was said to lead, by a node that does not.
-    hint: Option<NodeId>,
+    /// Who was said to lead, and in which term, by a node that does not.
+    hint: Option<(NodeId, Term)>,
     /// The highest term that a leader spoke to us in.
     term: Term,
     /// How many candidates were tried since somebody was known to lead.
@@ -252,12 +252,19 @@ impl ShardTask {
             if leadership.here {
                 return Route::Here;
             }
+            // A replica whose disk hangs knows nothing of later terms, and others do.
+            let later = |(_, term): &(NodeId, Term)| *term > leadership.term;
+            if let Some((hint, _)) = self.hint.take_if(|hint| later(hint))
+                && hint != me
+            {
+                return Route::There(hint);
+            }
             if leadership.term >= self.term
                 && let Some(leader) = leadership.leader.filter(|leader| *leader != me)
             {
                 return Route::There(leader);
             }
-            if let Some(hint) = self.hint.take().filter(|hint| *hint != me) {
+            if let Some((hint, _)) = self.hint.take().filter(|(hint, _)| *hint != me) {
                 return Route::There(hint);
             }
             // A replica that is behind knows less than the leader that spoke to us, and hears of
@@ -265,7 +272,7 @@ impl ShardTask {
             let behind = leadership.term < self.term;
             return if behind && self.route != Route::Here { self.route } else { Route::Nowhere };
         }
-        if let Some(hint) = self.hint.take().filter(|hint| *hint != me) {
+        if let Some((hint, _)) = self.hint.take().filter(|(hint, _)| *hint != me) {
             return Route::There(hint);
         }
         let replicas = self.directory.look(|catalog| {
@@ -425,7 +432,7 @@ impl ShardTask {
                     return self.gone();
                 }
                 if let Some(leader) = leader.filter(|_| term >= self.term) {
-                    self.hint = Some(leader);
+                    self.hint = Some((leader, term));
                 }
                 self.retry_soon();
             }
@@ -463,6 +470,11 @@ impl ShardTask {
     fn finish(&mut self, outcome: Outcome) {
         match outcome {
             Ok((_, reply)) => {
+                if let Some(took) = self.leading.oldest() {
+                    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                    self.counters.commit_us.count(took_us);
+                    self.whereabouts.set_commit_us(took_us);
+                }
                 let heard = self.leading.finish(reply, &mut self.front);
                 self.heard(heard);
             }

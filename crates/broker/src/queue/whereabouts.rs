@@ -41,6 +41,12 @@ pub(crate) struct Whereabouts {
     leads_here: AtomicBool,
     /// The term in which this node leads and performs; 0 while it does not.
     reign: AtomicU64,
+    /// The last node that was known to lead; 0 while there was none.
+    last_leader: AtomicU64,
+    /// How often it was led by another node than before, the first one included.
+    leader_changes: AtomicU64,
+    /// How long the last entry that this node proposed took; 0 while it has not proposed any.
+    commit_us: AtomicU64,
 }
 
 impl Whereabouts {
@@ -54,6 +60,9 @@ impl Whereabouts {
             leader: AtomicU64::new(0),
             leads_here: AtomicBool::new(false),
             reign: AtomicU64::new(0),
+            last_leader: AtomicU64::new(0),
+            leader_changes: AtomicU64::new(0),
+            commit_us: AtomicU64::new(0),
         }
     }
 
@@ -92,9 +101,33 @@ impl Whereabouts {
         *self.replica.write().unwrap_or_else(PoisonError::into_inner) = replica;
     }
 
+    /// The node that leads it, if one is known to.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        Some(NodeId(self.leader.load(Ordering::Acquire))).filter(|leader| *leader != NodeId(0))
+    }
+
     pub(crate) fn set_leader(&self, leader: Option<NodeId>, here: bool) {
-        self.leader.store(leader.map_or(0, |node| node.0), Ordering::Release);
+        let leader = leader.map_or(0, |node| node.0);
+        // Nobody in between, and the same one again, is no change.
+        if leader != 0 && self.last_leader.swap(leader, Ordering::AcqRel) != leader {
+            self.leader_changes.fetch_add(1, Ordering::Relaxed);
+        }
+        self.leader.store(leader, Ordering::Release);
         self.leads_here.store(here, Ordering::Release);
+    }
+
+    /// How often the leader was another one than before.
+    pub(crate) fn leader_changes(&self) -> u64 {
+        self.leader_changes.load(Ordering::Relaxed)
+    }
+
+    /// How long the last entry took that this node proposed, microseconds, if it leads.
+    pub(crate) fn commit_us(&self) -> Option<u64> {
+        Some(self.commit_us.load(Ordering::Relaxed)).filter(|us| self.leads_here() && *us > 0)
+    }
+
+    pub(crate) fn set_commit_us(&self, took_us: u64) {
+        self.commit_us.store(took_us, Ordering::Relaxed);
     }
 
     /// The leadership of this node whose effects are carried out.

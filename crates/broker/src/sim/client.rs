@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use warren_types::BootId;
 
 use super::chance::Chance;
 use super::history::{Consumer, History, Message, Publisher, Session};
-use super::node::Homes;
-use super::run::Plant;
+use super::kinds;
+use super::node::{Home, Homes};
+use super::plan::Plant;
 use super::wire::{self, Ended, Method, Said, Wire};
 
 /// How long a client may wait for what must come, once everything is well.
@@ -47,13 +47,16 @@ impl Client {
 
     fn dial(&mut self) -> Option<(Wire, Session)> {
         let homes = self.homes.lock().unwrap();
-        let serving: Vec<_> = homes.values().filter(|home| home.serving().is_some()).collect();
+        let serves = |home: &&Home| home.open && home.serving().is_some();
+        let serving: Vec<_> = homes.values().filter(serves).collect();
         if serving.is_empty() {
             return None;
         }
         let home = serving[self.chance.index(serving.len())];
-        let session = (home.serving()?.id, BootId(home.life()));
-        Some((home.connect()?, session))
+        let session = (home.serving()?.id, home.boot());
+        let mut wire = home.connect()?;
+        wire.ends_when_told = true;
+        Some((wire, session))
     }
 }
 
@@ -119,9 +122,10 @@ impl Unconfirmed {
     }
 }
 
-/// Makes sure that a queue is there.
+/// Makes sure that a durable queue is there, with the arguments that its name stands for.
 pub(super) async fn declare(wire: &mut Wire, queue: &str) -> Result<(), Ended> {
-    wire.send(Method::new(50, 10).u16(0).short(queue).u8(2).u32(0))?;
+    let declare = Method::new(50, 10).u16(0).short(queue).u8(2);
+    wire.send(declare.long(&kinds::arguments(queue)))?;
     wire.expect(wire::DECLARE_OK).await?;
     Ok(())
 }
@@ -264,7 +268,7 @@ impl Consuming<'_> {
     /// How often a delivery arrives: once, unless something is wrong on purpose.
     fn times(&mut self) -> u32 {
         match self.client.plant {
-            Plant::Nothing | Plant::Lie => 1,
+            Plant::Nothing | Plant::Lie | Plant::Leave => 1,
             Plant::Drop => u32::from(!self.client.chance.percent(1)),
             Plant::Repeat => 1 + u32::from(self.client.chance.percent(1)),
         }
@@ -277,6 +281,7 @@ impl Consuming<'_> {
         match what {
             0..2 if !calm => Ok(false),
             2..8 if !calm => self.give_back(wire).map(|()| true),
+            20..60 if !calm && self.queue == kinds::LIMITED => self.give_back(wire).map(|()| true),
             8..14 => self.make_certain(wire).await.map(|()| true),
             14..20 if !calm => Ok(true),
             _ => self.acknowledge(wire).map(|()| true),

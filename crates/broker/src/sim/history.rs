@@ -13,6 +13,10 @@
 //! - **I5** what was settled for certain does not come again;
 //! - **I6** a publish is confirmed once and never refused;
 //! - **I7** no consumer holds more than its prefetch;
+//! - **I8** of a queue with a single active consumer, nobody is given anything while another one
+//!   that lives holds something;
+//! - **I11** what is buried for its age is as old as that;
+//! - **I12** what is buried is not delivered by its queue any more. (It may be buried twice.)
 //! - **I14** replicas that have applied as much have come to the same;
 //! - **I15** no node goes back to an earlier leader, nor, while it lives, to what it had applied before, and
 //!   its log is in order. (A term may have several leaders here, one after the other; the higher node
@@ -26,6 +30,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rustc_hash::FxHasher;
 use warren_consensus::{Leadership, Status};
@@ -66,6 +71,12 @@ struct Inner {
     states: BTreeMap<(GroupId, LogIndex), Digest>,
     /// Sessions that the catalog has said to be over.
     lost: BTreeSet<Session>,
+    /// Nodes whose clients are sent away: they hear it later than others are given what they had.
+    dismissed: BTreeSet<NodeId>,
+    /// Queues with a single active consumer.
+    single: BTreeSet<String>,
+    /// Where queues bury what they do not keep, and how old that must be at least.
+    graves: BTreeMap<String, (String, Duration)>,
     faults: Vec<String>,
     events: Vec<String>,
     hasher: FxHasher,
@@ -96,6 +107,10 @@ struct Story {
     removed: bool,
     delivered: u32,
     holder: Option<Holder>,
+    /// When it was sent.
+    sent_at: Duration,
+    /// It came from where its queue buries messages.
+    buried: bool,
     /// Whoever had it has acknowledged it.
     acknowledged: bool,
     settled: bool,
@@ -117,6 +132,9 @@ pub(super) struct Summary {
     pub(super) crashes: u64,
     pub(super) cuts: u64,
     pub(super) sessions_lost: u64,
+    pub(super) doubled: u64,
+    pub(super) joins: u64,
+    pub(super) forgotten: u64,
 }
 
 /// What a run came to.
@@ -146,9 +164,24 @@ impl History {
         self.inner().fault(text);
     }
 
+    /// Whether anything was wrong so far.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.inner().faults.is_empty()
+    }
+
     /// Counts something for the summary.
     pub(super) fn count(&self, count: impl FnOnce(&mut Summary)) {
         count(&mut self.inner().summary);
+    }
+
+    /// A queue has one active consumer at a time.
+    pub(super) fn single(&self, queue: &str) {
+        self.inner().single.insert(queue.to_owned());
+    }
+
+    /// A queue buries what it does not keep, no earlier than `age` after it was sent.
+    pub(super) fn buries(&self, queue: &str, grave: &str, age: Duration) {
+        self.inner().graves.insert(queue.to_owned(), (grave.to_owned(), age));
     }
 
     /// A channel that publishes to one queue.
@@ -167,7 +200,8 @@ impl History {
         let message = (publisher, channel.sent);
         channel.sent += 1;
         inner.summary.sent += 1;
-        inner.messages.insert(message, Story::default());
+        let sent_at = clock::elapsed();
+        inner.messages.insert(message, Story { sent_at, ..Story::default() });
         inner.event(format!("publish {message:?}"));
         message
     }
@@ -211,20 +245,30 @@ impl History {
         if prefetch > 0 && held > prefetch && !inner.lost.contains(&session) {
             inner.fault(format!("I7: consumer {consumer} holds {held} of {prefetch}"));
         }
-        let published = usize::try_from(message.0).ok().and_then(|at| inner.publishers.get(at));
-        if published.is_none_or(|channel| channel.queue != queue || message.1 >= channel.sent) {
+        inner.judge_single(consumer);
+        let Some(buried) = inner.origin(&queue, message) else {
             return inner.fault(format!("I2: {message:?} from {queue} was never published there"));
+        };
+        if buried {
+            inner.judge_burial(message);
+        } else if inner.messages[&message].buried && !inner.lost.contains(&session) {
+            inner.fault(format!("I12: {message:?} came from {queue} after it was buried"));
         }
         // To a node that was given up, deliveries of before may come late, when others have them.
         if !inner.lost.contains(&session) {
             inner.judge_repetition(consumer, message, flagged);
         }
-        if !flagged {
+        if !flagged && !buried {
             inner.judge_order(consumer, message);
         }
+        let late = inner.lost.contains(&session);
+        let holder = inner.messages[&message].holder;
+        let taken = holder.is_some_and(|had| inner.is_there(&inner.consumers[had.consumer]));
         let story = inner.messages.get_mut(&message).expect("it was published");
         story.delivered += 1;
-        story.holder = Some(Holder { consumer, acknowledged: false });
+        if !(late && taken) {
+            story.holder = Some(Holder { consumer, acknowledged: false });
+        }
     }
 
     /// A consumer acknowledges a message.
@@ -292,6 +336,11 @@ impl History {
         }
     }
 
+    /// The clients of a node are sent away from here on.
+    pub(super) fn dismissed(&self, node: NodeId) {
+        self.inner().dismissed.insert(node);
+    }
+
     /// What a start of a node knows of a group.
     pub(super) fn status(&self, spot: Spot, life: Life, group: GroupId, status: &Status) {
         let mut inner = self.inner();
@@ -305,6 +354,13 @@ impl History {
         if before.is_some_and(|(before, done)| committed < before || applied < done) {
             inner.fault(format!("I15: {group} at {spot}: back from {before:?} to {order:?}"));
         }
+    }
+
+    /// A start of a node has no replica of a group: if it gets one, it begins anew.
+    pub(super) fn absent(&self, spot: Spot, life: Life, group: GroupId) {
+        let mut inner = self.inner();
+        inner.leaders.remove(&(spot, group));
+        inner.progress.remove(&(spot, life, group));
     }
 
     /// What a replica has come to.
@@ -330,6 +386,18 @@ impl History {
         let inner = self.inner();
         let events = &inner.events;
         events[events.len().saturating_sub(count)..].to_vec()
+    }
+
+    /// Whether somebody has acknowledged a message.
+    pub(super) fn is_acknowledged(&self, message: Message) -> bool {
+        self.inner().messages.get(&message).is_some_and(|story| story.acknowledged)
+    }
+
+    /// The disk of a node is lost: who starts there next is somebody else.
+    pub(super) fn wiped(&self, spot: Spot) {
+        let mut inner = self.inner();
+        inner.event(format!("{spot} loses its disk"));
+        inner.leaders.retain(|(known, _), _| *known != spot);
     }
 
     /// Ends the history.
@@ -384,19 +452,67 @@ impl Inner {
         if story.delivered == 0 {
             return;
         }
-        let (settled, holder) = (story.settled, story.holder);
+        let (settled, holder, buried) = (story.settled, story.holder, story.buried);
         self.summary.repeated += 1;
+        let held = holder.filter(|had| self.is_there(&self.consumers[had.consumer]));
+        if buried && (!flagged || settled || held.is_some()) {
+            // Two dead letters were made of it.
+            return self.summary.doubled += 1;
+        }
         if !flagged {
             self.fault(format!("I3: {message:?} came to {consumer} again without its flag"));
         }
         if settled {
             self.fault(format!("I5: {message:?} came to {consumer} after it was settled"));
         }
-        if let Some(Holder { consumer: had, .. }) = holder {
-            let former = &self.consumers[had];
-            if !former.over && !self.lost.contains(&former.session) {
-                self.fault(format!("I3: {message:?} came to {consumer}, but {had} has it"));
-            }
+        if let Some(Holder { consumer: had, .. }) = held {
+            self.fault(format!("I3: {message:?} came to {consumer}, but {had} has it"));
+        }
+    }
+
+    /// Whether a message that came from a queue was buried there; none if it has no business there.
+    fn origin(&self, queue: &str, (publisher, number): Message) -> Option<bool> {
+        let channel = self.publishers.get(usize::try_from(publisher).ok()?)?;
+        let grave = self.graves.get(&channel.queue).map(|(grave, _)| grave.as_str());
+        let buried = grave == Some(queue);
+        ((buried || channel.queue == queue) && number < channel.sent).then_some(buried)
+    }
+
+    /// A message comes from where it was buried: there it is like a fresh one.
+    fn judge_burial(&mut self, message: Message) {
+        let queue = &self.publishers[usize::try_from(message.0).unwrap()].queue;
+        let age = self.graves[queue].1;
+        let story = self.messages.get_mut(&message).expect("it was published");
+        if std::mem::replace(&mut story.buried, true) {
+            return;
+        }
+        let (settled, lived) = (story.settled, clock::elapsed().saturating_sub(story.sent_at));
+        (story.delivered, story.holder, story.settled) = (0, None, false);
+        if settled {
+            self.fault(format!("I5: {message:?} was buried after it was settled"));
+        }
+        if lived < age {
+            self.fault(format!("I11: {message:?} was buried after {lived:?} of {age:?}"));
+        }
+    }
+
+    /// Whether a consumer has what it was given, and knows of nothing that has taken it away.
+    fn is_there(&self, given: &Given) -> bool {
+        let Given { over, session, .. } = given;
+        !over && !self.lost.contains(session) && !self.dismissed.contains(&session.0)
+    }
+
+    fn judge_single(&mut self, consumer: Consumer) {
+        let queue = &self.consumers[consumer].queue;
+        // To a node that was given up, deliveries of before may come late.
+        if !self.single.contains(queue) || !self.is_there(&self.consumers[consumer]) {
+            return;
+        }
+        let holds = |(number, given): &(usize, &Given)| {
+            *number != consumer && given.queue == *queue && given.held > 0 && self.is_there(given)
+        };
+        if let Some((other, _)) = self.consumers.iter().enumerate().find(holds) {
+            self.fault(format!("I8: {consumer} is given something while {other} holds something"));
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! Bytes arrive in order, or not at all. A direction between two nodes that is *held* lets
 //! nothing through, neither bytes nor the news that a pipe has ended; what was held arrives when
-//! it is let go, as a network does that was cut for a while. A node that is *down* has no pipes:
-//! its own end at once, in both directions, and whoever calls it is refused.
+//! it is let go, as a network does that was cut for a while. What is *lost* is sent again by the
+//! system, so it and all behind it come late; connections of one pair of nodes overtake each other.
+//! A node that is *down* has no pipes: its own end at once, in both directions, and whoever calls it
+//! is refused.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
@@ -30,6 +33,15 @@ pub(super) type Spot = usize;
 /// One life of a node: what belongs to an earlier one reaches nobody.
 pub(super) type Life = u64;
 
+/// From a node to another.
+pub(super) type Direction = (Spot, Spot);
+
+/// One of those who hold directions, until it lets go.
+pub(super) type HoldId = u64;
+
+/// What the system waits before it sends what was lost again, in milliseconds.
+const RESEND_MS: Range<u64> = 200..1500;
+
 /// All of it. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Network {
@@ -41,8 +53,12 @@ pub(super) struct Network {
 struct State {
     chance: Chance,
     /// What a byte takes to arrive, in milliseconds.
-    delay_ms: std::ops::Range<u64>,
-    held: BTreeSet<(Spot, Spot)>,
+    delay_ms: Range<u64>,
+    /// Of so many in a hundred writes, something is lost.
+    loss_percent: u64,
+    /// What lets nothing through, by whoever holds it.
+    holds: BTreeMap<HoldId, BTreeSet<Direction>>,
+    next_hold: HoldId,
     nodes: BTreeMap<Spot, (Life, mpsc::UnboundedSender<io::Result<End>>)>,
     pipes: Vec<Weak<Mutex<Pipe>>>,
 }
@@ -76,7 +92,9 @@ impl Network {
         let state = State {
             chance,
             delay_ms: 0..3,
-            held: BTreeSet::new(),
+            loss_percent: 0,
+            holds: BTreeMap::new(),
+            next_hold: 0,
             nodes: BTreeMap::new(),
             pipes: Vec::new(),
         };
@@ -114,9 +132,8 @@ impl Network {
         let mut state = self.state();
         state.nodes.remove(&spot);
         state.pipes.retain(|pipe| pipe.strong_count() > 0);
-        let pipes: Vec<_> = state.pipes.iter().filter_map(Weak::upgrade).collect();
         drop(state);
-        for pipe in pipes {
+        for pipe in self.pipes() {
             let mut pipe = pipe.lock().unwrap();
             if pipe.from.0 == spot || pipe.to.0 == spot {
                 pipe.torn = true;
@@ -126,25 +143,62 @@ impl Network {
         self.change.notify_waiters();
     }
 
-    /// Lets nothing through but what is not in `held`.
-    pub(super) fn hold(&self, held: BTreeSet<(Spot, Spot)>) {
+    /// These directions let nothing through until the hold is let go.
+    pub(super) fn hold(&self, held: BTreeSet<Direction>) -> HoldId {
         let mut state = self.state();
-        state.held = held;
-        let pipes: Vec<_> = state.pipes.iter().filter_map(Weak::upgrade).collect();
+        let id = state.next_hold;
+        state.next_hold += 1;
+        state.holds.insert(id, held);
+        id
+    }
+
+    /// What is held by nobody else lets through again.
+    pub(super) fn let_go(&self, hold: HoldId) {
+        self.state().holds.remove(&hold);
+        self.wake_all();
+    }
+
+    /// Nothing is held, delayed or lost.
+    pub(super) fn mend(&self) {
+        let mut state = self.state();
+        state.holds.clear();
+        (state.delay_ms, state.loss_percent) = (0..3, 0);
         drop(state);
-        for pipe in pipes {
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        for pipe in self.pipes() {
             pipe.lock().unwrap().wake();
         }
         self.change.notify_waiters();
     }
 
+    fn pipes(&self) -> Vec<Arc<Mutex<Pipe>>> {
+        self.state().pipes.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Bytes take this long from here on.
-    pub(super) fn set_delay(&self, delay_ms: std::ops::Range<u64>) {
+    pub(super) fn set_delay(&self, delay_ms: Range<u64>) {
         self.state().delay_ms = delay_ms;
     }
 
+    /// Of so many in a hundred writes, something is lost from here on.
+    pub(super) fn set_loss(&self, loss_percent: u64) {
+        self.state().loss_percent = loss_percent;
+    }
+
+    /// Resets connections, each with this chance.
+    pub(super) fn reset(&self, percent: u64, chance: &mut Chance) {
+        for pipe in self.pipes().into_iter().filter(|_| chance.percent(percent)) {
+            let mut pipe = pipe.lock().unwrap();
+            pipe.torn = true;
+            pipe.wake();
+        }
+    }
+
     fn is_held(&self, from: Spot, to: Spot) -> bool {
-        self.state().held.contains(&(from, to))
+        self.state().holds.values().any(|held| held.contains(&(from, to)))
     }
 
     /// How one life of a node calls the others.
@@ -197,8 +251,12 @@ impl Network {
 
     fn delay(&self) -> Duration {
         let mut state = self.state();
-        let range = state.delay_ms.clone();
-        state.chance.millis(range)
+        let (range, loss_percent) = (state.delay_ms.clone(), state.loss_percent);
+        let delay = state.chance.millis(range);
+        if state.chance.percent(loss_percent) {
+            return delay + state.chance.millis(RESEND_MS);
+        }
+        delay
     }
 }
 

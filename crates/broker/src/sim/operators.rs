@@ -13,6 +13,7 @@ use super::client::declare;
 use super::history::History;
 use super::network::{Network, Spot};
 use super::node::{Home, Homes};
+use super::plan::Settings;
 use super::wire::{self, Ended, Method, Wire};
 use crate::admin::{AckMode, Actor, AdminError, Publication};
 use crate::broker::Broker;
@@ -20,9 +21,6 @@ use crate::connection::operator::Published;
 use crate::directory::name;
 use crate::maintenance::DrainState;
 use crate::survey::{Gathered, Verdict, Which};
-
-/// connection.close
-const CLOSE: (u16, u16) = (10, 50);
 
 /// How long anything may take that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,11 +35,12 @@ impl Cluster {
     async fn start() -> Self {
         let network = Network::new(Chance::new(1));
         let history = History::default();
-        let homes: Homes = [1, 2, 3].map(|spot| (spot, Home::new(spot))).into();
+        let homes: Homes =
+            [1, 2, 3].map(|spot| (spot, Home::new(spot, Settings::new(Chance::new(1))))).into();
         let mut cluster = Self { network, homes };
         for spot in [1, 2, 3] {
             let home = cluster.homes.get_mut(&spot).unwrap();
-            home.start(&cluster.network, &history);
+            home.start(&cluster.network, vec![1], &history);
             let home = &cluster.homes[&spot];
             eventually("it serves", async || home.serving().is_some()).await;
         }
@@ -272,7 +271,7 @@ async fn a_connection_is_closed_from_any_node() {
     let again = cluster.broker(3).close_connection("another", "").await;
 
     assert_eq!((closed, again), (true, false));
-    let said = timeout(PATIENCE, client.expect(CLOSE)).await.unwrap().unwrap();
+    let said = timeout(PATIENCE, client.expect(wire::CLOSE)).await.unwrap().unwrap();
     let mut arguments = said.arguments;
     let code = bytes::Buf::get_u16(&mut arguments);
     let text = wire::short(&mut arguments);
@@ -296,7 +295,7 @@ async fn a_drained_node_leads_nothing_and_serves_nobody_until_it_is_revived() {
 
     broker.drain_node(node).await.unwrap();
 
-    timeout(PATIENCE, client.expect(CLOSE)).await.unwrap().unwrap();
+    timeout(PATIENCE, client.expect(wire::CLOSE)).await.unwrap().unwrap();
     drop(client);
     eventually("it is drained", async || drain().await.state == DrainState::Drained).await;
     assert!(!listens().await);

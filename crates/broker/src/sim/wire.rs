@@ -9,9 +9,12 @@ use tokio::sync::Notify;
 use crate::connection::Stream;
 
 pub(super) const START: (u16, u16) = (10, 10);
+/// connection.close
+pub(super) const CLOSE: (u16, u16) = (10, 50);
 pub(super) const TUNE: (u16, u16) = (10, 30);
 pub(super) const OPEN_OK: (u16, u16) = (10, 41);
 pub(super) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
+pub(super) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 pub(super) const DECLARE_OK: (u16, u16) = (50, 11);
 pub(super) const PURGE_OK: (u16, u16) = (50, 31);
 pub(super) const DELETE_OK: (u16, u16) = (50, 41);
@@ -19,6 +22,7 @@ pub(super) const QOS_OK: (u16, u16) = (60, 11);
 pub(super) const CONSUME_OK: (u16, u16) = (60, 21);
 pub(super) const CANCEL: (u16, u16) = (60, 30);
 pub(super) const CANCEL_OK: (u16, u16) = (60, 31);
+pub(super) const RETURN: (u16, u16) = (60, 50);
 pub(super) const DELIVER: (u16, u16) = (60, 60);
 pub(super) const GET_OK: (u16, u16) = (60, 71);
 pub(super) const GET_EMPTY: (u16, u16) = (60, 72);
@@ -151,6 +155,8 @@ pub(super) struct Wire {
     incoming: Arc<Way>,
     outgoing: Arc<Way>,
     input: BytesMut,
+    /// Whether it counts as the end when the broker says that it closes the connection.
+    pub(super) ends_when_told: bool,
 }
 
 impl Drop for Wire {
@@ -164,7 +170,8 @@ pub(super) fn connection() -> (Wire, Served, Cut) {
     let (there, back): (Arc<Way>, Arc<Way>) = Default::default();
     let served = Served { incoming: there.clone(), outgoing: back.clone() };
     let cut = Cut(there.clone(), back.clone());
-    (Wire { incoming: back, outgoing: there, input: BytesMut::new() }, served, cut)
+    let input = BytesMut::new();
+    (Wire { incoming: back, outgoing: there, input, ends_when_told: false }, served, cut)
 }
 
 /// The arguments of a method.
@@ -258,6 +265,13 @@ impl Wire {
         self.frame(3, 1, body)
     }
 
+    /// Publishes nothing that is worth keeping, and wants to know whether it can be routed.
+    pub(super) fn publish_mandatory(&self, exchange: &str, key: &str) -> Result<(), Ended> {
+        self.send(Method::new(60, 40).u16(0).short(exchange).short(key).u8(1))?;
+        let header = Method::new(60, 0).u64(0).u16(0);
+        self.frame(2, 1, &header.0)
+    }
+
     /// What the broker says next, which must be this.
     pub(super) async fn expect(&mut self, method: (u16, u16)) -> Result<Said, Ended> {
         let said = self.hear().await?;
@@ -269,7 +283,8 @@ impl Wire {
     pub(super) async fn hear(&mut self) -> Result<Said, Ended> {
         loop {
             if let Some(said) = self.cut_said() {
-                return Ok(said);
+                let over = self.ends_when_told && said.method == CLOSE;
+                return if over { Err(Ended) } else { Ok(said) };
             }
             self.incoming.ready().await;
             match self.incoming.take() {
@@ -289,7 +304,7 @@ impl Wire {
         let mut arguments = Bytes::copy_from_slice(method);
         let method = (arguments.get_u16(), arguments.get_u16());
         let mut body = BytesMut::new();
-        if matches!(method, DELIVER | GET_OK) {
+        if matches!(method, DELIVER | GET_OK | RETURN) {
             let (_, header, end) = self.frame_at(at)?;
             let length = u64::from_be_bytes(header[4..12].try_into().unwrap());
             at = end;

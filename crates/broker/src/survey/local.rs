@@ -8,12 +8,17 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use warren_amqp::ReplyCode;
+use warren_amqp::header::Properties;
 use warren_consensus::Status;
+use warren_queue::entry::message;
 use warren_queue::{ConsumerListing, QueueCounts, QueueListing, Shard, Totals};
-use warren_types::{GroupId, NodeId, QueueId};
+use warren_types::{GroupId, Location, NodeId, QueueId};
 
 use super::question::{Question, Whose, answer};
-use super::rows::{HolderRow, MessageCounts, NodeFigures, QueueDetail, QueueFigures, ShardRow};
+use super::rows::{
+    HolderRow, MessageCounts, NodeFigures, NodeSample, NodeSamples, QueueDetail, QueueFigures,
+    ShardRow,
+};
 use crate::broker::Inner;
 use crate::connection::{Description, ToConnection};
 use crate::queue::batch::wall_clock;
@@ -47,6 +52,18 @@ pub(super) async fn reply(broker: &Inner, question: Question) -> Bytes {
         }
         Question::Shards => answer(&shards(broker)),
         Question::Close { whose, reason } => answer(&close(broker, &whose, &reason)),
+        Question::NodeSamples(since_ms) => {
+            let samples = broker.sight.samples.of_node(since_ms);
+            answer(&vec![NodeSamples { node: broker.session.node, samples }])
+        }
+        Question::QueueSamples(queue, since_ms) => {
+            let slot = places(broker, vec![queue]).pop().map(|(_, slot)| slot);
+            let is_here = slot.is_some_and(|slot| led(broker).contains(&slot));
+            let samples = is_here.then(|| broker.sight.samples.of_queue(queue, since_ms));
+            answer(&samples.unwrap_or_default())
+        }
+        Question::Exchanges => answer(&broker.throughput.figures(Instant::now())),
+        Question::Count(whose) => answer(&count(broker, &whose)),
     }
 }
 
@@ -68,15 +85,24 @@ async fn describe(broker: &Inner) -> Vec<Description> {
 
 /// Closes connections, as soon as what they published is answered. Returns how many those are.
 fn close(broker: &Inner, whose: &Whose, reason: &str) -> u64 {
-    let meant = |one: &Registered| match whose {
+    let goodbye =
+        || ToConnection::Close { code: ReplyCode::ConnectionForced, text: reason.to_owned() };
+    broker.registry.send_each(|one| is_meant(one, whose), goodbye)
+}
+
+fn is_meant(one: &Registered, whose: &Whose) -> bool {
+    match whose {
         Whose::Name(name) => *one.name == **name,
         Whose::User(user) => *one.user == **user,
         Whose::Vhost(vhost) => *one.vhost == **vhost,
         Whose::All => true,
-    };
-    let goodbye =
-        || ToConnection::Close { code: ReplyCode::ConnectionForced, text: reason.to_owned() };
-    broker.registry.send_each(meant, goodbye)
+    }
+}
+
+/// How many connections here are meant.
+fn count(broker: &Inner, whose: &Whose) -> u64 {
+    let count = broker.registry.count(|one| is_meant(one, whose));
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// The shards that this node leads, or holds in memory.
@@ -100,7 +126,8 @@ async fn look<R: Send + 'static>(
     shard.whereabouts().group().map(|group| group.inspect(read))
 }
 
-async fn queues(broker: &Inner, wanted: Option<Vec<QueueId>>) -> Vec<QueueFigures> {
+/// Figures of queues that this node leads, all or those of these.
+pub(super) async fn queues(broker: &Inner, wanted: Option<Vec<QueueId>>) -> Vec<QueueFigures> {
     let mut by_slot: BTreeMap<ShardSlot, Option<Vec<QueueId>>> = BTreeMap::new();
     let here = led(broker);
     match wanted {
@@ -196,16 +223,23 @@ async fn queue_in_full(broker: &Inner, queue: QueueId) -> Option<QueueDetail> {
     let shard = broker.shard(slot);
     let read = move |machine: &Shard| Some((machine.queue(queue)?, machine.consumers(queue)));
     let (listing, consumers) = look(shard, read).await??;
-    let head_age_ms = match listing.head {
-        Some(head) => timeout(LOCAL_LIMIT, shard.row(head, &[])).await.ok().flatten(),
+    let head = match listing.head {
+        Some(Location { index, offset }) => {
+            let row = timeout(LOCAL_LIMIT, shard.row(index, &[offset])).await.ok().flatten();
+            row.map(|row| (row, offset))
+        }
         None => None,
     };
-    let head_age_ms = head_age_ms
-        .and_then(|row| warren_queue::entry::time(&row))
+    let head_age_ms = head
+        .as_ref()
+        .and_then(|(row, _)| warren_queue::entry::time(row))
         .map(|entered| wall_clock().0.saturating_sub(entered.0));
+    let head_timestamp_s = head
+        .and_then(|(row, offset)| message(&row, offset).ok())
+        .and_then(|message| Properties::decode(&message.header).ok()?.timestamp);
     let figures = figures_of(broker, std::slice::from_ref(&listing)).pop()?;
     let holders = consumers.iter().map(holder).collect();
-    Some(QueueDetail { figures, holders, head_age_ms })
+    Some(QueueDetail { figures, holders, head_age_ms, head_timestamp_s })
 }
 
 fn holder(consumer: &ConsumerListing) -> HolderRow {
@@ -264,6 +298,31 @@ fn shard_row(group: GroupId, status: &Status, totals: Totals) -> ShardRow {
     }
 }
 
+/// What queues of these shards have together.
+async fn sum(broker: &Inner, slots: Vec<ShardSlot>) -> Totals {
+    let looks = slots.into_iter().map(|slot| look(broker.shard(slot), Shard::totals));
+    let totals = join_all(looks).await.into_iter().flatten();
+    totals.fold(Totals::default(), |sum, one| Totals {
+        queues: sum.queues.saturating_add(one.queues),
+        ready: sum.ready.saturating_add(one.ready),
+        ready_bytes: sum.ready_bytes.saturating_add(one.ready_bytes),
+        unsettled: sum.unsettled.saturating_add(one.unsettled),
+    })
+}
+
+/// This node's totals as they are.
+pub(super) async fn sample(broker: &Inner, at_ms: u64) -> NodeSample {
+    let sum = sum(broker, led(broker)).await;
+    let done = broker.counters.totals();
+    NodeSample {
+        at_ms,
+        ready: sum.ready,
+        unacknowledged: sum.unsettled,
+        counts: done.messages(),
+        churn: done.churn(),
+    }
+}
+
 /// This node in numbers, none of which takes a walk over queues or connections.
 async fn figures(broker: &Inner) -> NodeFigures {
     let slots = led(broker);
@@ -271,17 +330,10 @@ async fn figures(broker: &Inner) -> NodeFigures {
         slots.iter().filter(|slot| !broker.shard(**slot).whereabouts().is_own_memory());
     let catalog = usize::from(broker.directory.status().leadership.here);
     let leaderships = replicated.count().saturating_add(catalog);
-    let looks = slots.into_iter().map(|slot| look(broker.shard(slot), Shard::totals));
-    let totals = join_all(looks).await.into_iter().flatten();
-    let sum = totals.fold(Totals::default(), |sum, one| Totals {
-        queues: sum.queues.saturating_add(one.queues),
-        ready: sum.ready.saturating_add(one.ready),
-        ready_bytes: sum.ready_bytes.saturating_add(one.ready_bytes),
-        unsettled: sum.unsettled.saturating_add(one.unsettled),
-    });
+    let sum = sum(broker, slots).await;
     let done = broker.counters.totals();
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let counts = done.messages();
+    let (counts, churn) = (done.messages(), done.churn());
     NodeFigures {
         node: broker.session.node,
         boot: broker.session.boot,
@@ -295,12 +347,10 @@ async fn figures(broker: &Inner) -> NodeFigures {
         ready: sum.ready,
         ready_bytes: sum.ready_bytes,
         unacknowledged: sum.unsettled,
-        connections_opened: done.connections_opened,
-        connections_closed: done.connections_closed,
-        channels_opened: done.channels_opened,
-        channels_closed: done.channels_closed,
         counts,
         rates: broker.sight.rates(counts),
+        churn,
+        churn_rates: broker.sight.churn_rates(churn),
         machine: broker.sight.machine(),
     }
 }

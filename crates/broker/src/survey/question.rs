@@ -6,7 +6,7 @@ use warren_types::{DecodeError, QueueId, Reader, Writer};
 use super::wire::Wire;
 
 /// The version of questions and answers.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub(crate) enum Question {
     Shards,
     /// To close the connections that a selection means: how many they are.
     Close { whose: Whose, reason: String },
+    /// How many connections a selection means.
+    Count(Whose),
+    /// What passes through exchanges: a list of `ExchangeFigures`.
+    Exchanges,
+    /// Its samples since a time in milliseconds: a list of one `NodeSamples`.
+    NodeSamples(u64),
+    /// The samples of a queue, if it leads it, since a time: a list of `QueueSample`.
+    QueueSamples(QueueId, u64),
 }
 
 /// Which connections are meant.
@@ -69,6 +77,19 @@ impl Question {
                 whose.write(&mut writer);
                 reason.write(&mut writer);
             }
+            Self::Count(whose) => {
+                writer.u8(9);
+                whose.write(&mut writer);
+            }
+            Self::Exchanges => writer.u8(10),
+            Self::NodeSamples(since_ms) => {
+                writer.u8(11);
+                since_ms.write(&mut writer);
+            }
+            Self::QueueSamples(queue, since_ms) => {
+                writer.u8(12);
+                (*queue, *since_ms).write(&mut writer);
+            }
         }
         writer.finish()
     }
@@ -86,6 +107,13 @@ impl Question {
             6 => Self::Queue(Wire::read(&mut reader)?),
             7 => Self::Shards,
             8 => Self::Close { whose: Wire::read(&mut reader)?, reason: Wire::read(&mut reader)? },
+            9 => Self::Count(Wire::read(&mut reader)?),
+            10 => Self::Exchanges,
+            11 => Self::NodeSamples(Wire::read(&mut reader)?),
+            12 => {
+                let (queue, since_ms) = Wire::read(&mut reader)?;
+                Self::QueueSamples(queue, since_ms)
+            }
             value => {
                 return Err(DecodeError::Unknown { what: "a question", value: u64::from(value) });
             }
@@ -174,6 +202,10 @@ mod tests {
             close(Whose::User("u".to_owned())),
             close(Whose::Vhost("/".to_owned())),
             close(Whose::All),
+            Question::Count(Whose::Vhost("/".to_owned())),
+            Question::Exchanges,
+            Question::NodeSamples(5),
+            Question::QueueSamples(QueueId(3), 5),
         ];
 
         for question in questions {
@@ -184,11 +216,11 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let mut bytes = Question::Node.encode().to_vec();
-        bytes[1] = 2;
+        bytes[1] = 1;
 
         let outcome = Question::decode(Bytes::from(bytes));
 
         let what = "the version of a survey";
-        assert_eq!(outcome, Err(DecodeError::Unknown { what, value: 2 }));
+        assert_eq!(outcome, Err(DecodeError::Unknown { what, value: 1 }));
     }
 }

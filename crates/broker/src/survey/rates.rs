@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use warren_types::QueueId;
 
-use super::rows::{MessageCounts, MessageRates};
+use super::rows::{ChurnCounts, ChurnRates, MessageCounts, MessageRates};
 
 /// Looks that follow each other faster than this see the same rate.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
@@ -63,6 +63,9 @@ impl<N, R: Clone + Default> Pace<N, R> {
         !self.sample.as_ref().is_some_and(fresh)
     }
 }
+
+/// The pace at which clients and queues come and go.
+pub(crate) type ChurnPace = Pace<ChurnCounts, ChurnRates>;
 
 /// The pace of what happens to messages.
 pub(crate) type MessagePace = Pace<MessageCounts, MessageRates>;

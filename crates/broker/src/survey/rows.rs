@@ -16,22 +16,32 @@ pub struct Gathered<T> {
     pub stale: Vec<String>,
 }
 
-/// The numbers of what happens to messages, which travel in the order in which they stand.
-macro_rules! message_numbers {
-    ($($(#[doc = $doc:literal])* $field:ident,)+) => {
-        /// A number for each thing that happens to messages.
+/// Numbers of what happens, which travel in the order in which they stand.
+macro_rules! numbers {
+    (
+        $(#[doc = $of:literal])* $name:ident { $($(#[doc = $doc:literal])* $field:ident,)+ }
+    ) => {
+        $(#[doc = $of])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct MessageNumbers<N> { $($(#[doc = $doc])* pub $field: N,)+ }
+        pub struct $name<N> { $($(#[doc = $doc])* pub $field: N,)+ }
 
-        impl<N: Copy> MessageNumbers<N> {
+        impl<N: Copy> $name<N> {
             /// What `join` makes of each number and that of the same thing in `other`.
             #[must_use]
-            pub fn zip<R>(&self, other: &Self, join: impl Fn(N, N) -> R) -> MessageNumbers<R> {
-                MessageNumbers { $($field: join(self.$field, other.$field),)+ }
+            pub fn zip<R>(&self, other: &Self, join: impl Fn(N, N) -> R) -> $name<R> {
+                $name { $($field: join(self.$field, other.$field),)+ }
             }
         }
 
-        impl<N: Wire> Wire for MessageNumbers<N> {
+        impl $name<u64> {
+            /// What became more since `before`, per second.
+            #[must_use]
+            pub(crate) fn rates_since(&self, before: &Self, seconds: f64) -> $name<f64> {
+                self.zip(before, |after, before| growth(after, before, seconds))
+            }
+        }
+
+        impl<N: Wire> Wire for $name<N> {
             fn write(&self, writer: &mut Writer) {
                 $(self.$field.write(writer);)+
             }
@@ -43,7 +53,9 @@ macro_rules! message_numbers {
     };
 }
 
-message_numbers! {
+numbers! {
+    /// A number for each thing that happens to messages.
+    MessageNumbers {
     /// Messages that were published.
     publish,
     /// Messages that were confirmed to their publishers.
@@ -66,6 +78,7 @@ message_numbers! {
     ack,
     /// Messages given out that had been given out before.
     redeliver,
+    }
 }
 
 /// What happened to messages, in numbers.
@@ -73,6 +86,39 @@ pub type MessageCounts = MessageNumbers<u64>;
 
 /// How fast it happens, per second.
 pub type MessageRates = MessageNumbers<f64>;
+
+numbers! {
+    /// A number for each way in which clients and queues come and go.
+    ChurnNumbers {
+        /// Connections that were opened.
+        connections_created,
+        /// Connections that were closed.
+        connections_closed,
+        /// Channels that were opened.
+        channels_created,
+        /// Channels that were closed.
+        channels_closed,
+        /// Declarations of queues, also of those that were there.
+        queues_declared,
+        /// Queues that were made.
+        queues_created,
+        /// Queues that were deleted.
+        queues_deleted,
+    }
+}
+
+/// What came and went, in numbers.
+pub type ChurnCounts = ChurnNumbers<u64>;
+
+/// How fast it comes and goes, per second.
+pub type ChurnRates = ChurnNumbers<f64>;
+
+/// How fast a number grows. What became less has been counted anew.
+pub(crate) fn growth(after: u64, before: u64, seconds: f64) -> f64 {
+    // Differences of a few seconds are far below 2^32.
+    let more = u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX);
+    if seconds > 0.0 { f64::from(more) / seconds } else { 0.0 }
+}
 
 wire_struct! {
     /// A client's connection.
@@ -251,6 +297,68 @@ wire_struct! {
 }
 
 wire_struct! {
+    /// A node's totals at a moment.
+    #[derive(Copy, Eq)]
+    NodeSample {
+        /// When, in milliseconds since 1970: a multiple of five seconds.
+        at_ms: u64,
+        /// Messages that waited in queues that it led.
+        ready: u64,
+        /// Messages of those that consumers held.
+        unacknowledged: u64,
+        /// What had happened to messages of clients there.
+        counts: MessageCounts,
+        /// Who and what had come and gone.
+        churn: ChurnCounts,
+    }
+}
+
+wire_struct! {
+    /// What a node kept of its past.
+    #[derive(Eq)]
+    NodeSamples {
+        /// Which.
+        node: NodeId,
+        /// The oldest first.
+        samples: Vec<NodeSample>,
+    }
+}
+
+wire_struct! {
+    /// A queue at a moment.
+    #[derive(Copy, Eq)]
+    QueueSample {
+        /// When, in milliseconds since 1970: a multiple of five seconds.
+        at_ms: u64,
+        /// Messages that waited.
+        ready: u64,
+        /// Messages that consumers held.
+        unacknowledged: u64,
+        /// What had happened; of it, what happens to queues.
+        counts: MessageCounts,
+    }
+}
+
+wire_struct! {
+    /// An exchange, as one node knows it.
+    #[derive()]
+    ExchangeFigures {
+        /// Where.
+        vhost: String,
+        /// Its name.
+        exchange: String,
+        /// Messages that clients of the node published to it.
+        publish_in: u64,
+        /// Copies of them that went to queues.
+        publish_out: u64,
+        /// How fast.
+        publish_in_rate: f64,
+        /// How fast.
+        publish_out_rate: f64,
+    }
+}
+
+wire_struct! {
     /// A consumer, or somebody who has got messages, as the queue knows it.
     #[derive()]
     HolderRow {
@@ -291,6 +399,8 @@ wire_struct! {
         holders: Vec<HolderRow>,
         /// How long the oldest message that waits has been in the log, in milliseconds.
         head_age_ms: Option<u64>,
+        /// The time that its publisher gave it, in seconds since 1970.
+        head_timestamp_s: Option<u64>,
     }
 }
 
@@ -399,18 +509,14 @@ wire_struct! {
         ready_bytes: u64,
         /// Messages of those that consumers hold.
         unacknowledged: u64,
-        /// Connections that were opened.
-        connections_opened: u64,
-        /// Connections that were closed.
-        connections_closed: u64,
-        /// Channels that were opened.
-        channels_opened: u64,
-        /// Channels that were closed.
-        channels_closed: u64,
         /// What happened to messages of clients here.
         counts: MessageCounts,
         /// How fast.
         rates: MessageRates,
+        /// Who and what came and went.
+        churn: ChurnCounts,
+        /// How fast.
+        churn_rates: ChurnRates,
         /// Its machine.
         machine: Machine,
     }
@@ -454,16 +560,5 @@ impl MessageCounts {
         if redelivered {
             self.redeliver = self.redeliver.saturating_add(1);
         }
-    }
-
-    /// What became more since `before`, per second. What became less has been counted anew.
-    #[must_use]
-    pub(crate) fn rates_since(&self, before: &Self, seconds: f64) -> MessageRates {
-        let rate = |after: u64, before: u64| {
-            // Differences of a few seconds are far below 2^32.
-            let more = u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX);
-            if seconds > 0.0 { f64::from(more) / seconds } else { 0.0 }
-        };
-        self.zip(before, rate)
     }
 }

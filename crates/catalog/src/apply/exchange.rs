@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_types::Value;
+use warren_types::{Table, Timestamp, Value};
 
 use super::{Step, check_name};
 use crate::catalog::ExchangeState;
@@ -11,6 +11,9 @@ use crate::{
     Catalog, DEFAULT_EXCHANGE, DeclareExchange, Destination, Effect, Exchange, ExchangeKind, Name,
     Outcome, RESERVED_PREFIX, Refusal, Resource, ResourceKind,
 };
+
+/// Who made the exchanges that nobody has declared.
+const INTERNAL_USER: &str = "rmq-internal";
 
 impl Catalog {
     pub(super) fn declare_exchange(
@@ -61,6 +64,22 @@ impl Catalog {
         Ok(Outcome::ExchangeCreated(row))
     }
 
+    pub(super) fn predeclare_exchange(
+        &mut self,
+        step: &Step<'_>,
+        vhost: Name,
+        exchange: Name,
+    ) -> Result<Outcome, Refusal> {
+        let state = self.known_vhost(&vhost)?;
+        check_name("exchange name", &exchange)?;
+        if let Some(known) = state.exchanges.row(&exchange) {
+            return Ok(Outcome::ExchangeExists(Arc::clone(&known.row)));
+        }
+        let row = self.insert_own_exchange(&vhost, exchange, ExchangeKind::Topic, true, step.time);
+        self.rerouted(step);
+        Ok(Outcome::ExchangeCreated(row))
+    }
+
     pub(super) fn delete_exchange(
         &mut self,
         step: &mut Step<'_>,
@@ -82,6 +101,31 @@ impl Catalog {
         }
         self.remove_exchange(step, &vhost, exchange);
         Ok(Outcome::Removed)
+    }
+
+    /// Adds one of the exchanges that nobody has declared.
+    pub(super) fn insert_own_exchange(
+        &mut self,
+        vhost: &Name,
+        name: Name,
+        kind: ExchangeKind,
+        internal: bool,
+        created: Timestamp,
+    ) -> Arc<Exchange> {
+        self.insert_exchange(Exchange {
+            vhost: vhost.clone(),
+            name,
+            kind,
+            durable: true,
+            auto_delete: false,
+            internal,
+            arguments: Table::new(),
+            created,
+            user: INTERNAL_USER.into(),
+            policy: None,
+            operator_policy: None,
+            alternate: None,
+        })
     }
 
     /// Adds an exchange, with the policies that are for it, to a virtual host that exists.
@@ -110,5 +154,29 @@ impl Catalog {
                 step.effects.push(Effect::ExchangeRemoved(removed.row));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Command;
+    use crate::testing::{Log, VHOST};
+
+    #[test]
+    fn an_exchange_of_the_brokers_own_is_made_once_and_is_not_for_clients_to_publish_to() {
+        let mut log = Log::new();
+        let predeclare = || Command::PredeclareExchange {
+            vhost: VHOST.into(),
+            exchange: "amq.rabbitmq.event".into(),
+        };
+
+        let made = log.apply(predeclare());
+        let again = log.apply(predeclare());
+
+        let row = log.catalog.exchange(VHOST, "amq.rabbitmq.event").expect("it was made").clone();
+        assert!(row.internal && row.durable && row.kind == ExchangeKind::Topic);
+        assert_eq!(made, Ok(Outcome::ExchangeCreated(row.clone())));
+        assert_eq!(again, Ok(Outcome::ExchangeExists(row)));
     }
 }

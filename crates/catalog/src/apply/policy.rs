@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
+use warren_types::Table;
 
 use super::{Step, check_name};
+use crate::arguments;
 use crate::catalog::VhostState;
 use crate::defaults::Defaults;
 use crate::equivalence::ALTERNATE_EXCHANGE;
@@ -109,6 +111,21 @@ impl Catalog {
             self.queues_by_id.insert(dressed.id, Arc::clone(&dressed));
             step.effects.push(Effect::QueueChanged(dressed));
         }
+    }
+
+    /// The policy that a queue will fall under if it is declared with these arguments.
+    #[must_use]
+    pub fn policy_of_new_queue(
+        &self,
+        vhost: &str,
+        queue: &str,
+        arguments: &Table,
+        replicable: bool,
+    ) -> Option<&Policy> {
+        let state = self.vhosts.row(vhost)?;
+        let default = state.row.meta.default_queue_type.unwrap_or_default();
+        let kind = arguments::kind(&arguments::complete(arguments, default, replicable))?;
+        state.strongest(PolicyLayer::User, |policy| policy.covers(kind, queue))
     }
 
     /// What the two policies in effect on a queue or exchange come to, as

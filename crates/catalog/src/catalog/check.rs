@@ -36,6 +36,8 @@ impl Catalog {
                 rows.into_iter().all(|row| row.is_some_and(|row| row.exclusive == Some(*owner)))
             );
         }
+        let traced = self.vhosts().filter(|row| row.meta.tracing).map(|row| &row.name);
+        assert!(traced.eq(&self.traced), "traced virtual hosts by row and by name");
         self.check_users();
     }
 

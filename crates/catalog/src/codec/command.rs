@@ -52,6 +52,7 @@ stored_enum! {
         30 => ClearTopicPermission { user, vhost, exchange },
         40 => DeclareExchange(exchange),
         41 => DeleteExchange { vhost, exchange, if_unused },
+        42 => PredeclareExchange { vhost, exchange },
         48 => DeclareQueue(queue),
         49 => DeleteQueue { queue, reason },
         50 => CloseConnection { owner },

@@ -111,6 +111,12 @@ pub(super) static COMMANDS: &[Command] = &[
 /// How long to wait for other nodes when nobody says.
 const SPARE: Duration = Duration::from_secs(120);
 
+/// What a node can lack, in the API's words.
+const MEMORY: &str = "memory";
+
+/// The other.
+const DISK: &str = "disk";
+
 /// How long to wait between two looks.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
@@ -198,46 +204,54 @@ fn judged(check: Option<Value>, well: String) -> Outcome {
     }
 }
 
-/// Each alarm as a node and what it lacks.
-pub(super) fn raised(call: &Call) -> Result<Vec<(String, &'static str)>, Failure> {
-    let nodes = call.api()?.list(&path(&["nodes"]))?;
+/// An alarm: a node, and what it lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Alarm {
+    node: String,
+    resource: &'static str,
+}
+
+impl Alarm {
+    /// For people.
+    pub(super) fn line(&self) -> String {
+        let Self { node, resource } = self;
+        let what = if *resource == MEMORY { "Memory" } else { "Free disk space" };
+        format!("{what} alarm on node {node}")
+    }
+
+    /// For programs.
+    pub(super) fn value(&self) -> Value {
+        json!({"node": self.node, "resource": self.resource})
+    }
+}
+
+/// The alarms of those nodes.
+pub(super) fn raised_by(nodes: &[Value]) -> Vec<Alarm> {
     let mut raised = Vec::new();
-    for node in &nodes {
+    for node in nodes {
         let name = node.get("name").and_then(Value::as_str).unwrap_or_default();
-        for (field, what) in [("mem_alarm", "memory"), ("disk_free_alarm", "disk")] {
+        for (field, resource) in [("mem_alarm", MEMORY), ("disk_free_alarm", DISK)] {
             if node.get(field) == Some(&json!(true)) {
-                raised.push((name.to_owned(), what));
+                raised.push(Alarm { node: name.to_owned(), resource });
             }
         }
     }
-    Ok(raised)
+    raised
 }
 
 fn alarms(call: &Call) -> Outcome {
     let node = call.node()?;
     call.say(&format!("Asking node {node} to report any known resource alarms ..."))?;
-    let raised = raised(call)?;
-    let lines: Vec<String> = raised
-        .iter()
-        .map(|(node, what)| format!("{} alarm on node {node}", capital(what)))
-        .collect();
+    let raised = raised_by(&call.api()?.list(&path(&["nodes"]))?);
+    let lines: Vec<String> = raised.iter().map(Alarm::line).collect();
     let text = if lines.is_empty() {
         format!("Node {node} reported no alarms, local or clusterwide")
     } else {
         lines.join("\n")
     };
-    let alarms: Vec<Value> =
-        raised.iter().map(|(node, what)| json!({"node": node, "resource": what})).collect();
+    let alarms: Vec<Value> = raised.iter().map(Alarm::value).collect();
     let value = json!({"node": node, "result": "ok", "alarms": alarms});
     Ok(Output::Document { text, value })
-}
-
-/// What is lacking, at the beginning of a line.
-pub(super) fn capital(what: &str) -> &'static str {
-    match what {
-        "memory" => "Memory",
-        _ => "Free disk space",
-    }
 }
 
 fn vhosts(call: &Call) -> Outcome {

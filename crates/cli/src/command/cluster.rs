@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::checks::PAUSE;
-use super::{CTL, Command, LOOK, OURS, Outcome, Section};
+use super::{CTL, Command, LOOK, OURS, Outcome, Section, done};
 use crate::api::path;
 use crate::call::Call;
 use crate::failure::{Failure, SOFTWARE};
@@ -69,30 +69,25 @@ fn join(call: &Call) -> Outcome {
         let text = format!("Error: cannot cluster node with itself: {node}");
         return Err(Failure::Refused { exit: SOFTWARE, text });
     }
-    let nodes = call.api()?.list(&(path(&["nodes"]) + "?columns=name"))?;
+    let nodes = match call.api()?.list(&(path(&["nodes"]) + "?columns=name")) {
+        // One that has been reset is no member of anything.
+        Err(problem) if problem.is_unavailable() => Vec::new(),
+        nodes => nodes?,
+    };
     if nodes.iter().any(|row| row.get("name").and_then(Value::as_str) == Some(other)) {
         return Ok(Output::Said("The node is already a member of this cluster".to_owned()));
     }
     let at = path(&["warren", "nodes", node, "join"]);
-    match call.api_of_node()?.post(&at, &json!({"node": other})) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::refused(
-            "this node already belongs to a cluster, and a node joins another one only while its data directory is empty: stop it, remove the directory, and start it with --seeds",
-        )),
-        Err(problem) => Err(problem.into()),
-    }
+    call.api_of_node()?.post(&at, &json!({"node": other}))?;
+    Ok(Output::Done)
 }
 
 fn forget(call: &Call) -> Outcome {
     let node = call.argument(0);
     call.say(&format!("Removing node {node} from the cluster"))?;
-    match call.api()?.delete(&path(&["warren", "nodes", node])) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => {
-            Err(Failure::refused("The node selected is not in the cluster."))
-        }
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.delete(&path(&["warren", "nodes", node])), || {
+        Failure::refused("The node selected is not in the cluster.")
+    })
 }
 
 fn await_nodes(call: &Call) -> Outcome {

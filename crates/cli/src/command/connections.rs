@@ -149,12 +149,7 @@ fn close(call: &Call) -> Outcome {
 
 fn close_one(api: &Api, connection: &Value, reason: &str) -> Result<(), Failure> {
     let name = connection.get("name").and_then(Value::as_str).unwrap_or_default();
-    match api.delete_because(&path(&["connections", name]), reason) {
-        Ok(_) => Ok(()),
-        // It went away by itself.
-        Err(problem) if problem.is_not_found() => Ok(()),
-        Err(problem) => Err(problem.into()),
-    }
+    Ok(api.remove_because(&path(&["connections", name]), reason)?)
 }
 
 fn close_all(call: &Call) -> Outcome {
@@ -170,8 +165,7 @@ fn close_all(call: &Call) -> Outcome {
         all
     } else {
         call.say(&format!("Closing all connections in vhost {vhost}, reason: {reason}..."))?;
-        let found = api.find(&path(&["vhosts", vhost, "connections"]))?.unwrap_or_default();
-        found.as_array().cloned().unwrap_or_default()
+        api.find_list(&path(&["vhosts", vhost, "connections"]))?.unwrap_or_default()
     };
     let number = |name| call.option(name).and_then(|text| text.parse::<u64>().ok());
     let limit = number("limit").filter(|limit| *limit > 0);
@@ -189,9 +183,6 @@ fn close_all(call: &Call) -> Outcome {
 fn close_all_of(call: &Call) -> Outcome {
     let (user, reason) = (call.argument(0), call.argument(1));
     call.say(&format!("Closing connections of user {user}, reason: {reason}..."))?;
-    match call.api()?.delete_because(&path(&["connections", "username", user]), reason) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Ok(Output::Done),
-        Err(problem) => Err(problem.into()),
-    }
+    call.api()?.remove_because(&path(&["connections", "username", user]), reason)?;
+    Ok(Output::Done)
 }

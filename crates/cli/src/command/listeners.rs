@@ -1,7 +1,7 @@
 //! Where a node listens.
 
 use std::collections::BTreeSet;
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::{CHECK, Command, Outcome, Section};
 use crate::api::path;
 use crate::call::Call;
 use crate::failure::{Failure, UNAVAILABLE};
-use crate::http::Url;
+use crate::http::{Url, connect};
 use crate::line::Switch;
 use crate::show::Output;
 
@@ -49,18 +49,40 @@ pub(super) struct Listener {
     pub(super) node: String,
     pub(super) protocol: String,
     pub(super) interface: String,
-    pub(super) port: u64,
+    pub(super) port: u16,
 }
 
 impl Listener {
     fn read(row: &Value) -> Self {
         let text = |field| row.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let port = row.get("port").and_then(Value::as_u64);
         Self {
             node: text("node"),
             protocol: text("protocol"),
             interface: text("ip_address"),
-            port: row.get("port").and_then(Value::as_u64).unwrap_or_default(),
+            port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
         }
+    }
+
+    /// Whether that node speaks that there.
+    pub(super) fn is(&self, node: &str, protocol: &str) -> bool {
+        self.node == node && self.protocol == protocol
+    }
+
+    /// What to call to reach it: who listens everywhere is reached by the host's name, others where
+    /// they listen.
+    pub(super) fn host(&self) -> &str {
+        match self.interface.as_str() {
+            "0.0.0.0" | "::" | "" => self.node.split_once('@').map_or(&self.node, |(_, host)| host),
+            interface => interface,
+        }
+    }
+
+    /// The API there.
+    pub(super) fn url(&self) -> Option<Url> {
+        let (host, port) = (self.host(), self.port);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        Url::parse(&format!("{host}:{port}")).ok()
     }
 
     /// What it is for.
@@ -94,29 +116,24 @@ impl Listener {
 }
 
 /// All places where nodes listen.
-pub(super) fn listeners(call: &Call) -> Result<Vec<Listener>, Failure> {
-    let overview = call.api()?.get(&(path(&["overview"]) + "?columns=listeners"))?;
+fn listeners(call: &Call) -> Result<Vec<Listener>, Failure> {
+    Ok(in_overview(&call.api()?.get(&(path(&["overview"]) + "?columns=listeners"))?))
+}
+
+/// The places where nodes listen that an overview names.
+pub(super) fn in_overview(overview: &Value) -> Vec<Listener> {
     let rows = overview.get("listeners").and_then(Value::as_array);
-    Ok(rows.into_iter().flatten().map(Listener::read).collect())
+    rows.into_iter().flatten().map(Listener::read).collect()
 }
 
 /// Where that node's API is, if it says so.
 pub(crate) fn http_of(call: &Call, node: &str) -> Result<Option<Url>, Failure> {
-    let all = listeners(call)?;
-    let found = all.iter().find(|it| it.node == node && it.protocol == "http");
-    let host = node.split_once('@').map_or(node, |(_, host)| host);
-    Ok(found.and_then(|Listener { interface, port, .. }| {
-        let address = match interface.as_str() {
-            "0.0.0.0" | "::" | "" => format!("{host}:{port}"),
-            interface if interface.contains(':') => format!("[{interface}]:{port}"),
-            interface => format!("{interface}:{port}"),
-        };
-        Url::parse(&address).ok()
-    }))
+    let found = listeners(call)?.into_iter().find(|it| it.is(node, "http"));
+    Ok(found.and_then(|listener| listener.url()))
 }
 
 /// The places where the node in question listens.
-pub(super) fn of_node(call: &Call) -> Result<Vec<Listener>, Failure> {
+fn of_node(call: &Call) -> Result<Vec<Listener>, Failure> {
     let node = call.node()?;
     let mut all = listeners(call)?;
     all.retain(|listener| listener.node == node);
@@ -138,7 +155,7 @@ fn check_port(call: &Call) -> Outcome {
     let node = call.node()?;
     call.say(&format!("Asking node {node} if there's an active listener on port {port} ..."))?;
     let found = of_node(call)?;
-    if found.iter().any(|listener| listener.port == port) {
+    if found.iter().any(|listener| u64::from(listener.port) == port) {
         return Ok(Output::Said(format!("A listener for port {port} is running on node {node}.")));
     }
     let text = format!(
@@ -149,8 +166,8 @@ fn check_port(call: &Call) -> Outcome {
 }
 
 fn ports(found: &[Listener]) -> String {
-    let ports: BTreeSet<u64> = found.iter().map(|listener| listener.port).collect();
-    ports.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+    let ports: BTreeSet<u16> = found.iter().map(|listener| listener.port).collect();
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn check_protocol(call: &Call) -> Outcome {
@@ -179,19 +196,13 @@ fn check_all(call: &Call) -> Outcome {
         "Testing TCP connections to all active listeners on node {node} using hostname resolution ..."
     ))?;
     let found = of_node(call)?;
-    let host = node.split_once('@').map_or(node, |(_, host)| host);
     let mut lines = Vec::new();
     let mut failed = Vec::new();
     for listener in &found {
-        // Who listens everywhere is reached by the host's name, others where they listen.
-        let host = match (call.option("address"), listener.interface.as_str()) {
-            (Some(address), _) => address,
-            (None, "0.0.0.0" | "::" | "") => host,
-            (None, interface) => interface,
-        };
+        let host = call.option("address").unwrap_or_else(|| listener.host());
         let port = listener.port;
         lines.push(format!("Will connect to {host}:{port}"));
-        if let Err(error) = reach(call, host, port) {
+        if let Err(error) = connect((host, port), Instant::now() + call.timeout()) {
             lines.push(format!("Error connecting to {host}:{port}: {error}"));
             failed.push(listener.clone());
         }
@@ -207,17 +218,4 @@ fn check_all(call: &Call) -> Outcome {
         ports(&failed)
     ));
     Err(Failure::refused(lines.join("\n")))
-}
-
-fn reach(call: &Call, host: &str, port: u64) -> std::io::Result<()> {
-    let port = u16::try_from(port).map_err(std::io::Error::other)?;
-    let timeout = call.timeout().max(std::time::Duration::from_millis(1));
-    let mut last = std::io::Error::other("the name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(_) => return Ok(()),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

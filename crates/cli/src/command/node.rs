@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::checks::{PAUSE, reason};
 use super::{CHECK, CTL, Command, LOOK, MOST, Outcome, Section, UPGRADE};
-use crate::api::{Problem, path};
+use crate::api::{Api, Problem, path};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::line::Switch;
@@ -97,34 +97,63 @@ const STARTUP: Duration = Duration::from_secs(300);
 fn stop(call: &Call) -> Outcome {
     let node = call.node()?;
     call.say(&format!("Stopping and halting node {node} ..."))?;
-    call.api_of_node()?.post(&path(&["warren", "nodes", node, "stop"]), &json!({}))?;
+    let api = call.api_of_node()?;
+    api.post(&path(&["warren", "nodes", node, "stop"]), &json!({}))?;
+    if call.option("wait") == Some("false") {
+        return Ok(Output::Done);
+    }
+    let deadline = Instant::now() + call.timeout();
+    while api.check("/health/live").is_ok() {
+        pause(&api, deadline)?;
+    }
     Ok(Output::Done)
 }
 
 fn stop_app(call: &Call) -> Outcome {
     let node = call.node()?;
     call.say(&format!("Stopping rabbit application on node {node} ..."))?;
-    drained(call, node)
+    let at = path(&["warren", "nodes", node, "app"]);
+    let api = call.api_of_node()?;
+    api.delete(&at)?;
+    until_app_is(call, &api, &at, &["drained", "stopped"])
 }
 
 fn start_app(call: &Call) -> Outcome {
     let node = call.node()?;
     call.say(&format!("Starting node {node} ..."))?;
-    call.api()?.delete(&path(&["warren", "nodes", node, "drain"]))?;
+    call.api_of_node()?.put(&path(&["warren", "nodes", node, "app"]), &json!({}))?;
     await_ready(call)
 }
 
 fn reset(call: &Call) -> Outcome {
     let node = call.node()?;
-    let draining = call.api()?.get(&path(&["warren", "nodes", node, "drain"]))?;
-    if draining.get("state").and_then(Value::as_str) == Some("serving") {
-        return Err(call.misused(
-            "this command requires the 'rabbit' app to be stopped on the target node. Stop it with 'rabbitmqctl stop_app'.",
-        ));
-    }
     call.say(&format!("Resetting node {node} ..."))?;
-    call.api_of_node()?.post(&path(&["warren", "nodes", node, "reset"]), &json!({}))?;
-    Ok(Output::Done)
+    let api = call.api_of_node()?;
+    let force = call.command.name == "force_reset";
+    api.post(&path(&["warren", "nodes", node, "reset"]), &json!({"force": force}))?;
+    until_app_is(call, &api, &path(&["warren", "nodes", node, "app"]), &["stopped"])
+}
+
+/// Waits until the app is in one of those states.
+fn until_app_is(call: &Call, api: &Api, at: &str, wanted: &[&str]) -> Outcome {
+    let deadline = Instant::now() + call.timeout();
+    loop {
+        let app = api.get(at)?;
+        let state = app.get("state").and_then(Value::as_str).unwrap_or_default();
+        if wanted.contains(&state) {
+            return Ok(Output::Done);
+        }
+        pause(api, deadline)?;
+    }
+}
+
+/// Waits before the next look, unless the time is up.
+fn pause(api: &Api, deadline: Instant) -> Result<(), Problem> {
+    if Instant::now() >= deadline {
+        return Err(Problem::Late { url: api.url().clone() });
+    }
+    thread::sleep(PAUSE);
+    Ok(())
 }
 
 fn drain(call: &Call) -> Outcome {
@@ -145,10 +174,7 @@ fn drained(call: &Call, node: &str) -> Outcome {
         if is_drained(&api.get(&at)?) || (is_alone(call, node)? && is_left(&api.get(&at)?)) {
             return Ok(Output::Done);
         }
-        if Instant::now() >= deadline {
-            return Err(Problem::Late { url: api.url().clone() }.into());
-        }
-        thread::sleep(PAUSE);
+        pause(api, deadline)?;
     }
 }
 

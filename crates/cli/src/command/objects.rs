@@ -98,6 +98,6 @@ fn consumers(call: &Call) -> Outcome {
 fn list(call: &Call, chosen: &Chosen, banner: &str, what: &str) -> Outcome {
     let api = call.api()?;
     call.say(banner)?;
-    let rows = api.find(&path(&[what, call.vhost()]))?.unwrap_or_default();
-    Ok(chosen.list(rows.as_array().map(Vec::as_slice).unwrap_or_default()))
+    let rows = api.find_list(&path(&[what, call.vhost()]))?.unwrap_or_default();
+    Ok(chosen.list(&rows))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::policies::{cleared, document};
-use super::{CTL, Command, LOOK, Outcome, Section};
+use super::{CTL, Command, LOOK, Outcome, Section, done};
 use crate::api::path;
 use crate::call::Call;
 use crate::failure::Failure;
@@ -64,11 +64,9 @@ fn set(call: &Call) -> Outcome {
         "Setting runtime parameter \"{name}\" for component \"{component}\" to \"{value}\" in vhost \"{vhost}\" ..."
     ))?;
     let body = json!({"value": document(value)?});
-    match call.api()?.put(&path(&["parameters", component, vhost, name]), &body) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::no_such_vhost(vhost)),
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.put(&path(&["parameters", component, vhost, name]), &body), || {
+        Failure::no_such_vhost(vhost)
+    })
 }
 
 fn clear(call: &Call) -> Outcome {

@@ -154,18 +154,15 @@ fn clear(call: &Call) -> Outcome {
 
 /// Removes something that need not be there.
 fn remove(api: &Api, path: &str) -> Outcome {
-    match api.delete(path) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Ok(Output::Done),
-        Err(problem) => Err(problem.into()),
-    }
+    api.remove(path)?;
+    Ok(Output::Done)
 }
 
 fn list(call: &Call) -> Outcome {
     let vhost = call.vhost();
     let api = call.api()?;
     call.say(&format!("Listing permissions for vhost \"{vhost}\" ..."))?;
-    let rows = api.find(&path(&["vhosts", vhost, "permissions"]))?;
+    let rows = api.find_list(&path(&["vhosts", vhost, "permissions"]))?;
     listed(rows, BY_USER, || Failure::no_such_vhost(vhost))
 }
 
@@ -173,17 +170,16 @@ fn of(call: &Call) -> Outcome {
     let user = call.argument(0);
     let api = call.api()?;
     call.say(&format!("Listing permissions for user \"{user}\" ..."))?;
-    let rows = api.find(&path(&["users", user, "permissions"]))?;
+    let rows = api.find_list(&path(&["users", user, "permissions"]))?;
     listed(rows, BY_VHOST, || Failure::no_such_user(user))
 }
 
 fn listed(
-    rows: Option<Value>,
+    rows: Option<Vec<Value>>,
     columns: &'static [Column],
     missing: impl FnOnce() -> Failure,
 ) -> Outcome {
-    let rows = rows.ok_or_else(missing)?;
-    Ok(Chosen::all(columns).list(rows.as_array().map(Vec::as_slice).unwrap_or_default()))
+    Ok(Chosen::all(columns).list(&rows.ok_or_else(missing)?))
 }
 
 fn set_topic(call: &Call) -> Outcome {
@@ -222,7 +218,7 @@ fn list_topic(call: &Call) -> Outcome {
     let vhost = call.vhost();
     let api = call.api()?;
     call.say(&format!("Listing topic permissions for vhost \"{vhost}\" ..."))?;
-    let rows = api.find(&path(&["vhosts", vhost, "topic-permissions"]))?;
+    let rows = api.find_list(&path(&["vhosts", vhost, "topic-permissions"]))?;
     listed(rows, TOPIC_BY_USER, || Failure::no_such_vhost(vhost))
 }
 
@@ -230,6 +226,6 @@ fn topic_of(call: &Call) -> Outcome {
     let user = call.argument(0);
     let api = call.api()?;
     call.say(&format!("Listing topic permissions for user \"{user}\" ..."))?;
-    let rows = api.find(&path(&["users", user, "topic-permissions"]))?;
+    let rows = api.find_list(&path(&["users", user, "topic-permissions"]))?;
     listed(rows, TOPIC_BY_VHOST, || Failure::no_such_user(user))
 }

@@ -1,7 +1,10 @@
 //! What RabbitMQ has plugins for and warren is built with. Such a one is always on; there are no
 //! others, so that asking for one of them fails.
 
+use serde_json::{Value, json};
+
 use super::{Command, Outcome, PLUGINS, Section, VERSION};
+use crate::api::path;
 use crate::call::Call;
 use crate::failure::{DATA_ERROR, Failure};
 use crate::line::Switch;
@@ -38,19 +41,35 @@ pub(super) static COMMANDS: &[Command] = &[
 
 static PLACES: &[Switch] = &[Switch::flag("all"), Switch::flag("offline"), Switch::flag("online")];
 
-/// What is built in.
-pub(super) const BUILT_IN: [&str; 4] = [
+/// What is built into every node of this version.
+const BUILT_IN: [&str; 4] = [
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_prometheus",
     "rabbitmq_web_dispatch",
 ];
 
+/// What is built in: as the node says, or, where none runs yet, as when an image is made, what is
+/// built into those that came with this program.
+fn built_in(call: &Call) -> Vec<String> {
+    let asked = || -> Result<Option<Value>, Failure> {
+        let node = call.node()?;
+        Ok(call.api()?.find(&(path(&["nodes", node]) + "?columns=enabled_plugins"))?)
+    };
+    let row = if call.is("offline") { None } else { asked().ok().flatten() };
+    let names = row.as_ref().and_then(|row| row.get("enabled_plugins")?.as_array());
+    match names {
+        Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        None => BUILT_IN.map(str::to_owned).to_vec(),
+    }
+}
+
 fn list(call: &Call) -> Outcome {
     let pattern = call.arguments().first().map_or(".*", String::as_str);
     call.say(&format!("Listing plugins with pattern \"{pattern}\" ..."))?;
     let part = pattern.trim_matches(['.', '*', '^', '$']);
-    let found: Vec<&str> = BUILT_IN.into_iter().filter(|name| name.contains(part)).collect();
+    let mut found = built_in(call);
+    found.retain(|name| name.contains(part));
     if call.is("minimal") {
         return Ok(Output::Said(found.join("\n")));
     }
@@ -63,7 +82,7 @@ fn list(call: &Call) -> Outcome {
     }
     lines.extend(found.iter().map(|name| format!("[E*] {name:widest$} {VERSION}")));
     let plugins = found.iter().map(|name| {
-        serde_json::json!({
+        json!({
             "name": name,
             "enabled": "enabled",
             "running": true,
@@ -71,16 +90,18 @@ fn list(call: &Call) -> Outcome {
             "running_version": VERSION,
         })
     });
-    let value = serde_json::json!({
+    let value = json!({
         "status": "running",
         "format": "normal",
-        "plugins": plugins.collect::<serde_json::Value>(),
+        "plugins": plugins.collect::<Value>(),
     });
     Ok(Output::Document { text: lines.join("\n"), value })
 }
 
-fn missing(names: &[String]) -> Vec<&str> {
-    names.iter().map(String::as_str).filter(|name| !BUILT_IN.contains(name)).collect()
+/// Those of the arguments that are not built in.
+fn missing<'a>(call: &'a Call, built_in: &[String]) -> Vec<&'a str> {
+    let names = call.arguments().iter().filter(|name| !built_in.contains(name));
+    names.map(String::as_str).collect()
 }
 
 fn is_on(call: &Call) -> Outcome {
@@ -91,10 +112,11 @@ fn is_on(call: &Call) -> Outcome {
     };
     let asked = plugins.to_lowercase();
     call.say(&format!("Asking this node if {asked} {names} {are} enabled..."))?;
-    if missing(call.arguments()).is_empty() {
+    let built_in = built_in(call);
+    if missing(call, &built_in).is_empty() {
         return Ok(Output::Said(format!("{plugins} {names} {are} enabled on this node")));
     }
-    let enabled = BUILT_IN.join(", ");
+    let enabled = built_in.join(", ");
     Err(Failure::refused(format!(
         "{plugins} {names} {are} not enabled on this node. Enabled plugins and dependencies: {enabled}"
     )))
@@ -105,21 +127,17 @@ fn enable(call: &Call) -> Outcome {
         return Err(call.misused("not enough arguments."));
     }
     call.say(&format!("Enabling plugins on this node:\n{}", call.arguments().join("\n")))?;
-    refuse_unknown(call)?;
-    Ok(Output::Said(configured()))
-}
-
-fn refuse_unknown(call: &Call) -> Result<(), Failure> {
-    let missing = missing(call.arguments());
+    let built_in = built_in(call);
+    let missing = missing(call, &built_in);
     if missing.is_empty() {
-        return Ok(());
+        return Ok(Output::Said(configured(&built_in)));
     }
     let text = format!("The following plugins were not found: {}", missing.join(", "));
     Err(Failure::Refused { exit: DATA_ERROR, text })
 }
 
-fn configured() -> String {
-    let names = BUILT_IN.join("\n  ");
+fn configured(built_in: &[String]) -> String {
+    let names = built_in.join("\n  ");
     format!(
         "The following plugins have been configured:\n  {names}\nApplying plugin configuration to this node...\nPlugin configuration unchanged."
     )
@@ -130,13 +148,12 @@ fn disable(call: &Call) -> Outcome {
         return Err(call.misused("not enough arguments."));
     }
     call.say(&format!("Disabling plugins on this node:\n{}", call.arguments().join("\n")))?;
-    let known: Vec<&String> =
-        call.arguments().iter().filter(|name| BUILT_IN.contains(&name.as_str())).collect();
-    match known.first() {
+    let built_in = built_in(call);
+    match call.arguments().iter().find(|name| built_in.contains(name)) {
         Some(name) => Err(Failure::refused(format!("{name} is built in and stays enabled"))),
         None if call.is("all") => {
             Err(Failure::refused("plugins are built in and stay enabled".to_owned()))
         }
-        None => Ok(Output::Said(configured())),
+        None => Ok(Output::Said(configured(&built_in))),
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{CTL, Command, LOOK, Outcome, Section};
+use super::{CTL, Command, LOOK, Outcome, Section, done};
 use crate::api::path;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::line::Switch;
-use crate::show::{Chosen, Column, Output, Shape};
+use crate::show::{Chosen, Column, Shape};
 
 pub(super) static COMMANDS: &[Command] = &[
     Command::new("set_policy", Section::Policies, CTL, "Makes or replaces a policy", |call| {
@@ -98,11 +98,7 @@ fn set(call: &Call, kind: &Kind) -> Outcome {
         "priority": priority.parse::<i64>().unwrap_or_default(),
         "apply-to": call.option("apply-to").unwrap_or("all"),
     });
-    match call.api()?.put(&path(&[kind.path, vhost, name]), &body) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::no_such_vhost(vhost)),
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.put(&path(&[kind.path, vhost, name]), &body), || Failure::no_such_vhost(vhost))
 }
 
 /// An argument that is JSON.
@@ -119,18 +115,13 @@ fn clear(call: &Call, kind: &Kind) -> Outcome {
 
 /// Removes a parameter, or what is one for RabbitMQ.
 pub(super) fn cleared(call: &Call, path: &str) -> Outcome {
-    match call.api()?.delete(path) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::refused("Parameter does not exist")),
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.delete(path), || Failure::refused("Parameter does not exist"))
 }
 
 fn list(call: &Call, kind: &Kind) -> Outcome {
     let vhost = call.vhost();
     let api = call.api()?;
     call.say(&format!("Listing {} for vhost \"{vhost}\" ...", kind.many))?;
-    let rows = api.find(&path(&[kind.path, vhost]))?;
-    let rows = rows.ok_or_else(|| Failure::no_such_vhost(vhost))?;
-    Ok(Chosen::all(COLUMNS).list(rows.as_array().map(Vec::as_slice).unwrap_or_default()))
+    let rows = api.find_list(&path(&[kind.path, vhost]))?;
+    Ok(Chosen::all(COLUMNS).list(&rows.ok_or_else(|| Failure::no_such_vhost(vhost))?))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{CTL, Command, LOOK, OURS, Outcome, Section};
-use crate::api::{Problem, path};
+use super::{CTL, Command, LOOK, OURS, Outcome, Section, done};
+use crate::api::path;
 use crate::call::Call;
 use crate::failure::{Failure, USAGE};
 use crate::line::Switch;
@@ -105,17 +105,22 @@ fn list(call: &Call) -> Outcome {
         call.timeout().as_secs()
     ))?;
     let query = chosen.query(&NEEDED);
-    let rows = api.find(&(path(&["queues", vhost]) + &query))?.unwrap_or_default();
-    let mut rows = rows.as_array().cloned().unwrap_or_default();
+    let mut rows = api.find_list(&(path(&["queues", vhost]) + &query))?.unwrap_or_default();
     let (online, offline) = (call.is("online"), call.is("offline"));
     if online != offline {
         rows.retain(|row| is_down(row) == offline);
     }
+    keep_local(call, &mut rows)?;
+    Ok(chosen.list(&rows))
+}
+
+/// Leaves out queues that are elsewhere, where that is asked for.
+fn keep_local(call: &Call, rows: &mut Vec<Value>) -> Result<(), Failure> {
     if call.is("local") {
         let node = call.node()?;
         rows.retain(|row| row.get("node").and_then(Value::as_str) == Some(node));
     }
-    Ok(chosen.list(&rows))
+    Ok(())
 }
 
 fn is_down(row: &Value) -> bool {
@@ -126,11 +131,7 @@ fn is_down(row: &Value) -> bool {
 fn purge(call: &Call) -> Outcome {
     let (vhost, name) = (call.vhost(), call.argument(0));
     call.say(&format!("Purging queue '{name}' in vhost '{vhost}' ..."))?;
-    match call.api()?.delete(&path(&["queues", vhost, name, "contents"])) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::no_such_object()),
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.delete(&path(&["queues", vhost, name, "contents"])), Failure::no_such_object)
 }
 
 fn delete(call: &Call) -> Outcome {
@@ -161,8 +162,7 @@ fn delete(call: &Call) -> Outcome {
             let text = format!("Queue was successfully deleted with {ready} ready messages");
             Ok(Output::Said(text))
         }
-        Err(problem) if problem.is_not_found() => Err(missing()),
-        Err(problem) => Err(problem.into()),
+        Err(problem) => Err(problem.or_missing(missing)),
     }
 }
 
@@ -181,24 +181,15 @@ fn declare(call: &Call) -> Outcome {
         "auto_delete": call.is("auto-delete"),
         "arguments": arguments,
     });
-    match call.api()?.put(&path(&["queues", vhost, name]), &body) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::no_such_vhost(vhost)),
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.put(&path(&["queues", vhost, name]), &body), || Failure::no_such_vhost(vhost))
 }
 
 fn explain(call: &Call) -> Outcome {
     let (vhost, name) = (call.vhost(), call.argument(0));
     let api = call.api()?;
     call.say(&format!("Explaining queue '{name}' in vhost '{vhost}' ..."))?;
-    let value = match api.get(&path(&["queues", vhost, name, "explain"])) {
-        Ok(value) => value,
-        Err(problem @ Problem::Refused { .. }) if problem.is_not_found() => {
-            return Err(Failure::no_such_object());
-        }
-        Err(problem) => return Err(problem.into()),
-    };
+    let found = api.find(&path(&["queues", vhost, name, "explain"]))?;
+    let value = found.ok_or_else(Failure::no_such_object)?;
     let text = |value: &Value, field: &str| {
         value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -219,8 +210,8 @@ fn unresponsive(call: &Call) -> Outcome {
     let (api, vhost) = (call.api()?, call.vhost());
     call.say(&format!("Listing unresponsive queues for vhost {vhost} ..."))?;
     let query = chosen.query(&NEEDED);
-    let rows = api.find(&(path(&["queues", vhost]) + &query))?.unwrap_or_default();
-    let mut rows = rows.as_array().cloned().unwrap_or_default();
+    let mut rows = api.find_list(&(path(&["queues", vhost]) + &query))?.unwrap_or_default();
     rows.retain(|row| row.get("state").is_none() || is_down(row));
+    keep_local(call, &mut rows)?;
     Ok(chosen.list(&rows))
 }

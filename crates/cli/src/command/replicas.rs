@@ -135,42 +135,28 @@ fn shrink(call: &Call) -> Outcome {
     listed(api.delete_part(&at, &body))
 }
 
-/// What was done to each queue, if the node says so.
+/// What was done to each queue.
 fn listed(answer: Result<Value, Problem>) -> Outcome {
-    match answer {
-        Ok(rows) => {
-            Ok(Chosen::all(GROWN).list(rows.as_array().map(Vec::as_slice).unwrap_or_default()))
-        }
-        Err(problem) => Err(moved(problem)),
-    }
-}
-
-/// What is said where queues have no replicas of their own.
-fn moved(problem: Problem) -> Failure {
-    if problem.is_not_found() {
-        let text = "replicas belong to shards, not to single queues, and are spread over the nodes without being told";
-        return Failure::refused(text);
-    }
-    problem.into()
+    let rows = answer?;
+    Ok(Chosen::all(GROWN).list(rows.as_array().map(Vec::as_slice).unwrap_or_default()))
 }
 
 fn status(call: &Call) -> Outcome {
     let (vhost, name) = (call.vhost(), call.argument(0));
     let api = call.api()?;
     call.say(&format!("Status of queue {name} on node {} ...", call.node()?))?;
-    let rows = api.find(&path(&["queues", "quorum", vhost, name, "status"]))?;
+    let rows = api.find_list(&path(&["queues", "quorum", vhost, name, "status"]))?;
     let rows = rows.ok_or_else(|| {
         Failure::missing(format!("queue '{name}' was not found in virtual host '{vhost}'"))
     })?;
-    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(Output::Boxes(Chosen::all(REPLICAS).table(rows)))
+    Ok(Output::Boxes(Chosen::all(REPLICAS).table(&rows)))
 }
 
 fn add(call: &Call) -> Outcome {
     let (vhost, name, node) = (call.vhost(), call.argument(0), call.argument(1));
     call.say(&format!("Adding a member for queue {name} on node {node}..."))?;
     let at = path(&["queues", "quorum", vhost, name, "replicas", "add"]);
-    call.api()?.post(&at, &json!({"node": node})).map_err(moved)?;
+    call.api()?.post(&at, &json!({"node": node}))?;
     Ok(Output::Done)
 }
 
@@ -178,7 +164,7 @@ fn remove(call: &Call) -> Outcome {
     let (vhost, name, node) = (call.vhost(), call.argument(0), call.argument(1));
     call.say(&format!("Removing a replica of queue {name} on node {node}..."))?;
     let at = path(&["queues", "quorum", vhost, name, "replicas", "delete"]);
-    call.api()?.delete_part(&at, &json!({"node": node})).map_err(moved)?;
+    call.api()?.delete_part(&at, &json!({"node": node}))?;
     Ok(Output::Done)
 }
 

@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::checks::{capital, raised};
-use super::listeners::{Listener, listeners, of_node};
-use super::plugins::BUILT_IN;
+use super::checks::{Alarm, raised_by};
+use super::listeners::{Listener, in_overview};
 use super::{Command, LOOK, Outcome, Section};
 use crate::api::path;
 use crate::call::Call;
@@ -78,16 +77,16 @@ fn status(call: &Call) -> Outcome {
     let api = call.api()?;
     let row = api.find(&path(&["nodes", node]))?.ok_or_else(|| Failure::no_such_node(node))?;
     let overview = api.get(&path(&["overview"]))?;
-    let found = of_node(call)?;
-    let alarms: Vec<(String, &str)> =
-        raised(call)?.into_iter().filter(|(name, _)| name == node).collect();
+    let mut found = in_overview(&overview);
+    found.retain(|listener| listener.node == node);
+    let alarms = raised_by(std::slice::from_ref(&row));
     let value = status_value(node, &row, &overview, &found, &alarms);
     let lists = |field: &str| -> Vec<String> {
         let items = row.get(field).and_then(Value::as_array);
         let items = items.into_iter().flatten().filter_map(Value::as_str);
         items.map(|item| format!(" * {item}")).collect()
     };
-    let plugins: Vec<String> = BUILT_IN.iter().map(|name| format!(" * {name}")).collect();
+    let plugins = lists("enabled_plugins");
     let memory = vec![
         format!("Total memory used: {}", amount(&row, "mem_used", unit)),
         format!("Memory high watermark computed to: {}", amount(&row, "mem_limit", unit)),
@@ -105,7 +104,7 @@ fn status(call: &Call) -> Outcome {
         section("Data directory", &[format!("Node data directory: {}", text(&row, "db_dir"))]),
         section("Config files", &lists("config_files")),
         section("Log file(s)", &lists("log_files")),
-        section("Alarms", &alarm_lines(&alarms)),
+        section("Alarms", &lines_of(&alarms)),
         section("Memory", &memory),
         section("File Descriptors", &descriptors),
         section("Free Disk Space", &disk),
@@ -139,12 +138,12 @@ fn totals(overview: &Value) -> Vec<String> {
     all.map(|(name, field)| format!("{name} count: {}", text(totals, field))).to_vec()
 }
 
-fn alarm_lines(alarms: &[(String, &str)]) -> Vec<String> {
-    alarms.iter().map(|(node, what)| format!("{} alarm on node {node}", capital(what))).collect()
+fn lines_of(alarms: &[Alarm]) -> Vec<String> {
+    alarms.iter().map(Alarm::line).collect()
 }
 
-fn alarm_values(alarms: &[(String, &str)]) -> Vec<Value> {
-    alarms.iter().map(|(node, what)| json!({"node": node, "resource": what})).collect()
+fn values_of(alarms: &[Alarm]) -> Vec<Value> {
+    alarms.iter().map(Alarm::value).collect()
 }
 
 fn status_value(
@@ -152,7 +151,7 @@ fn status_value(
     row: &Value,
     overview: &Value,
     found: &[Listener],
-    alarms: &[(String, &str)],
+    alarms: &[Alarm],
 ) -> Value {
     let field = |name: &str| row.get(name).cloned().unwrap_or(Value::Null);
     let total = |name: &str| overview.pointer(&format!("/object_totals/{name}")).cloned();
@@ -167,11 +166,11 @@ fn status_value(
         "rabbitmq_version": overview.get("rabbitmq_version"),
         "product_name": overview.get("product_name"),
         "product_version": overview.get("product_version"),
-        "active_plugins": BUILT_IN,
+        "active_plugins": field("enabled_plugins"),
         "data_directory": field("db_dir"),
         "config_files": field("config_files"),
         "log_files": field("log_files"),
-        "alarms": alarm_values(alarms),
+        "alarms": values_of(alarms),
         "memory": {"total": {"rss": field("mem_used")}},
         "vm_memory_high_watermark_limit": field("mem_limit"),
         "disk_free": field("disk_free"),
@@ -192,7 +191,7 @@ struct Cluster {
     name: String,
     nodes: Vec<Value>,
     listeners: Vec<Listener>,
-    alarms: Vec<(String, &'static str)>,
+    alarms: Vec<Alarm>,
     flags: Vec<Value>,
     version: String,
 }
@@ -201,11 +200,12 @@ impl Cluster {
     fn ask(call: &Call) -> Result<Self, Failure> {
         let api = call.api()?;
         let overview = api.get(&path(&["overview"]))?;
+        let nodes = api.list(&path(&["nodes"]))?;
         Ok(Self {
             name: text(&overview, "cluster_name"),
-            nodes: api.list(&path(&["nodes"]))?,
-            listeners: listeners(call)?,
-            alarms: raised(call)?,
+            listeners: in_overview(&overview),
+            alarms: raised_by(&nodes),
+            nodes,
             flags: api.list(&path(&["feature-flags"]))?,
             version: text(&overview, "rabbitmq_version"),
         })
@@ -264,7 +264,7 @@ impl Cluster {
                     format!("Node: {}, status: {}", text(node, "name"), maintenance(node))
                 }),
             ),
-            section("Alarms", &alarm_lines(&self.alarms)),
+            section("Alarms", &lines_of(&self.alarms)),
             section("Network Partitions", &[]),
             section("Listeners", &listeners.collect::<Vec<_>>()),
             section("Feature flags", &flags.collect::<Vec<_>>()),
@@ -286,7 +286,7 @@ impl Cluster {
             "ram_nodes": [],
             "running_nodes": self.running(),
             "partitions": {},
-            "alarms": alarm_values(&self.alarms),
+            "alarms": values_of(&self.alarms),
             "versions": self.each(|_| version.clone()),
             "cpu_cores": self.each(|node| node.get("processors").cloned().unwrap_or_default()),
             "maintenance_status": self.each(|node| json!(maintenance(node))),

@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 
 use serde_json::{Value, json};
 
-use super::{CTL, Command, LOOK, Outcome, Section};
+use super::{CTL, Command, LOOK, Outcome, Section, done};
 use crate::api::{Api, Problem, path};
 use crate::call::Call;
 use crate::failure::{DATA_ERROR, Failure, SOFTWARE};
@@ -75,11 +75,7 @@ fn add(call: &Call) -> Outcome {
 fn delete(call: &Call) -> Outcome {
     let name = call.argument(0);
     call.say(&format!("Deleting user \"{name}\" ..."))?;
-    match call.api()?.delete(&path(&["users", name])) {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::no_such_user(name)),
-        Err(problem) => Err(problem.into()),
-    }
+    done(call.api()?.delete(&path(&["users", name])), || Failure::no_such_user(name))
 }
 
 fn change(call: &Call) -> Outcome {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CTL, Command, LOOK, Outcome, Section};
+use super::{CTL, Command, LOOK, Outcome, Section, done};
 use crate::api::path;
 use crate::call::Call;
 use crate::failure::{DATA_ERROR, Failure};
@@ -183,11 +183,7 @@ fn unprotect(call: &Call) -> Outcome {
 }
 
 fn known(name: &str, answer: Result<Value, crate::api::Problem>) -> Outcome {
-    match answer {
-        Ok(_) => Ok(Output::Done),
-        Err(problem) if problem.is_not_found() => Err(Failure::no_such_vhost(name)),
-        Err(problem) => Err(problem.into()),
-    }
+    done(answer, || Failure::no_such_vhost(name))
 }
 
 fn list(call: &Call) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod fake;
 mod finding;
+mod life;
 mod program;
 mod recorded;
 mod requests;

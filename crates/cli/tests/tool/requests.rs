@@ -215,7 +215,7 @@ fn a_node_without_others_is_drained_when_its_clients_are_gone() {
     let nodes = ("GET /api/nodes", 200, nodes);
     let node = Fake::answering(&[OVERVIEW, nodes, (&put, 204, ""), (&get, 200, draining)]);
 
-    let output = run("rabbitmqctl", &node.url, &["stop_app"]);
+    let output = run("rabbitmq-upgrade", &node.url, &["drain"]);
 
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
@@ -258,4 +258,16 @@ fn definitions_go_in_and_out_as_they_are() {
     assert_eq!(text(&exported.stdout), format!("{definitions}\n"));
     assert_eq!(imported.status.code(), Some(0), "{}", text(&imported.stderr));
     assert_eq!(node.changes(), [format!("POST /api/definitions {definitions}")]);
+}
+
+#[test]
+fn only_queues_of_the_node_in_question_are_local() {
+    let rows = r#"[{"name":"a","node":"warren@a"},{"name":"b","node":"warren@b"}]"#;
+    for command in ["list_queues", "list_unresponsive_queues"] {
+        let node = Fake::answering(&[OVERVIEW, ("GET /api/queues/%2F", 200, rows)]);
+
+        let output = run("rabbitmqctl", &node.url, &["-q", command, "--local", "name"]);
+
+        assert_eq!(text(&output.stdout), "name\na\n", "{command}");
+    }
 }

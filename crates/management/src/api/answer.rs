@@ -35,6 +35,31 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// 200 and a value, which names the nodes that it lacks if it is a page.
+    pub(crate) fn whole_or_partial(mut value: Value, stale: Vec<String>) -> Self {
+        if stale.is_empty() {
+            return Self::Value(value);
+        }
+        if let Value::Object(page) = &mut value
+            && page.contains_key("items")
+        {
+            page.insert("stale_nodes".to_owned(), stale.clone().into());
+        }
+        Self::Partial(value, stale)
+    }
+
+    /// The same answer, which lacks what these nodes would have added.
+    pub(crate) fn lacking(self, stale: Vec<String>) -> Self {
+        match self {
+            Self::Value(value) => Self::whole_or_partial(value, stale),
+            other @ (Self::Partial(..)
+            | Self::Download(..)
+            | Self::Created(_)
+            | Self::Done
+            | Self::Failed(_)) => other,
+        }
+    }
+
     /// 201 for what was made, 204 for what there was.
     pub(crate) fn made(created: bool) -> Self {
         if created { Self::Created(None) } else { Self::Done }

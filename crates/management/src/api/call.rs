@@ -40,6 +40,41 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
+/// A request to a node, which may have no broker.
+pub(crate) struct NodeCall {
+    /// The node that is asked.
+    pub(crate) node: Arc<dyn Node>,
+    /// Its broker, if it serves.
+    pub(crate) broker: Option<Broker>,
+    /// What the path's variables stand for, decoded.
+    pub(crate) variables: Vec<(String, String)>,
+    /// The request's body.
+    pub(crate) body: Bytes,
+}
+
+impl NodeCall {
+    /// A variable of the path.
+    ///
+    /// # Panics
+    /// When the route has no such variable.
+    pub(crate) fn at(&self, variable: &str) -> &str {
+        variable_of(&self.variables, variable)
+    }
+
+    /// What the body says.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub(crate) fn fields(&self) -> Result<Fields, Problem> {
+        Fields::parse(&self.body)
+    }
+}
+
+fn variable_of<'a>(variables: &'a [(String, String)], variable: &str) -> &'a str {
+    let found = variables.iter().find(|(known, _)| known == variable);
+    found.map(|(_, value)| value.as_str()).expect("the route has that variable")
+}
+
 /// What the path says.
 impl Call {
     /// A variable of the path.
@@ -47,9 +82,7 @@ impl Call {
     /// # Panics
     /// When the route has no such variable.
     pub(crate) fn at(&self, variable: &str) -> &str {
-        let mut variables = self.variables.iter();
-        let found = variables.find(|(known, _)| known == variable);
-        found.map(|(_, value)| value.as_str()).expect("the route has that variable")
+        variable_of(&self.variables, variable)
     }
 
     /// A variable of the path, to be shared with the catalog.
@@ -151,7 +184,7 @@ impl Call {
     /// # Errors
     /// When it is refused, or does not come to an end in time.
     pub(crate) async fn change(&self, command: Command) -> Result<Changed, Problem> {
-        change(&self.broker, command).await
+        change(&self.broker, &self.caller.name, command).await
     }
 }
 
@@ -202,12 +235,12 @@ pub(crate) async fn catch_up(broker: &Broker) {
     let _caught_up = tokio::time::timeout(CATCH_UP_LIMIT, Box::pin(broker.catch_up())).await;
 }
 
-/// Has a change made.
+/// Has a change made on behalf of `user`.
 ///
 /// # Errors
 /// When it is refused, or does not come to an end in time.
-pub(crate) async fn change(broker: &Broker, command: Command) -> Result<Changed, Problem> {
-    match within(CHANGE_LIMIT, Box::pin(broker.change(command))).await? {
+async fn change(broker: &Broker, user: &str, command: Command) -> Result<Changed, Problem> {
+    match within(CHANGE_LIMIT, Box::pin(broker.change_by(user, command))).await? {
         Ok(changed) => Ok(changed),
         Err(ChangeError::Refused(refusal)) => Err(Problem::from(&refusal)),
         Err(ChangeError::Stopped(_)) => Err(Problem::unavailable("the node is stopping")),

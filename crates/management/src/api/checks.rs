@@ -187,11 +187,13 @@ async fn in_service(call: Call) -> Outcome {
             failed("this node is in maintenance mode", json!({}))
         }
         (Phase::Serving, None) => fine(),
-        (Phase::Serving | Phase::Starting | Phase::Draining, Some(obstacle)) => {
+        (Phase::Serving | Phase::Starting | Phase::Draining | Phase::Stopped, Some(obstacle)) => {
             failed(&obstacle, json!({}))
         }
         (Phase::Starting, None) => failed("the node is starting", json!({})),
-        (Phase::Draining, None) => failed("this rabbit is in maintenance mode", json!({})),
+        (Phase::Draining | Phase::Stopped, None) => {
+            failed("this rabbit is in maintenance mode", json!({}))
+        }
     }
 }
 

@@ -63,14 +63,8 @@ impl Call {
 
     /// A list of what was gathered, which may be less than all.
     pub(super) fn gathered(&self, rows: Vec<Value>, stale: Vec<String>) -> Outcome {
-        let mut list = Listing::parse(&self.query)?.of(rows)?;
-        if stale.is_empty() {
-            return Ok(Answer::Value(list));
-        }
-        if let Value::Object(page) = &mut list {
-            page.insert("stale_nodes".to_owned(), stale.clone().into());
-        }
-        Ok(Answer::Partial(list, stale))
+        let list = Listing::parse(&self.query)?.of(rows)?;
+        Ok(Answer::whole_or_partial(list, stale))
     }
 }
 
@@ -134,10 +128,13 @@ pub(super) fn consumer_row(names: &Names, row: &ConsumerRow, queue: Option<&Queu
     if row.priority != 0 {
         arguments.insert("x-priority".to_owned(), row.priority.into());
     }
-    let mut fields = json!({
+    let timeout_ms = queue.and_then(|queue| queue.settings.consumer_timeout_ms);
+    json!({
         "consumer_tag": row.tag, "ack_required": row.ack_required, "active": row.active,
         "activity_status": status, "exclusive": row.exclusive,
         "prefetch_count": row.prefetch_count, "arguments": arguments,
+        // Clients expect a number: none is 0.
+        "consumer_timeout": timeout_ms.unwrap_or(0),
         "messages_unacknowledged": row.messages_unacknowledged,
         "queue": { "name": queue.map_or("", |queue| &queue.name), "vhost": row.vhost },
         "channel_details": {
@@ -145,12 +142,7 @@ pub(super) fn consumer_row(names: &Names, row: &ConsumerRow, queue: Option<&Queu
             "connection_name": row.connection_name, "node": names.name(row.node),
             "peer_host": row.peer_host, "peer_port": row.peer_port, "user": row.user,
         },
-    });
-    let timeout = queue.and_then(|queue| queue.settings.consumer_timeout_ms);
-    if let (Some(timeout), Value::Object(fields)) = (timeout, &mut fields) {
-        fields.insert("consumer_timeout".to_owned(), timeout.into());
-    }
-    fields
+    })
 }
 
 async fn all_connections(

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use warren_broker::{DrainState, Explanation, Fact, Finding, Severity, ShardRow, Verdict};
+use warren_broker::{Broker, DrainState, Explanation, Fact, Finding, Severity, ShardRow, Verdict};
 use warren_catalog::Catalog;
 use warren_types::{GroupId, NodeId};
 
 use super::access::Role;
 use super::answer::{Answer, Outcome, Problem};
-use super::call::Call;
+use super::call::{Call, catch_up};
 use super::clients::Names;
 use super::refusal::in_short;
 use super::route::{Route, delete, get, post, put};
@@ -17,6 +17,9 @@ use super::route::{Route, delete, get, post, put};
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/warren/shards", "Replicated groups, their leaders and how far they are", shards)
+            .role(Role::Monitoring)
+            .list(),
+        get("/api/warren/digests", "What this node's replicas hold, in a number each", digests)
             .role(Role::Monitoring)
             .list(),
         get("/api/warren/nodes", "Who belongs to the cluster", nodes).role(Role::Monitoring).list(),
@@ -36,12 +39,19 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// The node that the path names.
 async fn node_at(call: &Call) -> Result<NodeId, Problem> {
-    let wanted = call.at("node");
-    let found = call.find(|catalog| {
-        let mut nodes = catalog.nodes();
-        nodes.find(|node| *node.name == *wanted).map(|node| node.id)
-    });
-    found.await.ok_or_else(Problem::absent)
+    named(call, Broker::node_by_name).await
+}
+
+/// What `find` makes of the name in the path, once this node has heard of everything.
+async fn named(
+    call: &Call,
+    find: impl Fn(&Broker, &str) -> Option<NodeId>,
+) -> Result<NodeId, Problem> {
+    if let Some(node) = find(&call.broker, call.at("node")) {
+        return Ok(node);
+    }
+    catch_up(&call.broker).await;
+    find(&call.broker, call.at("node")).ok_or_else(Problem::absent)
 }
 
 async fn drain_of(call: Call) -> Outcome {
@@ -71,7 +81,7 @@ async fn revive(call: Call) -> Outcome {
 }
 
 async fn forget(call: Call) -> Outcome {
-    let node = node_at(&call).await?;
+    let node = named(&call, Broker::node_to_forget).await?;
     Box::pin(call.broker.forget_node(node)).await.map_err(in_short)?;
     Ok(Answer::Done)
 }
@@ -134,6 +144,18 @@ async fn shards(call: Call) -> Outcome {
         groups.map(|group| Value::Object(of(group))).collect()
     });
     call.gathered(rows, gathered.stale)
+}
+
+/// Equal on all nodes at one applied index; a number of 64 bits is none that every reader of JSON can
+/// hold, so it is written as text.
+async fn digests(call: Call) -> Outcome {
+    let rows = call.broker.digests().into_iter().map(|replica| {
+        json!({
+            "group": replica.group.0, "applied": replica.applied.0,
+            "digest": format!("{:016x}", replica.digest.0),
+        })
+    });
+    call.list(rows.collect())
 }
 
 async fn nodes(call: Call) -> Outcome {

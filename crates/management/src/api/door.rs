@@ -15,11 +15,11 @@ use warren_broker::Broker;
 
 use super::access::{Caller, Credentials, Role, is_secret, login};
 use super::answer::{Outcome, Problem};
-use super::call::{Call, catch_up};
+use super::call::{Call, NodeCall, catch_up};
 use super::list::Query;
-use super::route::Route;
+use super::route::{Handler, Route};
 use crate::listener::Bounded;
-use crate::node::Node;
+use crate::node::{Node, Phase};
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -48,20 +48,44 @@ pub(crate) async fn enter(
 
 async fn admit(node: Arc<dyn Node>, route: &Route, request: Request<Body>) -> Outcome {
     let (mut parts, body) = request.into_parts();
-    let starting = || Problem::unavailable("the node is starting");
-    let broker = node.broker().ok_or_else(starting)?;
-    let caller = identify(&*node, &broker, &parts, route.role).await?;
+    let broker = node.broker();
+    if broker.is_none() && matches!(route.handler, Handler::OfBroker(_)) {
+        // Said before anybody is asked for a password, which nobody could check.
+        return Err(without_broker(&*node));
+    }
+    let caller = identify(&*node, broker.as_ref(), &parts, route.role).await?;
     caller.must_be(route.role)?;
     let variables = variables(&mut parts).await?;
     let query = query(&parts)?;
     let body = read(body, route.body_bytes).await?;
     let headers = parts.headers;
-    (route.handler)(Call { node, broker, caller, variables, query, headers, body }).await
+    match (&route.handler, broker) {
+        (Handler::OfNode(handle), broker) => {
+            handle(NodeCall { node, broker, variables, body }).await
+        }
+        (Handler::OfBroker(handle), Some(broker)) => {
+            handle(Call { node, broker, caller, variables, query, headers, body }).await
+        }
+        (Handler::OfBroker(_), None) => Err(without_broker(&*node)),
+    }
+}
+
+/// Why nothing can be said about what a node has.
+fn without_broker(node: &dyn Node) -> Problem {
+    match node.health().phase {
+        Phase::Stopped => Problem::unavailable(
+            "this command requires the 'rabbit' app to be running on the target node. \
+             Start it with 'rabbitmqctl start_app'.",
+        ),
+        Phase::Starting | Phase::Serving | Phase::Draining => {
+            Problem::unavailable("the node is starting")
+        }
+    }
 }
 
 async fn identify(
     node: &dyn Node,
-    broker: &Broker,
+    broker: Option<&Broker>,
     parts: &Parts,
     role: Role,
 ) -> Result<Caller, Problem> {
@@ -79,6 +103,7 @@ async fn identify(
             }
         }
         Some(Credentials::Basic { user, password }) => {
+            let broker = broker.ok_or_else(|| without_broker(node))?;
             let try_it = || broker.look(|catalog| login(catalog, peer, &user, &password));
             if let Ok(caller) = try_it() {
                 return Ok(caller);

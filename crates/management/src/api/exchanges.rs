@@ -1,8 +1,10 @@
 //! Exchanges.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use warren_broker::ExchangeFigures;
 use warren_catalog::{
     Access, Command, DeclareExchange, Exchange, Name, Outcome as Changed, RESERVED_PREFIX,
 };
@@ -11,11 +13,15 @@ use warren_types::{Table, Value as Argument};
 use super::answer::{Answer, Outcome, Problem};
 use super::body::Fields;
 use super::call::{Call, removed};
+use super::list::Listing;
 use super::route::{Kind, Route, delete, get, may, post, put};
-use super::{bindings, messages, table};
+use super::{bindings, counts, messages, table};
 
 /// The argument that names another exchange.
 const ALTERNATE: &str = "alternate-exchange";
+
+/// The field that tells what went through.
+const STATS: &str = "message_stats";
 
 /// The kind of an exchange that is made without one.
 const DEFAULT_KIND: &str = "direct";
@@ -97,25 +103,61 @@ pub(super) fn read(
 
 async fn list(call: Call) -> Outcome {
     let vhosts = call.visible_vhosts();
-    rows(&call, &vhosts)
+    rows(&call, &vhosts).await
 }
 
 async fn of_vhost(call: Call) -> Outcome {
     let vhost = call.vhost().await?;
-    rows(&call, &[vhost])
+    rows(&call, &[vhost]).await
 }
 
-fn rows(call: &Call, vhosts: &[Name]) -> Outcome {
+/// What went through exchanges, as their nodes say.
+struct Traffic {
+    by_exchange: BTreeMap<(String, String), Vec<ExchangeFigures>>,
+    stale: Vec<String>,
+}
+
+impl Traffic {
+    /// Asks the nodes, if the caller wants to see it.
+    async fn wanted(call: &Call) -> Result<Self, Problem> {
+        let mut traffic = Self { by_exchange: BTreeMap::new(), stale: Vec::new() };
+        if Listing::parse(&call.query)?.wants(STATS) {
+            let gathered = Box::pin(call.broker.exchange_figures()).await;
+            traffic.stale = gathered.stale;
+            for row in gathered.rows {
+                let key = (row.vhost.clone(), row.exchange.clone());
+                traffic.by_exchange.entry(key).or_default().push(row);
+            }
+        }
+        Ok(traffic)
+    }
+
+    /// The exchange's row, with what went through it, if anything did.
+    fn row(&self, exchange: &Exchange) -> Value {
+        let mut row = row(exchange);
+        let key = (exchange.vhost.to_string(), exchange.name.to_string());
+        if let (Some(figures), Value::Object(fields)) = (self.by_exchange.get(&key), &mut row) {
+            fields.insert(STATS.to_owned(), counts::of_exchange(figures.iter()));
+        }
+        row
+    }
+}
+
+async fn rows(call: &Call, vhosts: &[Name]) -> Outcome {
+    let traffic = Traffic::wanted(call).await?;
     let exchanges: Vec<Arc<Exchange>> = call.look(|catalog| {
         vhosts.iter().flat_map(|vhost| catalog.exchanges(vhost).cloned()).collect()
     });
-    call.list_lazily(exchanges, |exchange| &exchange.name, |exchange| row(exchange))
+    let render = |exchange: &Arc<Exchange>| traffic.row(exchange);
+    let list = call.list_lazily(exchanges, |exchange| &exchange.name, render)?;
+    Ok(list.lacking(traffic.stale))
 }
 
 async fn one(call: Call) -> Outcome {
     let (vhost, name) = (call.vhost().await?, call.exchange_at("exchange"));
     let found = call.find(|catalog| catalog.exchange(&vhost, &name).cloned()).await;
-    let mut found = found.map(|exchange| row(&exchange));
+    let traffic = Traffic::wanted(&call).await?;
+    let mut found = found.map(|exchange| traffic.row(&exchange));
     if let Some(Value::Object(fields)) = &mut found {
         fields.insert("incoming".to_owned(), json!([]));
         fields.insert("outgoing".to_owned(), json!([]));

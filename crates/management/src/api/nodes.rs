@@ -4,7 +4,9 @@
 //! that alarms nobody.
 
 use serde_json::{Map, Value, json};
-use warren_broker::{Gathered, MessageCounts, MessageRates, NodeFigures, NodeRow};
+use warren_broker::{
+    ChurnCounts, ChurnRates, Gathered, MessageCounts, MessageRates, NodeFigures, NodeRow,
+};
 use warren_catalog::{Command, Outcome as Changed};
 
 use super::access::Role;
@@ -14,6 +16,7 @@ use super::counts;
 use super::list::Listing;
 use super::parameters::{CLUSTER_NAME, cluster_name};
 use super::route::{Kind, Route, get, must, put};
+use super::samples::{self, Samples};
 use crate::node::SPEAKS_AS;
 
 /// What RabbitMQ's nodes may have of Erlang's processes.
@@ -60,12 +63,16 @@ const MEMORY_PARTS: [&str; 25] = [
 ];
 
 /// What RabbitMQ has as plugins and this program has built in.
-const BUILT_IN: [&str; 3] =
-    ["rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_prometheus"];
+const BUILT_IN: [&str; 4] = [
+    "rabbitmq_event_exchange",
+    "rabbitmq_management",
+    "rabbitmq_management_agent",
+    "rabbitmq_prometheus",
+];
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get("/api/overview", "The cluster at a glance", overview),
+        get("/api/overview", "The cluster at a glance", overview).query(samples::ASKED),
         get("/api/cluster-name", "What the cluster is called", name),
         put("/api/cluster-name", "Renames the cluster", rename)
             .role(Role::Administrator)
@@ -117,12 +124,10 @@ struct Sums {
     connections: u64,
     channels: u64,
     consumers: u64,
-    connections_opened: u64,
-    connections_closed: u64,
-    channels_opened: u64,
-    channels_closed: u64,
     counts: MessageCounts,
     rates: MessageRates,
+    churn: ChurnCounts,
+    churn_rates: ChurnRates,
 }
 
 impl Sums {
@@ -135,26 +140,15 @@ impl Sums {
                 (&mut sums.connections, figures.connections),
                 (&mut sums.channels, figures.channels),
                 (&mut sums.consumers, figures.consumers),
-                (&mut sums.connections_opened, figures.connections_opened),
-                (&mut sums.connections_closed, figures.connections_closed),
-                (&mut sums.channels_opened, figures.channels_opened),
-                (&mut sums.channels_closed, figures.channels_closed),
             ] {
                 *sum = sum.saturating_add(more);
             }
             sums.counts = sums.counts.zip(&figures.counts, u64::saturating_add);
             sums.rates = sums.rates.zip(&figures.rates, |sum, more| sum + more);
+            sums.churn = sums.churn.zip(&figures.churn, u64::saturating_add);
+            sums.churn_rates = sums.churn_rates.zip(&figures.churn_rates, |sum, more| sum + more);
         }
         sums
-    }
-
-    fn churn(&self) -> Value {
-        json!({
-            "connection_created": self.connections_opened,
-            "connection_closed": self.connections_closed,
-            "channel_created": self.channels_opened,
-            "channel_closed": self.channels_closed,
-        })
     }
 
     fn queue_totals(&self) -> Value {
@@ -202,12 +196,19 @@ async fn overview(call: Call) -> Outcome {
         "require_definition_json_extension": false, "default_queue_type": "classic",
         "statistics_db_event_queue": 0, "exchange_types": exchange_kinds(),
         "message_stats": counts::of_client(&sums.counts, &sums.rates),
-        "churn_rates": sums.churn(), "queue_totals": sums.queue_totals(),
+        "churn_rates": counts::of_churn(&sums.churn, &sums.churn_rates), "queue_totals": sums.queue_totals(),
         "object_totals": {
             "connections": sums.connections, "channels": sums.channels,
             "consumers": sums.consumers, "exchanges": exchanges, "queues": queues,
         },
     });
+    if let Value::Object(fields) = &mut row {
+        let samples = Samples::of_cluster(&call).await;
+        fields.get_mut("message_stats").into_iter().for_each(|stats| samples.put_rates(stats));
+        fields.get_mut("churn_rates").into_iter().for_each(|churn| samples.put_rates(churn));
+        let totals = fields.get_mut("queue_totals").and_then(Value::as_object_mut);
+        totals.into_iter().for_each(|totals| samples.put_lengths(totals));
+    }
     if let (true, Value::Object(fields)) = (call.caller.is_monitor(), &mut row) {
         let listeners: Vec<Value> = gathered.rows.iter().flat_map(listeners).collect();
         let contexts: Vec<Value> = gathered.rows.iter().flat_map(contexts).collect();
@@ -218,10 +219,7 @@ async fn overview(call: Call) -> Outcome {
         }
     }
     let row = Listing::parse(&call.query)?.one(row);
-    match gathered.stale {
-        none if none.is_empty() => Ok(Answer::Value(row)),
-        stale => Ok(Answer::Partial(row, stale)),
-    }
+    Ok(Answer::whole_or_partial(row, gathered.stale))
 }
 
 async fn name(call: Call) -> Outcome {
@@ -248,8 +246,11 @@ fn row(node: &NodeRow) -> Value {
     let (Value::Object(mut fields), Some(figures)) = (fields.clone(), &node.figures) else {
         return fields;
     };
-    let Value::Object(more) = running_row(node, figures) else { return Value::Object(fields) };
-    fields.extend(more);
+    for more in [running_row(node, figures), counts::of_churn(&figures.churn, &figures.churn_rates)]
+    {
+        let Value::Object(more) = more else { continue };
+        fields.extend(more);
+    }
     Value::Object(fields)
 }
 
@@ -276,10 +277,6 @@ fn running_row(node: &NodeRow, figures: &NodeFigures) -> Value {
             "name": "warren", "description": "warren", "version": machine.version,
         }],
         "contexts": contexts(node),
-        "connection_created": figures.connections_opened,
-        "connection_closed": figures.connections_closed,
-        "channel_created": figures.channels_opened,
-        "channel_closed": figures.channels_closed,
     })
 }
 
@@ -291,8 +288,10 @@ async fn nodes(call: Call) -> Outcome {
 
 async fn find(call: &Call) -> Result<NodeRow, Problem> {
     let gathered = Box::pin(call.broker.nodes()).await;
+    // A node that has lost its disk comes back as another one with the same name.
+    let wanted = call.broker.node_by_name(call.at("node"));
     let mut rows = gathered.rows.into_iter();
-    rows.find(|row| row.name == call.at("node")).ok_or_else(Problem::absent)
+    rows.find(|row| Some(row.node) == wanted).ok_or_else(Problem::absent)
 }
 
 async fn node(call: Call) -> Outcome {

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::clients::{Names, all_consumers};
 use super::list::{Listing, Part, at, compare};
 use super::route::{Route, get};
+use super::samples::{self, Samples};
 use super::{counts, table};
 
 /// Above so many queues all are asked for at once, instead of one by one.
@@ -43,7 +44,8 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/queues", "Queues that the caller may see", list).list(),
         get("/api/queues/detailed", "The same", list).list(),
         get("/api/queues/{vhost}", "A virtual host's queues", of_vhost).list(),
-        get("/api/queues/{vhost}/{queue}", "One queue, with who holds what", one),
+        get("/api/queues/{vhost}/{queue}", "One queue, with who holds what", one)
+            .query(samples::ASKED),
         get("/api/queues/quorum/{vhost}/{queue}/status", "Where a queue's replicas are", status)
             .list(),
     ]
@@ -86,7 +88,7 @@ async fn shown(call: &Call, vhosts: &[Name]) -> Outcome {
         false => Gathered { rows: Vec::new(), stale: Vec::new() },
     };
     let rows = rows(call, &part.rows, &by_id(&figures.rows));
-    Ok(partial(listing.answer(part.with(rows)), figures.stale))
+    Ok(Answer::whole_or_partial(listing.answer(part.with(rows)), figures.stale))
 }
 
 /// The same in an order that only the leaders know: all are asked, and what is not shown is not
@@ -107,7 +109,7 @@ async fn shown_by_figures(call: &Call, listing: &Listing, part: Part<Arc<Queue>>
     let ordered = keyed.into_iter().map(|(_, queue)| queue).collect();
     let part = listing.cut(part.with(ordered))?;
     let rows = rows(call, &part.rows, &by_id);
-    Ok(partial(listing.answer(part.with(rows)), figures.stale))
+    Ok(Answer::whole_or_partial(listing.answer(part.with(rows)), figures.stale))
 }
 
 /// The field that decides such an order.
@@ -141,16 +143,6 @@ fn figure_field(names: &Names, figures: &QueueFigures, path: &[String]) -> Value
 
 fn by_id(figures: &[QueueFigures]) -> BTreeMap<QueueId, &QueueFigures> {
     figures.iter().map(|figures| (figures.queue, figures)).collect()
-}
-
-fn partial(mut list: Value, stale: Vec<String>) -> Answer {
-    if stale.is_empty() {
-        return Answer::Value(list);
-    }
-    if let Value::Object(page) = &mut list {
-        page.insert("stale_nodes".to_owned(), stale.clone().into());
-    }
-    Answer::Partial(list, stale)
 }
 
 /// The field of a queue that decides an order which does not change.
@@ -328,6 +320,9 @@ async fn one(call: Call) -> Outcome {
     let mut row = call.look(|catalog| {
         row(catalog, &names, &queue, detail.as_ref().map(|detail| &detail.figures))
     });
+    let samples = Samples::of_queue(&call, queue.id).await;
+    row.get_mut("message_stats").into_iter().for_each(|stats| samples.put_rates(stats));
+    samples.put_lengths(&mut row);
     let mut put = |name: &str, value: Value| row.insert(name.to_owned(), value);
     put("consumer_details", consumers.0.into());
     put("deliveries", json!([]));
@@ -343,6 +338,7 @@ async fn one(call: Call) -> Outcome {
         put("exclusive_consumer_tag", tag_of(&|holder| holder.exclusive));
         put("single_active_consumer_tag", tag_of(&|holder| single && holder.active));
         put("head_message_age_ms", detail.head_age_ms.map_or(Value::Null, Value::from));
+        put("head_message_timestamp", detail.head_timestamp_s.map_or(Value::Null, Value::from));
         let holders = detail.holders.iter().map(|holder| holder_row(&names, holder));
         put("holders", holders.collect());
     }
@@ -350,7 +346,7 @@ async fn one(call: Call) -> Outcome {
         put("owner_pid_details", owner_details(&call, owner).await);
     }
     let row = Listing::parse(&call.query)?.one(Value::Object(row));
-    Ok(if stale.is_empty() { Answer::Value(row) } else { Answer::Partial(row, stale) })
+    Ok(Answer::whole_or_partial(row, stale))
 }
 
 /// Who holds messages: consumers, those that were cancelled, and who has got some.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use axum::http::Method;
 
 use super::access::Role;
-use super::answer::Outcome;
-use super::call::Call;
+use super::answer::{Outcome, Problem};
+use super::call::{Call, NodeCall};
 
 /// The most bytes of a body.
 pub(crate) const BODY_BYTES: usize = 20 << 20;
@@ -20,7 +20,13 @@ pub(crate) const BODY_BYTES: usize = 20 << 20;
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// What answers.
-pub(crate) type Handler = Arc<dyn Fn(Call) -> Answering + Send + Sync>;
+#[derive(Clone)]
+pub(crate) enum Handler {
+    /// Something that asks the broker, and so needs one.
+    OfBroker(Arc<dyn Fn(Call) -> Answering + Send + Sync>),
+    /// Something that asks the node, whether it serves or not.
+    OfNode(Arc<dyn Fn(NodeCall) -> Answering + Send + Sync>),
+}
 
 /// What a field of a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +98,25 @@ impl Route {
             fields: Vec::new(),
             query: &[],
             body_bytes: BODY_BYTES,
-            handler: Arc::new(move |call| Box::pin(handler(call))),
+            handler: Handler::OfBroker(Arc::new(move |call| Box::pin(handler(call)))),
         }
+    }
+
+    /// Something that can be asked of a node whether it serves or not; by administrators alone,
+    /// or by who knows its secret.
+    pub(crate) fn of_node<F, A>(
+        method: Method,
+        path: &'static str,
+        summary: &'static str,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(NodeCall) -> A + Send + Sync + 'static,
+        A: Future<Output = Outcome> + Send + 'static,
+    {
+        let handler = Handler::OfNode(Arc::new(move |call| Box::pin(handler(call))));
+        let nothing = async |_: Call| Err(Problem::absent());
+        Self { role: Role::Administrator, handler, ..Self::new(method, path, summary, nothing) }
     }
 
     /// For whom it is, if not for everybody with a tag.

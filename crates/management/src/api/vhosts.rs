@@ -2,15 +2,17 @@
 
 use serde_json::{Map, Value, json};
 use warren_catalog::{
-    Catalog, Command, Outcome as Changed, QueueKind, Vhost, VhostLimits, VhostMeta,
+    Catalog, Command, Name, Outcome as Changed, QueueKind, Vhost, VhostLimits, VhostMeta,
 };
 
 use super::access::Role;
 use super::answer::{Answer, Outcome, Problem};
 use super::body::Fields;
 use super::call::{Call, removed};
+use super::list::Listing;
 use super::permissions;
 use super::route::{Kind, Route, delete, get, may, post, put};
+use super::tally::Tallies;
 
 /// What everybody may do in what they made.
 const EVERYTHING: &str = ".*";
@@ -120,18 +122,33 @@ fn row(catalog: &Catalog, vhost: &Vhost) -> Value {
 }
 
 async fn list(call: Call) -> Outcome {
-    let rows = call.look(|catalog| {
+    let rows: Vec<(Name, Value)> = call.look(|catalog| {
         let sees =
             |vhost: &&Vhost| call.caller.is_monitor() || call.caller.sees(catalog, &vhost.name);
-        catalog.vhosts().filter(sees).map(|vhost| row(catalog, vhost)).collect()
+        catalog
+            .vhosts()
+            .filter(sees)
+            .map(|vhost| (vhost.name.clone(), row(catalog, vhost)))
+            .collect()
     });
-    call.list(rows)
+    let tallies = Tallies::wanted(&call, &Listing::parse(&call.query)?).await;
+    let rows = rows.into_iter().map(|(vhost, row)| summed(&tallies, &vhost, row)).collect();
+    call.gathered(rows, tallies.stale)
 }
 
 async fn one(call: Call) -> Outcome {
     let wanted = call.at("vhost");
     let found = call.find(|catalog| Some(row(catalog, catalog.vhost(wanted)?))).await;
-    call.one(found)
+    let tallies = Tallies::wanted(&call, &Listing::parse(&call.query)?).await;
+    call.one(found.map(|row| summed(&tallies, &call.name_at("vhost"), row)))
+}
+
+/// The row with what is in the virtual host.
+fn summed(tallies: &Tallies, vhost: &Name, mut row: Value) -> Value {
+    if let Value::Object(fields) = &mut row {
+        tallies.put(vhost, fields);
+    }
+    row
 }
 
 async fn put_one(call: Call) -> Outcome {

@@ -7,7 +7,9 @@
 use warren_broker::{Broker, ChannelRow, ConnectionRow, MessageCounts, QueueFigures, Which};
 use warren_catalog::Name;
 
+use super::identity;
 use crate::exposition::{Kind, Labels, Page};
+use crate::node::Identity;
 
 /// Begins the names where each object has its own samples.
 const PREFIX: &str = "rabbitmq_";
@@ -198,8 +200,9 @@ pub(crate) async fn per_object(broker: &Broker, page: &mut Page) {
 }
 
 /// The families that are wished for.
-pub(crate) async fn detailed(broker: &Broker, wishes: &Wishes) -> String {
+pub(crate) async fn detailed(broker: &Broker, node: &Identity, wishes: &Wishes) -> String {
     let mut page = Page::default();
+    identity(&mut page, node, "detailed");
     let is_wished = |family: &str| wishes.families.iter().any(|wish| wish == family);
     show(broker, &mut page, DETAILED, wishes, is_wished).await;
     page.finish()

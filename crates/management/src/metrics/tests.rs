@@ -2,29 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use warren_types::{GroupId, LogIndex, Term};
+use warren_broker::Meters;
+use warren_types::{LogIndex, Term};
 
 use super::*;
+use crate::node::TraceTotals;
 
 #[test]
 fn the_identity_names_node_cluster_and_endpoint() {
-    let page = text(&observation(), "127.0.0.1:15692");
+    let page = text(&observation());
 
     assert_sample(
         &page,
         "rabbitmq_identity_info{rabbitmq_node=\"warren@a\",rabbitmq_cluster=\"c\",\
-         rabbitmq_cluster_permanent_id=\"00ff\",rabbitmq_endpoint=\"127.0.0.1:15692\"} 1",
+         rabbitmq_cluster_permanent_id=\"00ff\",rabbitmq_endpoint=\"aggregated\"} 1",
     );
     assert_sample(
         &page,
-        "rabbitmq_build_info{rabbitmq_version=\"4.3.0\",product_name=\"warren\",\
-         product_version=\"0.1.0\",commit=\"abc\"} 1",
+        "rabbitmq_build_info{rabbitmq_version=\"4.3.0\",erlang_version=\"\",\
+         product_name=\"warren\",product_version=\"0.1.0\",commit=\"abc\"} 1",
     );
 }
 
 #[test]
 fn channels_are_those_that_were_opened_and_not_closed() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
 
     assert_sample(&page, "rabbitmq_channels 3");
     assert_sample(&page, "rabbitmq_channels_opened_total 5");
@@ -33,7 +35,7 @@ fn channels_are_those_that_were_opened_and_not_closed() {
 
 #[test]
 fn messages_are_those_ready_and_those_unsettled() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
 
     assert_sample(&page, "rabbitmq_queue_messages_ready 7");
     assert_sample(&page, "rabbitmq_queue_messages_unacked 4");
@@ -42,7 +44,7 @@ fn messages_are_those_ready_and_those_unsettled() {
 
 #[test]
 fn what_is_fetched_counts_as_delivered() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
 
     assert_sample(&page, "rabbitmq_global_messages_delivered_total{protocol=\"amqp091\"} 30");
     assert_sample(&page, "warren_messages_got_total{protocol=\"amqp091\"} 10");
@@ -50,7 +52,7 @@ fn what_is_fetched_counts_as_delivered() {
 
 #[test]
 fn each_group_has_a_row_under_one_heading() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
 
     assert_sample(&page, "rabbitmq_raft_term{group=\"0\"} 2");
     assert_sample(&page, "rabbitmq_raft_last_applied{group=\"1\"} 9");
@@ -60,7 +62,7 @@ fn each_group_has_a_row_under_one_heading() {
 
 #[test]
 fn sync_buckets_add_up_and_are_in_seconds() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
 
     let name = "warren_storage_sync_duration_seconds";
     assert_sample(&page, &format!("{name}_bucket{{le=\"0.0001\"}} 1"));
@@ -71,8 +73,44 @@ fn sync_buckets_add_up_and_are_in_seconds() {
 }
 
 #[test]
+fn what_is_known_of_some_groups_is_shown_of_them() {
+    let page = text(&observation());
+
+    assert_sample(&page, "warren_raft_lag_entries{group=\"0\"} 12");
+    assert_sample(&page, "rabbitmq_raft_commit_latency_seconds{group=\"1\"} 0.0015");
+    assert_sample(&page, "warren_raft_leader_changes_total{group=\"1\"} 2");
+    assert_sample(&page, "warren_shard_sessions{group=\"1\"} 3");
+    assert!(!page.contains("warren_raft_lag_entries{group=\"1\"}"), "it leads no such group");
+}
+
+#[test]
+fn sizes_and_times_add_up_under_bounds_that_dashboards_know() {
+    let page = text(&observation());
+
+    assert_sample(&page, "rabbitmq_message_size_bytes_bucket{le=\"100.0\"} 3");
+    assert_sample(&page, "rabbitmq_message_size_bytes_bucket{le=\"1e+06\"} 4");
+    assert_sample(&page, "rabbitmq_message_size_bytes_bucket{le=\"+Inf\"} 5");
+    assert_sample(&page, "rabbitmq_message_size_bytes_sum 77.0");
+    assert_sample(&page, "warren_raft_commit_duration_seconds_sum 0.00025");
+    assert_sample(&page, "warren_raft_apply_duration_seconds_count 1");
+    let texts = [50_000_000, 100_000_000, 12_345_678].map(bytes);
+    assert_eq!(texts, ["5e+07", "1e+08", "12345678.0"]);
+}
+
+#[test]
+fn alarms_and_spans_are_shown() {
+    let page = text(&observation());
+
+    assert_sample(&page, "rabbitmq_alarms_memory_used_watermark 1");
+    assert_sample(&page, "rabbitmq_alarms_free_disk_space_watermark 0");
+    assert_sample(&page, "warren_tracing_spans_exported_total 8");
+    assert_sample(&page, "warren_tracing_spans_dropped_total 9");
+    assert_sample(&page, "warren_tracing_spans_failed_total 10");
+}
+
+#[test]
 fn a_node_that_has_not_started_shows_what_there_is() {
-    let page = text(&Observation::default(), "");
+    let page = text(&Observation::default());
 
     assert!(page.contains("rabbitmq_identity_info"));
     assert!(!page.contains("rabbitmq_connections"));
@@ -82,7 +120,7 @@ fn a_node_that_has_not_started_shows_what_there_is() {
 
 #[test]
 fn a_cluster_shows_who_runs_and_what_is_missing() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
 
     assert_sample(&page, "warren_cluster_nodes 3");
     assert_sample(&page, "warren_cluster_nodes_running 2");
@@ -93,7 +131,7 @@ fn a_cluster_shows_who_runs_and_what_is_missing() {
 
 #[test]
 fn every_sample_belongs_to_the_heading_above_it_and_no_heading_repeats() {
-    let page = text(&observation(), "");
+    let page = text(&observation());
     let mut names = BTreeSet::new();
     let mut current = "";
 
@@ -136,10 +174,18 @@ fn observation() -> Observation {
             groups_leaderless: 0,
         }),
         groups: vec![
-            GroupObservation { term: Term(2), leads: true, ..GroupObservation::default() },
+            GroupObservation {
+                term: Term(2),
+                leads: true,
+                lag_entries: Some(12),
+                ..GroupObservation::default()
+            },
             GroupObservation {
                 group: GroupId(1),
                 applied: LogIndex(9),
+                commit_us: Some(1_500),
+                leader_changes: Some(2),
+                sessions: Some(3),
                 ..GroupObservation::default()
             },
         ],
@@ -149,12 +195,18 @@ fn observation() -> Observation {
             sync_buckets: vec![(100, 1), (2_000_000, 2)],
             ..StorageTotals::default()
         }),
-        process: ProcessObservation::default(),
+        process: ProcessObservation { memory_alarm: true, ..ProcessObservation::default() },
+        meters: Some(Meters {
+            message_bytes: Measured { buckets: vec![(100, 3), (1_000_000, 1)], count: 5, sum: 77 },
+            commit_us: Measured { buckets: vec![(200, 2)], count: 2, sum: 250 },
+        }),
+        apply_us: Measured { buckets: vec![(10, 1)], count: 1, sum: 4 },
+        traces: Some(TraceTotals { exported: 8, dropped: 9, failed: 10 }),
     }
 }
 
-fn text(observation: &Observation, endpoint: &str) -> String {
-    page(observation, endpoint, QueueTotals::Shown).finish()
+fn text(observation: &Observation) -> String {
+    page(observation, QueueTotals::Shown).finish()
 }
 
 fn assert_sample(page: &str, line: &str) {

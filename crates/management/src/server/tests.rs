@@ -1,5 +1,6 @@
 //! Tests of `server`.
 
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -7,7 +8,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::node::{ClientTotals, Facts, Health, Identity, Observation, Phase};
+use crate::node::{
+    Answering, ClientTotals, Facts, Health, Identity, Observation, Phase, Setting, Wish,
+};
 
 #[tokio::test]
 async fn a_starting_node_is_alive_and_neither_started_nor_ready() {
@@ -68,7 +71,7 @@ async fn metrics_are_in_prometheus_text_and_name_the_address_they_were_asked_at(
 
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
-    assert!(answer.contains(&format!("rabbitmq_endpoint=\"{}\"", http.address)), "{answer}");
+    assert!(answer.contains("rabbitmq_endpoint=\"aggregated\""), "{answer}");
     assert!(answer.contains("\nrabbitmq_queue_messages_ready 7\n"), "{answer}");
 }
 
@@ -78,6 +81,39 @@ async fn a_node_that_starts_says_so_instead_of_asking_for_a_password() {
 
     let expected = r#"{"error":"service_unavailable","reason":"the node is starting"}"#;
     assert_eq!(http.get("/api/overview").await, (503, expected.to_owned()));
+}
+
+#[tokio::test]
+async fn a_stopped_node_says_so_and_does_what_a_tool_on_its_machine_asks() {
+    let node = Fake::at(Phase::Stopped, None);
+    let http = Http::serve(&node).await;
+    let wanted = "this command requires the 'rabbit' app to be running on the target node. \
+                  Start it with 'rabbitmqctl start_app'.";
+
+    let others = [http.get("/api/overview").await, http.ask("PUT", "n1/app", "guess").await];
+    let state = http.ask("GET", "n1/app", "secret").await;
+    let elsewhere = http.ask("PUT", "n2/app", "secret").await.0;
+    let started = http.ask("PUT", "n1/app", "secret").await.0;
+    let ended = http.ask("POST", "n1/stop", "secret").await.0;
+
+    assert_eq!(
+        others[0],
+        (503, format!(r#"{{"error":"service_unavailable","reason":"{wanted}"}}"#))
+    );
+    assert_eq!(others[1].0, 401);
+    assert_eq!(state, (200, r#"{"node":"n1","state":"stopped"}"#.to_owned()));
+    assert_eq!((elsewhere, started, ended), (404, 204, 204));
+    assert_eq!(*node.wishes.lock().expect("no holder panics"), [Wish::Start, Wish::End]);
+    assert_eq!(http.get("/health/ready").await.0, 503);
+}
+
+#[tokio::test]
+async fn what_a_node_was_told_is_shown_as_json() {
+    let http = Http::serve(&Fake::at(Phase::Stopped, None)).await;
+
+    let told = http.asked("GET /api/config/effective", "secret").await;
+
+    assert_eq!(told.1, r#"{"limits.channels":2047,"name":"n","odd":"'\\'"}"#);
 }
 
 #[tokio::test]
@@ -142,12 +178,13 @@ async fn a_client_that_says_nothing_is_let_go() {
 
 struct Fake {
     health: Mutex<Health>,
+    wishes: Mutex<Vec<Wish>>,
 }
 
 impl Fake {
     fn at(phase: Phase, obstacle: Option<&str>) -> Arc<Self> {
         let health = Health { phase, obstacle: obstacle.map(str::to_owned) };
-        Arc::new(Self { health: Mutex::new(health) })
+        Arc::new(Self { health: Mutex::new(health), wishes: Mutex::default() })
     }
 
     fn become_(&self, phase: Phase) {
@@ -161,7 +198,8 @@ impl Node for Fake {
     }
 
     fn facts(&self) -> Facts {
-        Facts::default()
+        let identity = Identity { node_name: "n1".to_owned(), ..Identity::default() };
+        Facts { identity, secret: "secret".to_owned(), ..Facts::default() }
     }
 
     fn health(&self) -> Health {
@@ -175,6 +213,22 @@ impl Node for Fake {
             ..Observation::default()
         }
     }
+
+    fn settings(&self) -> Vec<Setting> {
+        let setting = |name: &str, value: &str| Setting { name: name.into(), value: value.into() };
+        vec![setting("limits.channels", "2047"), setting("name", "\"n\""), setting("odd", "'\\'")]
+    }
+
+    fn wish(&self, wish: Wish) -> Answering {
+        self.wishes.lock().expect("no holder panics").push(wish);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+fn answer(text: &str) -> (u16, String) {
+    let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    (status.expect("an answer begins with its status"), body.to_owned())
 }
 
 struct Http {
@@ -197,10 +251,19 @@ impl Http {
 
     async fn get(&self, path: &str) -> (u16, String) {
         let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-        let answer = self.raw(&request).await;
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (status.expect("an answer begins with its status"), body.to_owned())
+        answer(&self.raw(&request).await)
+    }
+
+    /// Asks something about a node, as who knows `secret`.
+    async fn ask(&self, method: &str, what: &str, secret: &str) -> (u16, String) {
+        self.asked(&format!("{method} /api/warren/nodes/{what}"), secret).await
+    }
+
+    async fn asked(&self, what: &str, secret: &str) -> (u16, String) {
+        let request = format!(
+            "{what} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {secret}\r\n\r\n"
+        );
+        answer(&self.raw(&request).await)
     }
 
     async fn raw(&self, request: &str) -> String {

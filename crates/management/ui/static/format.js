@@ -80,3 +80,8 @@ export function counted(number, noun) {
 export function rateOf(object, counter) {
   return object?.[`${counter}_details`]?.rate;
 }
+
+/** A limit, where 0 is none. */
+export function limit(number) {
+  return number === 0 || number === undefined ? "none" : count(number);
+}

@@ -36,8 +36,11 @@ export function record(subject, counters, gauges) {
 
   for (const { name, object } of counters) {
     const details = object?.[`${name}_details`];
-    if (!series.has(name)) series.set(name, ratesOf(details?.samples));
-    append(series.get(name), now, details?.rate ?? 0);
+    const before = series.get(name) ?? ratesOf(details?.samples);
+    // A rate is 0 until somebody has looked twice; samples know better.
+    const first = !series.has(name) && before.length > 0;
+    series.set(name, before);
+    if (!first) append(before, now, details?.rate ?? 0);
   }
   for (const { name, object } of gauges) {
     const samples = object?.[`${name}_details`]?.samples;

@@ -160,6 +160,7 @@ export function features(object) {
   );
 }
 
+/** Whether it is so, in a word. */
 export function yes(flag) {
   return flag ? "yes" : "no";
 }

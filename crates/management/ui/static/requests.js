@@ -52,7 +52,7 @@ export const requests = {
   unbindQueue: "DELETE /api/bindings/{vhost}/e/{source}/q/{destination}/{properties}",
   unbindExchange: "DELETE /api/bindings/{vhost}/e/{source}/e/{destination}/{properties}",
 
-  vhosts: "GET /api/vhosts",
+  vhosts: "GET /api/vhosts?columns",
   vhost: "GET /api/vhosts/{name}",
   putVhost: "PUT /api/vhosts/{name}",
   deleteVhost: "DELETE /api/vhosts/{name}",

@@ -29,7 +29,16 @@ export function forget() {
 
 /** Keeps what the API said about the user. */
 export function setUser({ name, tags }) {
-  user = { name, tags: Array.isArray(tags) ? tags : String(tags).split(",") };
+  user = { name, tags: tagsOf({ tags }) };
+}
+
+/** Tags as a list; old brokers have them in one text. */
+export function tagsOf({ tags }) {
+  return Array.isArray(tags)
+    ? tags
+    : String(tags ?? "")
+        .split(",")
+        .filter(Boolean);
 }
 
 /** The user the API has confirmed. */

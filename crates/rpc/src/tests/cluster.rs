@@ -8,8 +8,8 @@ use warren_types::{BootId, GroupId, LogIndex, NodeId};
 
 use super::kit::*;
 use crate::{
-    Caller, ClusterId, Founded, Hello, HelloReply, Identity, Incarnation, Join, PeerError, Peers,
-    Ping, Place, Pong, Verdict,
+    Caller, ClusterId, Distress, Founded, Hello, HelloReply, Identity, Incarnation, Join,
+    PeerError, Peers, Ping, Place, Pong, Verdict,
 };
 
 const TOKEN: u128 = u128::MAX - 7;
@@ -27,8 +27,11 @@ async fn every_call_brings_its_answer() {
     let proposed = peers.propose(HOST, Bytes::from_static(b"what"), PATIENCE).await;
     assert_eq!(proposed.expect("led"), (LogIndex(12), Bytes::from_static(b"what")));
     for draining in [false, true] {
-        let pong = peers.ping(HOST, Ping { draining }, PATIENCE).await.expect("answered");
-        assert_eq!(pong, Pong { boot: HOST_BOOT, draining, serving: !draining });
+        let distress = Distress { disk: draining, memory: !draining, stalled: draining };
+        let ping = Ping { draining, distress };
+        let pong = peers.ping(HOST, ping, PATIENCE).await.expect("answered");
+        let (serving, forgotten) = (!draining, draining);
+        assert_eq!(pong, Pong { boot: HOST_BOOT, draining, serving, distress, forgotten });
     }
     for (about, verdict) in [(1, Verdict::Alive), (2, Verdict::Gone), (3, Verdict::Silent)] {
         let said = peers.probe(HOST, NodeId(about), PATIENCE).await.expect("answered");
@@ -108,7 +111,7 @@ async fn hello_tells_which_cluster_there_is() {
 async fn ask_all(peers: &Peers, node: NodeId) -> Vec<PeerError> {
     let outcomes = [
         peers.propose(node, Bytes::from_static(b"what"), PATIENCE).await.err(),
-        peers.ping(node, Ping { draining: false }, PATIENCE).await.err(),
+        peers.ping(node, Ping::default(), PATIENCE).await.err(),
         peers.probe(node, NodeId(1), PATIENCE).await.err(),
         peers.group_status(node, LED, PATIENCE).await.err(),
         peers.listens(node, 1, PATIENCE).await.err(),
@@ -164,7 +167,7 @@ async fn an_empty_place_at_the_desk_is_unavailable_until_somebody_sits_there() {
 
     desk.set_cluster(Arc::default());
     desk.set_frontend(Frontend::silent());
-    let pong = peers.ping(HOST, Ping { draining: false }, PATIENCE).await.expect("somebody");
+    let pong = peers.ping(HOST, Ping::default(), PATIENCE).await.expect("somebody");
     assert_eq!(pong.boot, HOST_BOOT);
     assert!(peers.listens(HOST, 1, PATIENCE).await.expect("somebody"));
     let error = peers.raft(HOST, LED).progress(PATIENCE).await.expect_err("nobody");
@@ -179,7 +182,7 @@ async fn a_handler_hears_who_calls() {
     desk.set_cluster(Arc::clone(&cluster));
     let host = Host::start(Arc::new(desk)).await;
 
-    host.peers().ping(HOST, Ping { draining: false }, PATIENCE).await.expect("answered");
+    host.peers().ping(HOST, Ping::default(), PATIENCE).await.expect("answered");
 
     let caller = Caller { node: CALLER, boot: CALLER_BOOT };
     assert_eq!(*cluster.heard.lock().unwrap(), [format!("{caller:?}")]);
@@ -191,7 +194,7 @@ async fn where_nobody_listens_the_process_is_gone() {
     let (peers, address) = (host.peers(), host.address.clone());
     host.stop().await;
 
-    let error = peers.ping(HOST, Ping { draining: false }, PATIENCE).await.expect_err("gone");
+    let error = peers.ping(HOST, Ping::default(), PATIENCE).await.expect_err("gone");
     assert!(matches!(error, PeerError::Gone { node: HOST, .. }), "{error:?}");
     let hello = Hello { token: 1, founding: false };
     let error = peers.hello(&address, hello, PATIENCE).await.expect_err("gone");
@@ -203,10 +206,9 @@ async fn what_is_no_address_is_not_called() {
     let peers = Peers::new(identity(CALLER, CALLER_BOOT));
     peers.set_address(HOST, "not an address");
 
-    let error = peers.ping(HOST, Ping { draining: false }, PATIENCE).await.expect_err("nowhere");
+    let error = peers.ping(HOST, Ping::default(), PATIENCE).await.expect_err("nowhere");
     assert!(matches!(error, PeerError::NoAddress { node: HOST }), "{error:?}");
-    let error =
-        peers.ping(NodeId(7), Ping { draining: false }, PATIENCE).await.expect_err("unknown");
+    let error = peers.ping(NodeId(7), Ping::default(), PATIENCE).await.expect_err("unknown");
     assert!(matches!(error, PeerError::NoAddress { node: NodeId(7) }), "{error:?}");
     let hello = Hello { token: 1, founding: false };
     let error = peers.hello("not an address", hello, PATIENCE).await.expect_err("nowhere");

@@ -162,7 +162,8 @@ impl ClusterHandler for Cluster {
 
     async fn ping(&self, caller: Caller, ping: Ping) -> Result<Pong, Refusal> {
         self.hear(caller);
-        Ok(Pong { boot: HOST_BOOT, draining: ping.draining, serving: !ping.draining })
+        let Ping { draining, distress } = ping;
+        Ok(Pong { boot: HOST_BOOT, draining, serving: !draining, distress, forgotten: draining })
     }
 
     async fn probe(&self, _caller: Caller, about: NodeId) -> Result<Verdict, Refusal> {

@@ -51,7 +51,7 @@ async fn calls_work_while_the_clock_stands_still() {
     let nobody = Peers::unknown_with_dialer(net.dialer());
     let hello = nobody.hello(ADDRESS, Hello { token: 1, founding: true }, PATIENCE).await;
     assert_eq!(hello.expect("answered").token, 2);
-    let pong = peers.ping(HOST, Ping { draining: false }, PATIENCE).await.expect("answered");
+    let pong = peers.ping(HOST, Ping::default(), PATIENCE).await.expect("answered");
     assert_eq!(pong.boot, HOST_BOOT);
     let wanted = vec![(warren_types::LogIndex(4), vec![0])];
     let rows = peers.rows(HOST, Place::Shard(LED), wanted, PATIENCE).await.expect("answered");
@@ -76,7 +76,7 @@ async fn a_dropped_connection_looks_like_a_process_that_is_gone() {
     serving.abort();
     let error = replies.next().await.expect("an error").expect_err("dropped");
     assert!(matches!(error, PeerError::Gone { node: HOST, .. }), "{error:?}");
-    let error = peers.ping(HOST, Ping { draining: false }, PATIENCE).await.expect_err("gone");
+    let error = peers.ping(HOST, Ping::default(), PATIENCE).await.expect_err("gone");
     assert!(matches!(error, PeerError::Gone { node: HOST, .. }), "{error:?}");
 
     // And back.
@@ -101,7 +101,7 @@ async fn who_never_answers_is_found_by_the_limit_of_the_call() {
     let started = Instant::now();
 
     let limit = Duration::from_millis(700);
-    let outcome = net.peers(ADDRESS).ping(HOST, Ping { draining: false }, limit).await;
+    let outcome = net.peers(ADDRESS).ping(HOST, Ping::default(), limit).await;
 
     let error = outcome.expect_err("nobody answers");
     assert!(matches!(error, PeerError::TimedOut { node: HOST, limit_ms: 700 }), "{error:?}");

@@ -6,7 +6,7 @@ use warren_types::{BootId, LogIndex, NodeId, Term};
 use super::Senseless;
 use super::generated::cluster as wire;
 use crate::cluster::{
-    Founded, GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict,
+    Distress, Founded, GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict,
 };
 use crate::identity::{ClusterId, Incarnation};
 
@@ -105,25 +105,42 @@ impl TryFrom<wire::JoinReply> for JoinReply {
 
 impl From<Ping> for wire::PingRequest {
     fn from(ping: Ping) -> Self {
-        Self { draining: ping.draining }
+        Self { draining: ping.draining, distress: Some(ping.distress.into()) }
     }
 }
 
 impl From<wire::PingRequest> for Ping {
     fn from(ping: wire::PingRequest) -> Self {
-        Self { draining: ping.draining }
+        Self { draining: ping.draining, distress: ping.distress.into() }
+    }
+}
+
+impl From<Distress> for wire::Distress {
+    fn from(distress: Distress) -> Self {
+        let Distress { disk, memory, stalled } = distress;
+        Self { disk, memory, stalled }
+    }
+}
+
+impl From<Option<wire::Distress>> for Distress {
+    /// A node that does not know of it says nothing.
+    fn from(distress: Option<wire::Distress>) -> Self {
+        let wire::Distress { disk, memory, stalled } = distress.unwrap_or_default();
+        Self { disk, memory, stalled }
     }
 }
 
 impl From<Pong> for wire::PingReply {
     fn from(pong: Pong) -> Self {
-        Self { boot: pong.boot.0, draining: pong.draining, serving: pong.serving }
+        let Pong { boot, draining, serving, distress, forgotten } = pong;
+        Self { boot: boot.0, draining, serving, distress: Some(distress.into()), forgotten }
     }
 }
 
 impl From<wire::PingReply> for Pong {
     fn from(reply: wire::PingReply) -> Self {
-        Self { boot: BootId(reply.boot), draining: reply.draining, serving: reply.serving }
+        let wire::PingReply { boot, draining, serving, distress, forgotten } = reply;
+        Self { boot: BootId(boot), draining, serving, distress: distress.into(), forgotten }
     }
 }
 

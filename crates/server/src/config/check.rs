@@ -27,6 +27,7 @@ pub(crate) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     check_raft(config, &mut problems);
     check_storage(config, &mut problems);
     check_log(config, &mut problems);
+    check_tracing(config, &mut problems);
     problems
 }
 
@@ -165,6 +166,17 @@ fn check_storage(config: &Config, problems: &mut Problems) {
 fn check_log(config: &Config, problems: &mut Problems) {
     if let Err(error) = logging::filter(&config.log.filter) {
         problems.push(("log.filter", format!("'{}' is no filter: {error}", config.log.filter)));
+    }
+}
+
+fn check_tracing(config: &Config, problems: &mut Problems) {
+    let tracing = &config.tracing;
+    not_zero("tracing.waiting_spans", tracing.waiting_spans, problems);
+    let host = tracing.endpoint.strip_prefix("http://");
+    if !tracing.endpoint.is_empty() && host.is_none_or(str::is_empty) {
+        let found = &tracing.endpoint;
+        let text = format!("expected http:// and a host, with a port, found '{found}'");
+        problems.push(("tracing.endpoint", text));
     }
 }
 

@@ -16,8 +16,15 @@ pub const CONFIG_VARIABLE: &str = "WARREN_CONFIG";
 
 const PREFIX: &str = "WARREN_";
 
-/// Variables of RabbitMQ's container image, and the keys that they set.
-const RABBITMQ_VARIABLES: [(&str, &str); 3] = [
+/// Variables of RabbitMQ's container image and of OpenTelemetry, and the keys that they set. Of two
+/// for the same key the later one counts.
+const OTHERS_VARIABLES: [(&str, &str); 9] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.endpoint"),
+    ("OTEL_SDK_DISABLED", "tracing.disabled"),
+    ("OTEL_SERVICE_NAME", "tracing.service_name"),
+    ("OTEL_TRACES_SAMPLER", "tracing.sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "tracing.ratio"),
     ("RABBITMQ_DEFAULT_USER", "default_user"),
     ("RABBITMQ_DEFAULT_PASS", "default_pass"),
     ("RABBITMQ_DEFAULT_VHOST", "default_vhost"),
@@ -33,7 +40,7 @@ pub(crate) fn file_of(variables: &[(OsString, OsString)]) -> Option<PathBuf> {
 
 /// Sets in `builder` what `variables` say. Returns what looks like a mistake in them.
 pub(crate) fn read(builder: &mut Builder, variables: &[(OsString, OsString)]) -> Vec<String> {
-    for (name, key) in RABBITMQ_VARIABLES {
+    for (name, key) in OTHERS_VARIABLES {
         for (_, value) in variables.iter().filter(|(found, _)| found == name) {
             set(builder, name, key, value);
         }

@@ -12,6 +12,8 @@ pub struct Key {
     pub doc: &'static [&'static str],
     /// Its present value as TOML.
     pub value: String,
+    /// Whether nobody may be shown it.
+    pub is_secret: bool,
 }
 
 impl Key {
@@ -97,6 +99,7 @@ macro_rules! section {
                         path: $crate::config::section::dotted($heading, stringify!($field)),
                         doc: &[$($doc),+],
                         value: $crate::config::setting::Setting::show(&self.$field),
+                        is_secret: <$kind as $crate::config::setting::Setting>::IS_SECRET,
                     },
                 )+]
             }

@@ -11,8 +11,9 @@ use warren_broker::Limits;
 use warren_consensus::Config as Raft;
 use warren_storage::{Config as Storage, RocksConfig};
 
+use super::amount::Amount;
 use super::section::section;
-use super::setting::{LogFormat, Secret};
+use super::setting::{LogFormat, Ratio, Sampler, Secret};
 
 /// Port `port` of `host`.
 fn listen(host: Ipv4Addr, port: u16) -> SocketAddr {
@@ -110,6 +111,13 @@ section! {
         connection_in_flight_bytes: usize = Limits::default().connection_in_flight_bytes,
         /// What may wait for a client's socket before it is given no more deliveries, bytes.
         connection_output_bytes: usize = Limits::default().connection_output_bytes,
+        /// Space that should be free where the data are: an amount, such as 50MB, or a share of the
+        /// memory that the node may use, such as 100%. With less, the node leads nothing that another
+        /// could, and whoever publishes to what it leads all the same has to wait.
+        disk_free_limit: Amount = Amount::Bytes(50_000_000),
+        /// Memory that the node should not exceed: an amount, such as 2GiB, or a share of what it may
+        /// use; 0 sets no limit. Beyond it, whoever publishes to what it leads has to wait.
+        vm_memory_high_watermark: Amount = Amount::Percent(60),
     }
 }
 
@@ -175,5 +183,37 @@ section! {
         /// Which lines there are: error, warn, info, debug or trace, also per part of the program
         /// as in "info,warren_broker=debug". openraft has much to say at info.
         filter: String = "info,openraft=warn".to_owned(),
+    }
+}
+
+section! {
+    /// Where single messages are followed to. Off as long as no collector is named.
+    pub struct TracingSection in "tracing" {
+        /// The collector that takes spans with OTLP over HTTP, such as http://collector:4318. Empty:
+        /// none. Also OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.
+        endpoint: String = String::new(),
+        /// What the node is called there. Also OTEL_SERVICE_NAME.
+        service_name: String = "warren".to_owned(),
+        /// Which messages are traced, by OpenTelemetry's names: parentbased_traceidratio are those
+        /// whose header traceparent says so, and of those without it the share in ratio. Others:
+        /// parentbased_always_on, parentbased_always_off, traceidratio, always_on, always_off. Also
+        /// OTEL_TRACES_SAMPLER.
+        sampler: Sampler = Sampler::ParentBasedTraceIdRatio,
+        /// The share of messages, from 0 to 1, that the sampler asks for. Also
+        /// OTEL_TRACES_SAMPLER_ARG.
+        ratio: Ratio = Ratio::NONE,
+        /// Spans that wait for the collector; further ones are dropped and counted.
+        waiting_spans: usize = 8192,
+        /// Nothing is traced, whatever else is said. Also OTEL_SDK_DISABLED.
+        disabled: bool = false,
+    }
+}
+
+section! {
+    /// Breaking nodes on purpose, to rehearse what happens then.
+    pub struct ChaosSection in "chaos" {
+        /// Whether administrators may have this node kill, pause, isolate or slow itself, as
+        /// warrenctl chaos does.
+        allowed: bool = false,
     }
 }

@@ -19,6 +19,9 @@ pub(crate) enum Given<'a> {
 
 /// A type that a configuration key can have.
 pub(crate) trait Setting: Sized {
+    /// Whether nobody may be shown its values.
+    const IS_SECRET: bool = false;
+
     /// The value that was given, or why it cannot be one: a clause such as `expected a number`.
     fn read(given: Given<'_>) -> Result<Self, String>;
 
@@ -59,7 +62,73 @@ pub enum LogFormat {
     Json,
 }
 
-fn text_of(given: Given<'_>) -> Result<String, String> {
+/// A share, from nothing to all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio {
+    /// How many of a million.
+    millionths: u32,
+}
+
+impl Ratio {
+    /// Nothing.
+    pub const NONE: Self = Self { millionths: 0 };
+
+    /// From 0 to 1.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        f64::from(self.millionths) / 1e6
+    }
+}
+
+impl std::str::FromStr for Ratio {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a number from 0 to 1, found '{text}'");
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
+        let is_number = has_digits && [whole, fraction].iter().all(|digits| is_digits(digits));
+        // What is beyond a millionth does not count.
+        let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
+        let millionths = format!("0{whole}{digits}").parse().ok();
+        let ratio = millionths.filter(|millionths| is_number && *millionths <= 1_000_000);
+        ratio.map(|millionths| Self { millionths }).ok_or_else(wrong)
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Which messages are traced, by OpenTelemetry's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampler {
+    /// All.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+    /// A share of all.
+    TraceIdRatio,
+    /// As clients say, and all of which they say nothing.
+    ParentBasedAlwaysOn,
+    /// As clients say, and none of which they say nothing.
+    ParentBasedAlwaysOff,
+    /// As clients say, and a share of those of which they say nothing.
+    ParentBasedTraceIdRatio,
+}
+
+impl Sampler {
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::AlwaysOn, "always_on"),
+        (Self::AlwaysOff, "always_off"),
+        (Self::TraceIdRatio, "traceidratio"),
+        (Self::ParentBasedAlwaysOn, "parentbased_always_on"),
+        (Self::ParentBasedAlwaysOff, "parentbased_always_off"),
+        (Self::ParentBasedTraceIdRatio, "parentbased_traceidratio"),
+    ];
+}
+
+pub(super) fn text_of(given: Given<'_>) -> Result<String, String> {
     match given {
         Given::Text(text) => Ok(text.to_owned()),
         Given::Toml(DeValue::String(text)) => Ok(text.clone().into_owned()),
@@ -81,7 +150,7 @@ fn kind_of(value: &DeValue<'_>) -> &'static str {
 }
 
 /// `text` as a TOML string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -96,6 +165,8 @@ impl Setting for String {
 }
 
 impl Setting for Secret {
+    const IS_SECRET: bool = true;
+
     fn read(given: Given<'_>) -> Result<Self, String> {
         text_of(given).map(Self)
     }
@@ -189,6 +260,39 @@ impl Setting for LogFormat {
             Self::Human => quoted("human"),
             Self::Json => quoted("json"),
         }
+    }
+}
+
+impl Setting for Ratio {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match given {
+            Given::Text(text) => text.parse(),
+            Given::Toml(DeValue::Float(number)) => number.as_str().parse(),
+            Given::Toml(DeValue::Integer(number)) => number.as_str().parse(),
+            Given::Toml(other) => {
+                Err(format!("expected a number from 0 to 1, found {}", kind_of(other)))
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.value())
+    }
+}
+
+impl Setting for Sampler {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = text_of(given)?;
+        let found = Self::ALL.into_iter().find(|(_, name)| *name == text);
+        found.map(|(sampler, _)| sampler).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|(_, name)| *name).collect();
+            format!("expected one of {}, found '{text}'", names.join(", "))
+        })
+    }
+
+    fn show(&self) -> String {
+        let found = Self::ALL.iter().find(|(sampler, _)| sampler == self);
+        quoted(found.map_or("", |(_, name)| name))
     }
 }
 

@@ -41,6 +41,39 @@ fn a_flag_beats_a_variable_which_beats_the_file_which_beats_the_default() {
 }
 
 #[test]
+fn opentelemetrys_variables_say_where_spans_go() {
+    let file = file("[tracing]\nratio = 0.25\nservice_name = 'file'\n");
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://b:4318/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
+        ("OTEL_SERVICE_NAME", "variable"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+    ];
+
+    let tracing = Config::load(&inputs(&file, &variables)).expect("all is right").config.tracing;
+
+    assert_eq!(tracing.endpoint, "http://b:4318/v1/traces", "what speaks of spans alone counts");
+    assert_eq!(tracing.service_name, "variable");
+    assert_eq!((tracing.sampler, tracing.ratio.value()), (Sampler::TraceIdRatio, 0.25));
+}
+
+#[test]
+fn where_spans_go_and_which_must_make_sense() {
+    for (text, problem) in [
+        ("endpoint = 'https://c:4318'", "expected http:// and a host"),
+        ("endpoint = 'c:4318'", "expected http:// and a host"),
+        ("ratio = 1.5", "expected a number from 0 to 1, found '1.5'"),
+        ("ratio = -1", "expected a number from 0 to 1, found '-1'"),
+        ("ratio = '.'", "expected a number from 0 to 1, found a string"),
+        ("sampler = 'some'", "expected one of always_on, always_off, traceidratio"),
+        ("waiting_spans = 0", "expected at least 1, found 0"),
+    ] {
+        let text = error(&inputs(&file(&format!("[tracing]\n{text}\n")), &[]));
+        assert!(text.contains(problem), "{text}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_an_error_that_names_file_line_and_key() {
     let file = file("name = 'a'\n\n[limits]\nheartbeat_s = 5\nhartbeat_s = 5\n");
 
@@ -159,6 +192,12 @@ fn every_key_has_a_variable_that_sets_it() {
             "raft.election_min_ms" => "1501".to_owned(),
             "raft.election_max_ms" => "2501".to_owned(),
             "limits.frame_max" => "8192".to_owned(),
+            "limits.disk_free_limit" => "2GB".to_owned(),
+            "limits.vm_memory_high_watermark" => "40%".to_owned(),
+            "tracing.endpoint" => "http://a:1".to_owned(),
+            "tracing.sampler" => "always_on".to_owned(),
+            "tracing.ratio" => "0.5".to_owned(),
+            _ if key.value == "false" => "true".to_owned(),
             _ if key.value.starts_with('"') => "other".to_owned(),
             _ => "101".to_owned(),
         };

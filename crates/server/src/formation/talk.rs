@@ -140,6 +140,23 @@ impl Candidate {
     }
 }
 
+/// Which cluster a node at `address` belongs to.
+///
+/// # Errors
+/// When nobody answers there who belongs to one; why, in words.
+pub async fn cluster_at(peers: &Peers, token: u128, address: &str) -> Result<ClusterId, String> {
+    let resolved = resolve(&[address.to_owned()]).await;
+    let mut reason = "it belongs to none itself".to_owned();
+    for answer in say_hello(peers, token, &resolved).await {
+        match answer.outcome {
+            Ok(HelloReply { cluster: Some(found), .. }) => return Ok(found.cluster),
+            Ok(HelloReply { cluster: None, .. }) => {}
+            Err(error) => reason = error,
+        }
+    }
+    Err(format!("no node of a cluster answers at {address}: {reason}"))
+}
+
 /// Asks the seeds of a node of `own` where the others of its cluster are, and tells `peers` of those
 /// that have moved.
 pub async fn find_others(peers: &Peers, token: u128, own: Founded, seeds: &[String]) {

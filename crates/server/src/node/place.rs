@@ -16,7 +16,7 @@ use crate::identity::Membership;
 const FIND_INTERVAL: Duration = Duration::from_secs(2);
 const FIND_INTERVAL_SERVING: Duration = Duration::from_secs(5);
 
-impl Node<'_> {
+impl Node {
     /// Which node of which cluster this is: as the disk says, or by making a cluster or being taken
     /// into one. From here on others may hear of it.
     pub(super) async fn find_place(&mut self) -> Result<Membership, NodeError> {

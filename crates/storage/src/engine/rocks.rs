@@ -6,11 +6,14 @@
 //!
 //! The write-ahead log is synced with `fdatasync` and its files are used again: writing over
 //! blocks that are there is the steadiest sync there is. What a power cut leaves torn at the end
-//! of the log is dropped on opening; by then nobody was told that it was kept.
+//! of the log is dropped on opening; by then nobody was told that it was kept. That no more than
+//! this is dropped is seen by the number of the last change that was synced, which is kept beside
+//! the database ([`Watermark`]).
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::{fs, io};
 
 use bytes::Bytes;
 use rocksdb::{
@@ -21,6 +24,7 @@ use rocksdb::{
 
 use super::{Change, Engine, EngineError, Visit};
 use crate::keys::Space;
+use crate::watermark::{self, Found, List, Watermark};
 use crate::{Key, RocksConfig};
 
 const LOG: &str = "log";
@@ -48,17 +52,26 @@ const TEXT_LOG_BYTES: usize = 4 << 20;
 /// Records that a removed range must span before looking for whole files to drop pays.
 const DROP_FILES_SPAN: u64 = 4096;
 
+/// Whether what was written, and all before it, is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Synced {
+    Yes,
+    No,
+}
+
 /// RocksDB, as an [`Engine`].
 pub struct RocksEngine {
     db: DB,
+    mark: Watermark,
     scratch: Mutex<Vec<u8>>,
 }
 
 impl RocksEngine {
-    /// Opens the database in `dir`, or makes one.
+    /// Opens the database in `dir`, or makes one. Beside it stands a file that says how far it
+    /// was synced; without that file, what is there is taken for all there was.
     ///
     /// # Errors
-    /// When RocksDB does.
+    /// When RocksDB does, or when the database lacks something that was synced.
     pub fn open(dir: &Path, config: &RocksConfig) -> Result<Self, EngineError> {
         let cache = Cache::new_lru_cache(config.block_cache_bytes);
         let families = [
@@ -66,8 +79,20 @@ impl RocksEngine {
             ColumnFamilyDescriptor::new(META, small_options(META_BUFFER_BYTES, &cache)),
             ColumnFamilyDescriptor::new(SNAPSHOT, small_options(SNAPSHOT_BUFFER_BYTES, &cache)),
         ];
+        let path = mark_path(dir);
+        let had = check_list(&path, dir)?;
         let db = DB::open_cf_descriptors(&database_options(config), dir, families)?;
-        Ok(Self { db, scratch: Mutex::default() })
+        let has = db.latest_sequence_number();
+        if has < had {
+            return Err(EngineError::Lost { had, has });
+        }
+        let mark = Watermark::begin(&path, dir, has).map_err(EngineError::Watermark)?;
+        Ok(Self { db, mark, scratch: Mutex::default() })
+    }
+
+    /// Forgets how far the database in `dir` was synced: what is left of it is all there is.
+    pub(crate) fn forget_mark(dir: &Path) -> io::Result<()> {
+        fs::remove_file(mark_path(dir))
     }
 
     fn family(&self, space: Space) -> Result<&ColumnFamily, EngineError> {
@@ -106,6 +131,30 @@ impl RocksEngine {
         Ok(())
     }
 
+    #[cfg(not(feature = "failpoints"))]
+    fn put_on_disk(&self, batch: WriteBatch, sync: bool) -> Result<Synced, EngineError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        self.db.write_opt(batch, &options)?;
+        Ok(if sync { Synced::Yes } else { Synced::No })
+    }
+
+    /// In two steps, so that there is something between writing and syncing.
+    #[cfg(feature = "failpoints")]
+    fn put_on_disk(&self, batch: WriteBatch, sync: bool) -> Result<Synced, EngineError> {
+        fail::fail_point!("storage.write", |_| Err(EngineError::Planted("write failed")));
+        self.db.write_opt(batch, &WriteOptions::default())?;
+        if !sync {
+            return Ok(Synced::No);
+        }
+        fail::fail_point!("storage.sync.before");
+        fail::fail_point!("storage.sync", |_| Err(EngineError::Planted("sync failed")));
+        fail::fail_point!("sync.skip", |_| Ok(Synced::No));
+        self.db.flush_wal(true)?;
+        fail::fail_point!("storage.sync.after");
+        Ok(Synced::Yes)
+    }
+
     /// Drops the tables that hold nothing but removed rows: sooner than merging would, and for
     /// free. The range delete is written by then, so that what lies deeper stays hidden.
     fn drop_files(&self, changes: &[Change]) -> Result<(), EngineError> {
@@ -136,9 +185,10 @@ impl Engine for RocksEngine {
             }
             scratch.shrink_to(1 << 20);
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(sync);
-        self.db.write_opt(batch, &options)?;
+        if self.put_on_disk(batch, sync)? == Synced::Yes {
+            let mark = self.db.latest_sequence_number();
+            self.mark.raise(mark).map_err(EngineError::Watermark)?;
+        }
         self.drop_files(changes)
     }
 
@@ -179,6 +229,7 @@ impl Engine for RocksEngine {
         for space in [Space::Log, Space::Meta, Space::Snapshot] {
             self.db.flush_cf(self.family(space)?)?;
         }
+        self.mark.look();
         Ok(())
     }
 
@@ -196,6 +247,28 @@ impl Drop for RocksEngine {
         // Closing waits for merges under way otherwise, which may take a while.
         self.db.cancel_all_background_work(true);
     }
+}
+
+/// The file that says how far the database in `dir` was synced.
+fn mark_path(dir: &Path) -> PathBuf {
+    dir.with_extension("synced")
+}
+
+/// Says up to which change the database in `dir` was synced, as the file at `path` has it. That
+/// its list of tables is whole is seen only before it is opened, which makes another.
+fn check_list(path: &Path, dir: &Path) -> Result<u64, EngineError> {
+    let had = match watermark::read(path).map_err(EngineError::Watermark)? {
+        Found::Nothing => return Ok(0),
+        Found::Damaged => return Err(EngineError::Mark),
+        Found::Mark(had) => had,
+    };
+    let list = watermark::list(dir).map_err(EngineError::Watermark)?;
+    let has = list.map(|(list, _)| list).unwrap_or_default();
+    if has < had.list {
+        let pair = |list: List| (list.number, list.bytes);
+        return Err(EngineError::Shortened { had: pair(had.list), has: pair(has) });
+    }
+    Ok(had.change)
 }
 
 /// The smallest key behind `key`: the end of a range that includes it.

@@ -52,10 +52,14 @@ impl GroupStore {
         for page in snapshot.pages {
             let key = Key::Page(group, number, pages);
             let change = Change::Put { key, value: opaque::encode(&key, &page) };
+            #[cfg(feature = "failpoints")]
+            fail::fail_point!("storage.snapshot.page");
             shared.wait_for_room(BULK_BYTES);
             shared.pushed(shared.backlog.push(Request::new(vec![change], false, None)));
             pages = pages.checked_add(1).expect("a snapshot has fewer than 2^32 pages");
         }
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("storage.snapshot.head");
         let head = Head { number, pages, meta: snapshot.meta };
         let key = Key::Head(group);
         let mut changes = vec![Change::Put { key, value: head::encode(group, &head) }];

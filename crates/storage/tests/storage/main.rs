@@ -11,6 +11,7 @@
 
 mod conformance;
 mod crashes;
+mod damage;
 mod failures;
 mod histories;
 mod killed;

@@ -49,6 +49,23 @@ fn what_waits_together_is_synced_together() {
 }
 
 #[test]
+fn a_store_that_is_slowed_down_takes_that_time_for_every_sync() {
+    let more = Duration::from_millis(20);
+    let disk = Memory::fresh();
+    let store = disk.open();
+    let group = store.group(GroupId(1)).unwrap();
+    store.slow_down(more);
+
+    append(&group, rows(1, 1, 1));
+    let slow = store.statistics();
+    store.slow_down(Duration::ZERO);
+    append(&group, rows(2, 2, 1));
+
+    assert!(Duration::from_micros(slow.last_sync_us) >= more, "{slow:?}");
+    assert_eq!(store.statistics().syncs, slow.syncs + 1);
+}
+
+#[test]
 fn a_batch_has_a_bounded_size() {
     let disk = Memory::fresh();
     let store = disk.open_with(|config| config.write_batch_bytes = 1_000);

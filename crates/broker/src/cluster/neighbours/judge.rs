@@ -58,20 +58,22 @@ impl Judge {
         let mut leadership = self.leadership.clone();
         let leads = leadership.wait_for(|leadership| leadership.here);
         drop(timeout(LEADER_FIRST, leads).await);
+        // In a minority everybody else looks lost; what it proposed would come into force later.
+        if !matches!(timeout(BARRIER_LIMIT, self.directory.catch_up()).await, Ok(Ok(()))) {
+            return;
+        }
+        // The others are asked behind that: whoever was cut off itself and has just come back has not
+        // looked at everybody again, and had nobody to ask before.
         let boot = match suspicion {
             Suspicion::Certain(boot) => boot,
             Suspicion::Likely(boot) => {
-                if self.is_seen(node).await {
+                if !self.is_missed(node).await {
                     tracing::debug!(%node, "not seen from here, but by others");
                     return;
                 }
                 boot
             }
         };
-        // In a minority everybody else looks lost; what it proposed would come into force later.
-        if !matches!(timeout(BARRIER_LIMIT, self.directory.catch_up()).await, Ok(Ok(()))) {
-            return;
-        }
         if !self.is_over(node, boot) {
             return;
         }
@@ -105,14 +107,15 @@ impl Judge {
         runs && !answers
     }
 
-    /// Whether any other node sees it.
-    async fn is_seen(&self, node: NodeId) -> bool {
+    /// Whether no other node sees it, and, if there are others, one of them says so.
+    async fn is_missed(&self, node: NodeId) -> bool {
         let chart = Arc::clone(&self.chart.borrow());
-        let sights = Arc::clone(&self.sights.borrow());
-        let answers = |other: NodeId| sights.get(&other).is_some_and(|sight| sight.is_alive());
         let others = chart.running().map(|row| row.id);
-        let others = others.filter(|other| ![node, self.here].contains(other) && answers(*other));
+        let others = others.filter(|other| ![node, self.here].contains(other));
         let probes = others.map(|other| self.peers.probe(other, node, PROBE_LIMIT));
-        join_all(probes).await.into_iter().any(|verdict| matches!(verdict, Ok(Verdict::Alive)))
+        let verdicts = join_all(probes).await;
+        let is_alone = verdicts.is_empty();
+        let mut heard = verdicts.into_iter().flatten().peekable();
+        (is_alone || heard.peek().is_some()) && !heard.any(|verdict| verdict == Verdict::Alive)
     }
 }

@@ -1,5 +1,7 @@
 //! Each checker finds the fault that it is for.
 
+use std::time::Duration;
+
 use super::*;
 
 const HOME: Session = (NodeId(1), BootId(1));
@@ -210,4 +212,60 @@ fn a_node_that_applies_what_is_not_committed_is_found() {
     history.status(1, 1, GROUP, &status);
 
     assert_eq!(found(&history), ["I15"]);
+}
+
+#[test]
+fn two_active_consumers_of_a_queue_for_one_are_found() {
+    let (history, publisher, [one, other]) = history(0);
+    history.single("q");
+    let [a, b] = [(); 2].map(|()| published(&history, publisher));
+    history.deliver(one, a, false);
+    history.deliver(other, b, false);
+    history.acknowledge(one, a);
+    history.acknowledge(other, b);
+
+    assert_eq!(found(&history), ["I8"]);
+}
+
+/// A queue that buries what is older than a second, and a consumer of its grave.
+fn burial() -> (History, Message, [Consumer; 2]) {
+    let (history, publisher, [one, _]) = history(0);
+    history.buries("q", "grave", Duration::from_secs(1));
+    let message = published(&history, publisher);
+    let digger = history.consumer("grave", HOME, 0);
+    (history, message, [one, digger])
+}
+
+#[test]
+fn a_message_that_is_buried_before_its_time_is_found() {
+    let (history, message, [_, digger]) = burial();
+    history.deliver(digger, message, false);
+    history.acknowledge(digger, message);
+
+    assert_eq!(found(&history), ["I11"]);
+}
+
+#[test]
+fn a_message_that_rises_from_its_grave_is_found() {
+    let (history, message, [one, digger]) = burial();
+    history.buries("q", "grave", Duration::ZERO);
+    history.deliver(digger, message, false);
+    history.give_back(digger, message);
+    history.deliver(one, message, true);
+    history.acknowledge(one, message);
+
+    assert_eq!(found(&history), ["I12"]);
+}
+
+#[test]
+fn a_message_that_is_buried_after_it_was_settled_is_found() {
+    let (history, message, [one, digger]) = burial();
+    history.buries("q", "grave", Duration::ZERO);
+    history.deliver(one, message, false);
+    history.acknowledge(one, message);
+    history.certain(one, &[message]);
+    history.deliver(digger, message, false);
+    history.acknowledge(digger, message);
+
+    assert_eq!(found(&history), ["I5"]);
 }

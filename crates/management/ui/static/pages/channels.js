@@ -1,7 +1,7 @@
 // Channels: the list, and one with its consumers.
 
 import { h } from "../dom.js";
-import { count, rate, rateOf } from "../format.js";
+import { count, limit, rate, rateOf } from "../format.js";
 import { facts, section, state } from "../parts.js";
 import { link } from "../route.js";
 import { countColumn, listBar, rateColumn, table, to } from "../table.js";
@@ -78,7 +78,7 @@ function mode({ confirm, transactional }) {
 
 /** The limit per consumer, and behind it the one of the whole channel, where set. */
 function prefetch({ prefetch_count: each, global_prefetch_count: all }) {
-  const own = each === 0 ? "none" : count(each);
+  const own = limit(each);
   return all > 0 ? `${own}, ${count(all)} in all` : own;
 }
 
@@ -122,14 +122,8 @@ export const channel = {
             ["User", one.user],
             ["Publisher confirms", one.confirm ? "on" : "off"],
             ["Transactions", one.transactional ? "on" : "off"],
-            [
-              "Prefetch per consumer",
-              one.prefetch_count === 0 ? "none" : count(one.prefetch_count),
-            ],
-            [
-              "Prefetch of the channel",
-              one.global_prefetch_count ? count(one.global_prefetch_count) : "none",
-            ],
+            ["Prefetch per consumer", limit(one.prefetch_count)],
+            ["Prefetch of the channel", limit(one.global_prefetch_count)],
           ]),
         ),
         section(

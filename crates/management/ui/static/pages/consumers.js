@@ -1,7 +1,7 @@
 // Consumers as rows, on the pages of queues and channels.
 
 import { h } from "../dom.js";
-import { count, duration, NOTHING } from "../format.js";
+import { count, duration, limit, NOTHING } from "../format.js";
 import { argumentList, tag, yes } from "../parts.js";
 import { table, to } from "../table.js";
 
@@ -29,7 +29,7 @@ export function consumerTable(rows, { queue = false } = {}) {
       {
         title: "Prefetch",
         number: true,
-        cell: (row) => (row.prefetch_count === 0 ? "none" : count(row.prefetch_count)),
+        cell: (row) => limit(row.prefetch_count),
       },
       held && {
         title: "Holds unacked",

@@ -6,7 +6,7 @@ import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
 import { rate } from "../format.js";
 import { points, record, samplesWanted } from "../history.js";
-import { argumentList, button, exchangeName, exchangePath, facts, section, tag } from "../parts.js";
+import { argumentList, button, exchangeName, exchangePath, facts, section, tag, yes } from "../parts.js";
 import { go, link } from "../route.js";
 import { bind, bindingTable } from "./bindings.js";
 import { publish } from "./publish.js";
@@ -66,9 +66,9 @@ export const exchange = {
         "Exchange",
         facts([
           ["Virtual host", one.vhost],
-          ["Durable", one.durable ? "yes" : "no"],
-          ["Auto-delete", one.auto_delete ? "yes" : "no"],
-          ["Internal", one.internal ? "yes" : "no"],
+          ["Durable", yes(one.durable)],
+          ["Auto-delete", yes(one.auto_delete)],
+          ["Internal", yes(one.internal)],
           ["Policy", one.policy],
           ["Declared by", one.user_who_performed_action],
           ["Arguments", argumentList(one.arguments, null)],

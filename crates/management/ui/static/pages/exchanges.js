@@ -29,6 +29,8 @@ export const exchanges = {
       loadList(context, COLUMNS, "exchanges", "vhostExchanges"),
       context.ask("overview"),
     ]);
+    // The frame around the page shows a part of it and need not ask again.
+    context.overview = whole;
     return { ...list, types: typeNames(whole) };
   },
 

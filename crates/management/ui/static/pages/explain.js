@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { failure, reading } from "../dialog.js";
 import { h } from "../dom.js";
 import { value } from "../format.js";
-import { facts, tag } from "../parts.js";
+import { facts, tag, yes } from "../parts.js";
 
 const TONES = { critical: "bad", error: "bad", warning: "warn", info: "" };
 
@@ -57,7 +57,7 @@ function explanation(answer) {
 
 /** A fact on one line; what has parts has them side by side. */
 function fact(any) {
-  if (typeof any === "boolean") return any ? "yes" : "no";
+  if (typeof any === "boolean") return yes(any);
   if (Array.isArray(any)) return any.map(value).join(", ") || "none";
   if (any !== null && typeof any === "object") {
     return (

@@ -3,7 +3,7 @@
 import { ask } from "../api.js";
 import { failure } from "../dialog.js";
 import { h } from "../dom.js";
-import { remember, setUser } from "../session.js";
+import { forget, remember, setUser } from "../session.js";
 
 /** `reason` is why the reader is asked again; `entered` is called once the API has said yes. */
 export function loginPage({ reason, entered }) {
@@ -26,7 +26,7 @@ export function loginPage({ reason, entered }) {
           setUser(await ask("whoami"));
           await entered();
         } catch (error) {
-          sessionStorage.clear();
+          forget();
           outcome.replaceChildren(failure(error));
         } finally {
           submit.disabled = false;

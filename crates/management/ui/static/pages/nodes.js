@@ -1,7 +1,7 @@
 // Nodes: cards for the overview, the list, and one node.
 
 import { h } from "../dom.js";
-import { byteRate, bytes, count, duration, NOTHING, rateOf } from "../format.js";
+import { bytes, count, duration, NOTHING } from "../format.js";
 import { diskMeter, facts, meter, section, tag } from "../parts.js";
 import { link } from "../route.js";
 import { countColumn, sortHere, table, to } from "../table.js";
@@ -114,8 +114,6 @@ export const node = {
         ),
         memory && typeof memory === "object" && section("Memory", memoryTable(memory)),
       ),
-      (one.cluster_links ?? []).length > 0 &&
-        section("Links to other nodes", links(one.cluster_links)),
       (one.applications ?? []).length > 0 &&
         section(
           "What it is made of",
@@ -190,25 +188,6 @@ function memoryTable(memory) {
     columns: [
       { title: "Part", head: true, cell: ([name]) => name.replaceAll("_", " ") },
       { title: "Size", number: true, cell: ([, value]) => bytes(value) },
-    ],
-  });
-}
-
-function links(list) {
-  return table({
-    caption: "Links to other nodes",
-    empty: NOTHING,
-    key: ({ name }) => name,
-    rows: list,
-    columns: [
-      { title: "Node", head: true, cell: ({ name }) => to(["nodes", name], name) },
-      {
-        title: "Address",
-        cell: ({ peer_addr: address, peer_port: port }) =>
-          address ? `${address}:${port}` : NOTHING,
-      },
-      { title: "Sent", number: true, cell: (one) => byteRate(rateOf(one.stats, "send_bytes")) },
-      { title: "Received", number: true, cell: (one) => byteRate(rateOf(one.stats, "recv_bytes")) },
     ],
   });
 }

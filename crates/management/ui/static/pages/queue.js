@@ -4,9 +4,9 @@ import { ask } from "../api.js";
 import { chart, LENGTH_LINES, MESSAGE_LINES } from "../chart.js";
 import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
-import { bytes, count, counted, duration, moment, percent, rate, rateOf } from "../format.js";
+import { bytes, count, counted, duration, limit, moment, percent, rate, rateOf } from "../format.js";
 import { points, record, samplesWanted } from "../history.js";
-import { argumentList, button, facts, figure, section, state, tag } from "../parts.js";
+import { argumentList, button, facts, figure, section, state, tag, yes } from "../parts.js";
 import { go, link } from "../route.js";
 import { table, to } from "../table.js";
 import { bind, bindingTable } from "./bindings.js";
@@ -105,8 +105,8 @@ function actions(one, refresh) {
 function declared(one) {
   return facts([
     ["Virtual host", one.vhost],
-    ["Durable", one.durable ? "yes" : "no"],
-    ["Auto-delete", one.auto_delete ? "yes" : "no"],
+    ["Durable", yes(one.durable)],
+    ["Auto-delete", yes(one.auto_delete)],
     [
       "Exclusive",
       one.exclusive ? `yes, of ${one.owner_pid_details?.name ?? "one connection"}` : "no",
@@ -225,7 +225,7 @@ function holderTable(rows) {
         {
           title: "Prefetch",
           number: true,
-          cell: (row) => (row.prefetch_count === 0 ? "none" : count(row.prefetch_count)),
+          cell: (row) => limit(row.prefetch_count),
         },
       ],
     })

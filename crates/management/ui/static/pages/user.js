@@ -5,6 +5,7 @@ import { confirm, form } from "../dialog.js";
 import { h } from "../dom.js";
 import { button, facts, section, tag } from "../parts.js";
 import { go, link } from "../route.js";
+import { tagsOf } from "../session.js";
 import { grant, grantTopic, permissionTable, topicPermissionTable } from "./permissions.js";
 import { vhostNames } from "./vhosts.js";
 
@@ -62,15 +63,6 @@ export const user = {
     );
   },
 };
-
-/** Tags as a list; old brokers have them in one text. */
-export function tagsOf({ tags }) {
-  return Array.isArray(tags)
-    ? tags
-    : String(tags ?? "")
-        .split(",")
-        .filter(Boolean);
-}
 
 /** Makes a user, or changes one: an empty password field keeps the password. */
 export function edit(one, refresh) {

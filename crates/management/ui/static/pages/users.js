@@ -3,8 +3,9 @@
 import { h } from "../dom.js";
 import { counted } from "../format.js";
 import { bar, button, tag } from "../parts.js";
+import { tagsOf } from "../session.js";
 import { sortHere, table, to } from "../table.js";
-import { edit, tagsOf } from "./user.js";
+import { edit } from "./user.js";
 
 export const users = {
   title: () => "Users",

@@ -4,8 +4,9 @@ import { ask } from "../api.js";
 import { confirm, form } from "../dialog.js";
 import { h } from "../dom.js";
 import { count, counted, NOTHING } from "../format.js";
-import { bar, button, facts, section, tag } from "../parts.js";
+import { bar, button, facts, section, tag, yes } from "../parts.js";
 import { go, link } from "../route.js";
+import { tagsOf } from "../session.js";
 import {
   byteRateColumn,
   countColumn,
@@ -19,7 +20,7 @@ import { grant, grantTopic, permissionTable, topicPermissionTable } from "./perm
 
 /** The names a list can be narrowed to. */
 export async function vhostNames(get) {
-  const all = await get("vhosts");
+  const all = await get("vhosts", {}, { columns: "name" });
   return all.map(({ name }) => name).sort();
 }
 
@@ -66,7 +67,7 @@ export const vhosts = {
             wide: true,
             cell: ({ description }) => description ?? "",
           },
-          { title: "Tags", cell: ({ tags }) => (Array.isArray(tags) ? tags.join(", ") : tags) },
+          { title: "Tags", cell: (one) => tagsOf(one).join(", ") },
           {
             title: "Default queue type",
             sort: "default_queue_type",
@@ -130,7 +131,7 @@ export const vhost = {
         "Virtual host",
         facts([
           ["Description", one.description],
-          ["Tags", one.tags?.length > 0 ? [one.tags].flat().join(", ") : undefined],
+          ["Tags", tagsOf(one).join(", ") || undefined],
           ["Default queue type", queueType(one)],
           [
             "Messages",
@@ -138,7 +139,7 @@ export const vhost = {
               ? undefined
               : h("a", { href: link(["queues"], { vhost: one.name }) }, count(one.messages)),
           ],
-          ["Traced", one.tracing ? "yes" : "no"],
+          ["Traced", yes(one.tracing)],
         ]),
       ),
       section(
@@ -165,7 +166,7 @@ function edit(one, refresh) {
       {
         name: "tags",
         label: "Tags",
-        value: one && [one.tags ?? []].flat().join(","),
+        value: one && tagsOf(one).join(","),
         hint: "Separated by commas.",
       },
       {

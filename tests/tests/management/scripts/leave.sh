@@ -1,0 +1,3 @@
+# Takes a node out of its cluster.
+rabbitmqctl stop_app
+rabbitmqctl reset
