@@ -14,6 +14,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod check;
 mod failover;
 mod needs;
@@ -36,7 +37,7 @@ struct Chore {
     entry: fn(&[String]) -> Outcome,
 }
 
-const CHORES: [Chore; 7] = [
+const CHORES: [Chore; 8] = [
     Chore {
         name: "run",
         summary: "build, then start a broker, or with --nodes N a cluster: cargo xtask run [options]",
@@ -61,6 +62,11 @@ const CHORES: [Chore; 7] = [
         name: "failover",
         summary: "what clients notice when nodes die: cargo xtask failover [--fault F] [--rounds N]…",
         entry: failover::failover,
+    },
+    Chore {
+        name: "chaos",
+        summary: "break real nodes: cargo xtask chaos [--workload W1] [--fault N6] [--seed S] [--minutes M]…",
+        entry: chaos::chaos,
     },
     Chore {
         name: "soak",

@@ -30,6 +30,16 @@ pub(crate) fn tests() -> Outcome {
     see_to(FOR_TESTS)
 }
 
+/// Sees to what it takes to break networks and disks. Without it, chaos only kills and freezes:
+/// worth a word, and no reason to stop.
+pub(crate) fn rig() {
+    if !cfg!(target_os = "linux") {
+        eprintln!("xtask: only Linux lets networks and disks be broken: chaos kills and freezes");
+    } else if let Err(sentence) = see_to(&[Need::Rig]) {
+        eprintln!("xtask: {sentence}; chaos only kills and freezes");
+    }
+}
+
 fn see_to(needs: &[Need]) -> Outcome {
     let missing = missing(needs);
     if missing.is_empty() {
@@ -51,6 +61,7 @@ fn is_there(need: Need) -> bool {
         Need::Compiler => has_compiler(),
         Need::Libclang => libclang::find().is_some(),
         Need::Python => has_python(),
+        Need::Rig => has_rig(),
     }
 }
 
@@ -65,6 +76,17 @@ fn has_compiler() -> bool {
 
 fn exists(program: &str) -> bool {
     std::path::Path::new(program).is_file() || workspace::on_path(program).is_some()
+}
+
+/// Whether there is what `tests/chaos/src/tools.rs` asks for, in folders that need not be on PATH.
+fn has_rig() -> bool {
+    let is_there = |name: &&str| {
+        let folders = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
+        workspace::on_path(name).is_some() || folders.iter().any(|dir| dir.join(name).is_file())
+    };
+    let names =
+        ["ip", "nft", "mkfs.ext4", "losetup", "mount", "fsfreeze", "nsenter", "unshare", "ss"];
+    names.iter().all(is_there)
 }
 
 /// Whether Python is there, with the modules that make a virtual environment.

@@ -2,7 +2,7 @@
 //!
 //! Generated histories, fuzzers and the crash loop run for seconds in `test`; here they run for
 //! as long as a claim about them asks for. Quiet until the end of each, except for failures,
-//! which name the seed.
+//! which name the seed. `--seeds N --from S` says how many clusters are simulated, and which.
 
 use std::time::Instant;
 
@@ -19,7 +19,13 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 6] = [
+/// Simulated clusters, unless it is said how many.
+const SEEDS: u64 = 2000;
+
+/// Tests that share them.
+const SEED_SHARES: u64 = 10;
+
+const SOAKS: [Soak; 7] = [
     Soak {
         name: "queue",
         summary: "100,000 generated histories of a shard against a naive model",
@@ -33,6 +39,13 @@ const SOAKS: [Soak; 6] = [
         package: "warren-catalog",
         tests: "tests",
         settings: &[("WARREN_HISTORIES", "1000"), ("WARREN_CASES", "60000")],
+    },
+    Soak {
+        name: "sim",
+        summary: "2,000 simulated clusters, or as many as --seeds says",
+        package: "warren-broker",
+        tests: "sim::a_",
+        settings: &[],
     },
     Soak {
         name: "storage",
@@ -66,13 +79,14 @@ const SOAKS: [Soak; 6] = [
 
 /// Runs the families that are named, or all.
 pub(crate) fn soak(options: &[String]) -> Outcome {
-    let chosen = choose(options)?;
+    let (seeds, names) = Seeds::take(options)?;
+    let chosen = choose(&names)?;
     let cargo = Cargo::ready()?;
     cargo.build_programs()?;
     for soak in chosen {
         eprintln!("xtask: {}: {}", soak.name, soak.summary);
         let begin = Instant::now();
-        soak.run(&cargo)?;
+        soak.run(&cargo, &seeds)?;
         println!("{}: passed after {} s: {}", soak.name, begin.elapsed().as_secs(), soak.summary);
     }
     Ok(())
@@ -91,13 +105,46 @@ fn choose(options: &[String]) -> Result<Vec<&'static Soak>, String> {
     options.iter().map(find).collect()
 }
 
+/// Which clusters are simulated.
+#[derive(Debug, PartialEq, Eq)]
+struct Seeds {
+    count: u64,
+    from: u64,
+}
+
+impl Seeds {
+    /// Takes them from among the options.
+    fn take(options: &[String]) -> Result<(Self, Vec<String>), String> {
+        let (mut seeds, mut rest) = (Self { count: SEEDS, from: 0 }, Vec::new());
+        let mut options = options.iter();
+        while let Some(option) = options.next() {
+            let place = match option.as_str() {
+                "--seeds" => &mut seeds.count,
+                "--from" => &mut seeds.from,
+                _ => {
+                    rest.push(option.clone());
+                    continue;
+                }
+            };
+            let number = options.next().and_then(|number| number.parse().ok());
+            *place = number.ok_or_else(|| format!("{option} wants a number"))?;
+        }
+        Ok((seeds, rest))
+    }
+
+    fn settings(&self) -> [(&'static str, String); 2] {
+        let each = self.count.div_ceil(SEED_SHARES);
+        [("WARREN_SEEDS", each.to_string()), ("WARREN_SEEDS_FROM", self.from.to_string())]
+    }
+}
+
 impl Soak {
-    fn run(&self, cargo: &Cargo) -> Outcome {
+    fn run(&self, cargo: &Cargo, seeds: &Seeds) -> Outcome {
         let words = self.words(cargo.has("nextest"));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut command = cargo.command(&words);
         command.env("WARREN_BIN", workspace::program("warren")?);
-        command.envs(self.settings.iter().copied());
+        command.envs(self.settings.iter().copied()).envs(seeds.settings());
         cargo::finish(&mut command, &format!("cargo {}", words.join(" ")))
     }
 
@@ -130,6 +177,18 @@ mod tests {
     #[test]
     fn what_is_named_is_soaked_in_that_order() {
         assert_eq!(names(&["crash", "queue"]), Ok(vec!["crash", "queue"]));
+    }
+
+    #[test]
+    fn seeds_are_taken_from_among_the_names() {
+        let options = ["sim", "--seeds", "95", "--from", "7", "queue"].map(str::to_owned);
+
+        let (seeds, names) = Seeds::take(&options).unwrap();
+
+        assert_eq!(names, ["sim", "queue"]);
+        let settings = seeds.settings();
+        assert_eq!(settings.map(|(_, value)| value), ["10".to_owned(), "7".to_owned()]);
+        assert!(Seeds::take(&["--seeds".to_owned()]).is_err());
     }
 
     #[test]

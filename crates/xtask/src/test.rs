@@ -14,6 +14,7 @@ const PROCESS_TESTS: &str = "2";
 /// Builds the programs and runs the tests; options go to the test runner.
 pub(crate) fn test(options: &[String]) -> Outcome {
     needs::tests()?;
+    needs::rig();
     let cargo = Cargo::ready()?;
     run_tests(&cargo, options)
 }

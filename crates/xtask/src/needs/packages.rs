@@ -21,6 +21,8 @@ pub(super) enum Need {
     Libclang,
     /// Runs the tests with a Python client.
     Python,
+    /// Gives nodes networks and disks of their own, to be broken.
+    Rig,
 }
 
 impl Need {
@@ -29,6 +31,7 @@ impl Need {
             Self::Compiler => "a C++ compiler",
             Self::Libclang => "libclang",
             Self::Python => "python3 with venv and pip",
+            Self::Rig => "ip, nft, mkfs.ext4, losetup and unshare",
         }
     }
 }
@@ -79,6 +82,12 @@ impl Manager {
             (Self::Apt, Need::Libclang) => return libclang_of_debian(&available_libclang()),
             (Self::Apt, Need::Compiler) => &["g++"],
             (Self::Apt, Need::Python) => &["python3", "python3-venv", "python3-pip"],
+            (Self::Apt, Need::Rig) => {
+                &["iproute2", "nftables", "e2fsprogs", "mount", "util-linux", "faketime"]
+            }
+            (Self::Dnf | Self::Zypper | Self::Apk | Self::Pacman, Need::Rig) => {
+                &["iproute2", "nftables", "e2fsprogs", "util-linux"]
+            }
             (Self::Dnf | Self::Zypper, Need::Compiler) => &["gcc-c++"],
             (Self::Dnf | Self::Zypper, Need::Libclang) => &["clang-devel"],
             (Self::Dnf | Self::Zypper, Need::Python) => &["python3", "python3-pip"],
@@ -90,6 +99,8 @@ impl Manager {
             (Self::Pacman, Need::Python) => &["python", "python-pip"],
             (Self::Brew, Need::Compiler | Need::Libclang) => &["llvm"],
             (Self::Brew, Need::Python) => &["python3"],
+            // There is nothing like namespaces where Homebrew is at home.
+            (Self::Brew, Need::Rig) => &[],
         };
         names.iter().map(|name| (*name).to_owned()).collect()
     }

@@ -31,6 +31,7 @@ pub(super) const ARROWS: [Arrows; 14] = [
     Arrows {
         krate: "tests",
         may_use: &[
+            "tests",
             "types",
             "machine",
             "amqp",
@@ -64,7 +65,7 @@ pub(super) struct Fence {
 }
 
 /// Third-party crates and the only crates of ours that may name them.
-pub(super) const FENCES: [Fence; 11] = [
+pub(super) const FENCES: [Fence; 14] = [
     Fence {
         package: "openraft",
         only: &["consensus"],
@@ -99,6 +100,21 @@ pub(super) const FENCES: [Fence; 11] = [
     },
     Fence { package: "axum", only: &["management"], reason: "one front door for HTTP" },
     Fence { package: "hyper", only: &["management"], reason: "one front door for HTTP" },
+    Fence {
+        package: "opentelemetry",
+        only: &["server"],
+        reason: "the broker makes spans of its own, which any exporter can carry away",
+    },
+    Fence {
+        package: "opentelemetry-otlp",
+        only: &["server"],
+        reason: "the broker makes spans of its own, which any exporter can carry away",
+    },
+    Fence {
+        package: "opentelemetry_sdk",
+        only: &["server"],
+        reason: "the broker makes spans of its own, which any exporter can carry away",
+    },
     Fence {
         package: "clap",
         only: &["server", "cli", "xtask"],
