@@ -37,6 +37,13 @@ struct State {
     is_over: AtomicBool,
 }
 
+impl State {
+    /// Whether connections of this age are to be served.
+    fn lasts(&self, age: u64) -> bool {
+        !self.is_over.load(Ordering::SeqCst) && self.age.load(Ordering::SeqCst) == age
+    }
+}
+
 impl Proxy {
     /// Stands at `address` before `target`.
     ///
@@ -116,7 +123,7 @@ fn connect(caller: &TcpStream, called: &TcpStream, state: &Arc<State>) -> Result
 fn pass_on(mut from: &TcpStream, mut to: &TcpStream, state: &State, age: u64) -> bool {
     let mut piece = vec![0; PIECE];
     loop {
-        if state.is_over.load(Ordering::SeqCst) || state.age.load(Ordering::SeqCst) != age {
+        if !state.lasts(age) {
             return false;
         }
         if state.is_silent.load(Ordering::SeqCst) {
@@ -126,7 +133,11 @@ fn pass_on(mut from: &TcpStream, mut to: &TcpStream, state: &State, age: u64) ->
         match from.read(&mut piece) {
             Ok(0) => return true,
             Ok(count) => {
-                if to.write_all(&piece[..count]).is_err() {
+                // Silence may have begun while this waited for bytes.
+                while state.is_silent.load(Ordering::SeqCst) && state.lasts(age) {
+                    thread::sleep(LOOK);
+                }
+                if !state.lasts(age) || to.write_all(&piece[..count]).is_err() {
                     return false;
                 }
             }
