@@ -66,6 +66,13 @@ impl Pending {
         (self.done..count).map(move |at| location.offset.saturating_add(stride.saturating_mul(at)))
     }
 
+    /// Where all that it needs stands.
+    fn needs(&self) -> impl Iterator<Item = (LogIndex, u32)> {
+        let parts = self.run.parts.iter().flat_map(|parts| parts.iter());
+        let parts = parts.map(|part| (part.index, part.offset));
+        self.offsets().map(|offset| (self.run.location.index, offset)).chain(parts)
+    }
+
     fn parts_missing(&self) -> bool {
         self.run.parts.as_ref().is_some_and(|parts| parts.len() != self.parts.len())
     }
@@ -74,8 +81,15 @@ impl Pending {
 /// Rows that are being read, by shard and place.
 pub(crate) type RowRead = Pin<Box<dyn Future<Output = Rows> + Send>>;
 
-/// Rows that were read; those that are not needed any more are missing.
-pub(crate) type Rows = BTreeMap<(ShardSlot, LogIndex), Bytes>;
+/// Rows that were read.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    asked: Wanted,
+    /// Those that are not needed any more are missing.
+    found: Found,
+}
+
+type Found = BTreeMap<(ShardSlot, LogIndex), Bytes>;
 
 /// Waits for `reading`. To be polled only while there is one.
 pub(crate) async fn read_row(reading: &mut Option<RowRead>) -> Rows {
@@ -323,30 +337,30 @@ impl Connection {
         }
         let broker = self.broker.clone();
         self.reading = Some(Box::pin(async move {
-            let reads = wanted.into_iter().map(|((slot, index), offsets)| {
-                let shard = broker.shard(slot).clone();
-                async move { ((slot, index), shard.row(index, &offsets).await) }
+            let reads = wanted.iter().map(|((slot, index), offsets)| {
+                let shard = broker.shard(*slot).clone();
+                async move { ((*slot, *index), shard.row(*index, offsets).await) }
             });
             let rows = join_all(reads).await;
-            rows.into_iter().filter_map(|(place, row)| Some((place, row?))).collect()
+            let found = rows.into_iter().filter_map(|(place, row)| Some((place, row?))).collect();
+            Rows { asked: wanted, found }
         }));
     }
 
     /// The rows that were waited for are here.
     pub(crate) fn row_read(&mut self, rows: Rows) {
         self.reading = None;
-        let mut lost = None;
-        for (at, pending) in self.pending.iter_mut().enumerate() {
-            let Some(holder) = self.holders.get(&pending.nth) else { continue };
-            fill(pending, holder.slot, &rows);
-            if at == 0 && (pending.row.is_none() || pending.parts_missing()) {
-                lost = Some(pending.nth);
+        for pending in &mut self.pending {
+            if let Some(holder) = self.holders.get(&pending.nth) {
+                fill(pending, holder.slot, &rows.found);
             }
         }
+        let is_lost = |pending: &mut Pending| {
+            let holder = self.holders.get(&pending.nth);
+            holder.is_some_and(|holder| is_lost(pending, holder.slot, &rows.asked))
+        };
         // A row that is gone is one that nobody needs: its queue was deleted meanwhile.
-        if lost.is_some() {
-            self.pending.pop_front();
-        }
+        drop(self.pending.pop_front_if(is_lost));
     }
 
     /// A shard has ended one of the connection's consumers.
@@ -427,13 +441,21 @@ enum Progress {
 type Wanted = BTreeMap<(ShardSlot, LogIndex), Vec<u32>>;
 
 fn want(wanted: &mut Wanted, slot: ShardSlot, pending: &Pending) {
-    wanted.entry((slot, pending.run.location.index)).or_default().extend(pending.offsets());
-    for part in pending.run.parts.iter().flat_map(|parts| parts.iter()) {
-        wanted.entry((slot, part.index)).or_default().push(part.offset);
+    for (index, offset) in pending.needs() {
+        wanted.entry((slot, index)).or_default().push(offset);
     }
 }
 
-fn fill(pending: &mut Pending, slot: ShardSlot, rows: &Rows) {
+/// Whether something is missing although all that is needed was asked for. What came to the front
+/// while others' rows were read was not, and waits for its turn.
+fn is_lost(pending: &Pending, slot: ShardSlot, asked: &Wanted) -> bool {
+    let was_asked = |(index, offset)| {
+        asked.get(&(slot, index)).is_some_and(|offsets| offsets.contains(&offset))
+    };
+    (pending.row.is_none() || pending.parts_missing()) && pending.needs().all(was_asked)
+}
+
+fn fill(pending: &mut Pending, slot: ShardSlot, rows: &Found) {
     if pending.row.is_none() {
         // A row of another node holds what was asked for when it was, and perhaps nothing else.
         let whole = |row: &&Bytes| pending.offsets().all(|offset| message(row, offset).is_ok());
@@ -445,7 +467,8 @@ fn fill(pending: &mut Pending, slot: ShardSlot, rows: &Rows) {
         let read = |part: &Location| {
             rows.get(&(slot, part.index)).and_then(|row| chunk(row, part.offset).ok())
         };
-        pending.parts = parts.iter().map_while(read).collect();
+        // All or none: rows that were read for others may hold some of them.
+        pending.parts = parts.iter().map(read).collect::<Option<_>>().unwrap_or_default();
     }
 }
 
