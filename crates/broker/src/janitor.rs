@@ -127,6 +127,7 @@ impl Janitor {
 
     fn remove(&self, queue: &Queue) {
         self.broker.forget_ensured(queue.id);
+        self.forget_letters_of(queue.id);
         if let Some(slot) = self.broker.slot_of(&queue.placement) {
             self.remove_from(slot, queue.id);
         }
@@ -160,6 +161,11 @@ impl Janitor {
                     Some(row) => self.configure(slot, row, &listing.settings),
                 }
             }
+            for source in replica.inspect(Shard::letter_sources) {
+                if self.broker.directory.look(|catalog| is_deleted(catalog, source)) {
+                    shard.tell(&Command::ForgetQueue { queue: source });
+                }
+            }
             let held: BTreeSet<QueueId> = held.iter().map(|listing| listing.queue).collect();
             for row in rows.values() {
                 if held.contains(&row.id) {
@@ -185,6 +191,21 @@ impl Janitor {
         if settings != *known {
             let command = Command::ConfigureQueue { queue: row.id, settings };
             self.broker.shard(slot).tell(&command);
+        }
+    }
+
+    /// Has the shards of this node forget which letters they took of a queue that is no more.
+    fn forget_letters_of(&self, queue: QueueId) {
+        for (_, _, shard) in self.broker.shards.replicated() {
+            let leads = shard.whereabouts().reign().is_some();
+            let replica = shard.whereabouts().group().filter(|_| leads);
+            if replica.is_some_and(|replica| replica.inspect(|it| it.has_letters_of(queue))) {
+                shard.tell(&Command::ForgetQueue { queue });
+            }
+        }
+        // These are in no log: telling one that knows nothing costs next to nothing.
+        for shard in self.broker.shards.local() {
+            shard.tell(&Command::ForgetQueue { queue });
         }
     }
 

@@ -19,7 +19,7 @@ use warren_catalog::{Message, Queue, Routed};
 use warren_queue::entry::{FragmentWriter, PublishParts, message};
 use warren_queue::{
     Command, CommandReply, DeadLetterStrategy, DeadLettered, DeadRange, DeadRun, DeadSequence,
-    FragmentReply, Refusal,
+    FragmentReply, Letter as LetterId, Refusal,
 };
 use warren_types::{Location, QueueId, Term};
 
@@ -120,8 +120,9 @@ impl Bearer {
         let mut sequence = letters.first;
         for run in &letters.runs {
             for at in 0..run.count {
+                let id = LetterId { source: letters.queue, sequence };
                 if let Some(source) = &source
-                    && !self.send(source, &letters, run, at, reign).await?
+                    && !self.send(source, id, &letters, run, at, reign).await?
                 {
                     return Ok(());
                 }
@@ -143,6 +144,7 @@ impl Bearer {
     async fn send(
         &self,
         source: &Queue,
+        id: LetterId,
         letters: &DeadLettered,
         run: &DeadRun,
         at: u32,
@@ -174,6 +176,7 @@ impl Bearer {
         let mut body = parts;
         body.push(found.body);
         let letter = Letter {
+            id,
             exchange: &target.exchange,
             routing_key: key,
             persistent: found.persistent,
@@ -249,6 +252,7 @@ impl Bearer {
                 expiration_ms: None,
                 priority: warren_amqp::header::priority(&letter.buried.header),
                 trail: &letter.buried.trail,
+                letter: Some(letter.id),
             };
             fragment.publish(&parts, bytes, letter.body.iter().map(|piece| &**piece));
         }
@@ -260,6 +264,7 @@ impl Bearer {
 
 /// A dead message on its way.
 struct Letter<'a> {
+    id: LetterId,
     exchange: &'a Bytes,
     routing_key: &'a Bytes,
     persistent: bool,

@@ -106,6 +106,7 @@ impl Bench {
             expiration_ms: None,
             priority: None,
             trail: &[],
+            letter: None,
         };
         for _ in 0..BURST {
             self.fragments.publish(&parts, body.len(), [&body[..]]);

@@ -228,7 +228,13 @@ impl Shard {
                 expiration_ms: publish.expiration_ms,
                 priority: publish.priority,
             };
+            if publish.letter.is_some_and(|letter| self.letters.has(id, letter)) {
+                continue;
+            }
             if self.enqueue(place, &arrival, &mut shortfall.is_refused, pass) {
+                if let Some(letter) = publish.letter {
+                    self.letters.note(id, letter);
+                }
                 self.rows.hold_open(run::record_weight(publish.body_bytes));
                 if let Some(parts) = parts {
                     self.rows.hold_parts(parts);

@@ -64,6 +64,11 @@ impl Shard {
         for (node, known) in self.sessions.nodes() {
             assert!(known.answers.is_sound(), "node {node}: what it asked and was answered");
         }
+        for (target, letter) in self.letters.iter() {
+            let (place, source) = (self.queues.place(target), letter.source);
+            assert!(place.is_some(), "queue {target} took letters of {source} and is not there");
+            assert!(self.letters.come_from(source), "letters of {source} would not be forgotten");
+        }
         let mut known_seats = 0;
         for (_, session) in self.sessions.open_sessions() {
             known_seats += session.consumers.len();

@@ -34,7 +34,8 @@ pub enum Command {
     /// Ends the queue and remembers that it has ended, until it is forgotten. Answered with
     /// `Deleted`, or refused when a condition does not hold.
     DeleteQueue { queue: QueueId, if_unused: bool, if_empty: bool },
-    /// Drops the memory of a deleted queue: the catalog does not name it any more. Not answered.
+    /// Drops the memory of a deleted queue and of letters from it: the catalog does not name it any
+    /// more. Not answered.
     ForgetQueue { queue: QueueId },
     /// Drops all ready messages. Answered with `Purged`.
     PurgeQueue { queue: QueueId },
@@ -74,6 +75,15 @@ pub struct DeadRange {
     pub to: DeadSequence,
 }
 
+/// Which dead message of which queue a message is. No queue takes the same one twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The queue that it died in.
+    pub source: QueueId,
+    /// Its number there.
+    pub sequence: DeadSequence,
+}
+
 /// A message on its way into queues of this shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
@@ -98,6 +108,8 @@ pub struct Publish {
     /// What the front end has to know of the message's way when it dies, and no consumer sees. The
     /// shard only keeps it. Mostly empty.
     pub trail: Bytes,
+    /// Where it died, if it has.
+    pub letter: Option<Letter>,
 }
 
 /// What becomes of settled messages.

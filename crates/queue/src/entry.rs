@@ -7,7 +7,8 @@
 //! command   u8 kind | fields
 //! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
 //!           | short exchange | short routing key | u32 + header | u32 + body
-//!           | where flagged: u64 upload, u64 expiration in ms, u8 priority, u32 + trail
+//!           | where flagged: u64 upload, u64 expiration in ms, u8 priority, u32 + trail,
+//!           | u64 queue and u64 sequence of a dead letter
 //! ```
 //!
 //! An entry is proposed once, replicated, and stays in the log as the *row* that holds the bodies
@@ -57,7 +58,10 @@ mod publish_flag {
     pub(super) const EXPIRATION: u8 = 1 << 2;
     pub(super) const PRIORITY: u8 = 1 << 3;
     pub(super) const TRAIL: u8 = 1 << 4;
-    pub(super) const ALL: u8 = PERSISTENT | UPLOAD | EXPIRATION | PRIORITY | TRAIL;
+    pub(super) const LETTER: u8 = 1 << 5;
+    /// What few messages have, behind the rest.
+    pub(super) const RARE: u8 = EXPIRATION | PRIORITY | TRAIL | LETTER;
+    pub(super) const ALL: u8 = PERSISTENT | UPLOAD | RARE;
 }
 
 /// The first byte of each command.

@@ -21,6 +21,7 @@ mod counts;
 mod effect;
 pub mod entry;
 mod listing;
+mod letters;
 mod lookup;
 mod queue;
 mod reply;
@@ -36,7 +37,7 @@ mod tests;
 mod timers;
 pub mod wire;
 
-pub use command::{Attach, Command, DeadRange, DeadSequence, Outcome, Publish, SettleRange};
+pub use command::{Attach, Command, DeadRange, DeadSequence, Letter, Outcome, Publish, SettleRange};
 pub use counts::{QueueCounts, Totals};
 pub use effect::{
     CancelReason, DeadLettered, DeadRun, DeathReason, Delivered, DeliveredRun, Effect, EndReason,

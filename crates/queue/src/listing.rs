@@ -99,6 +99,18 @@ impl Shard {
         self.tombstones.keys().copied().collect()
     }
 
+    /// The queues that dead letters came from, ascending.
+    #[must_use]
+    pub fn letter_sources(&self) -> Vec<QueueId> {
+        self.letters.sources()
+    }
+
+    /// Whether dead letters came from a queue.
+    #[must_use]
+    pub fn has_letters_of(&self, source: QueueId) -> bool {
+        self.letters.come_from(source)
+    }
+
     /// The consumers of a queue, as they came; also those that were cancelled and still hold
     /// something, and those made by basic.get.
     #[must_use]

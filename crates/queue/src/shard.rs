@@ -11,6 +11,7 @@ use warren_machine::{Applied, Digest, Entry, Machine, RestoreError, SparseRow};
 use warren_types::{LogIndex, QueueId, Timestamp};
 
 use crate::clock::Clock;
+use crate::letters::Letters;
 use crate::lookup::Lookup;
 use crate::queue::Queue;
 use crate::rows::Rows;
@@ -20,7 +21,7 @@ use crate::{Effect, EndReason, QueueSettings, Reply, Totals, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
-pub const MACHINE_VERSION: u16 = 3;
+pub const MACHINE_VERSION: u16 = 4;
 
 /// A shard's state.
 #[derive(Debug, Default)]
@@ -37,6 +38,7 @@ pub struct Shard {
     pub(crate) queues: Queues,
     /// Queues that have ended and are not forgotten, and why.
     pub(crate) tombstones: BTreeMap<QueueId, EndReason>,
+    pub(crate) letters: Letters,
     pub(crate) rows: Rows,
     /// How much there is in all queues.
     pub(crate) totals: Totals,

@@ -6,7 +6,7 @@
 //! order     head | nodes, each with its kept answers and uploads | tombstones
 //!           | queues, each with its turns, waiting runs by level, delayed and dead runs, and
 //!             consumers with what they hold
-//!           | rows | end
+//!           | letters | rows | end
 //! ```
 //!
 //! The order is the same on every replica, so equal states have equal bytes, and the
@@ -45,6 +45,7 @@ mod kind {
     pub(super) const DELAYED: u8 = 13;
     pub(super) const DEAD: u8 = 14;
     pub(super) const KEPT: u8 = 15;
+    pub(super) const LETTER: u8 = 16;
 }
 
 /// The byte of each standing of a consumer.

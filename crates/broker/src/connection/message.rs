@@ -51,6 +51,7 @@ impl Wishes {
             expiration_ms: self.expiration_ms,
             priority: self.priority,
             trail: &self.trail,
+            letter: None,
         }
     }
 }

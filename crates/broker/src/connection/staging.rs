@@ -306,6 +306,7 @@ mod tests {
             expiration_ms: None,
             priority: None,
             trail: b"",
+            letter: None,
         };
         let origin = Origin { channel: CHANNEL.0, generation: CHANNEL.1, tag: None };
         let body = Body::from_pieces(vec![Bytes::from(vec![1; bytes])]);

@@ -76,6 +76,7 @@ impl Shard {
 
     pub(super) fn forget_queue(&mut self, id: QueueId) -> Option<CommandReply> {
         self.tombstones.remove(&id);
+        self.letters.forget(id);
         None
     }
 
@@ -147,6 +148,7 @@ impl Shard {
             }
         }
         self.tombstones.insert(id, reason);
+        self.letters.forget(id);
         match reason {
             EndReason::Unused | EndReason::Expired => {
                 pass.effects.push(Effect::QueueEnded { queue: id, reason })

@@ -12,7 +12,7 @@ use super::cursor::{Cursor, u64s};
 use super::settings::settings;
 use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag};
 use crate::{
-    Attach, Command, DeadRange, DeadSequence, Outcome, Publish, QueueSettings, SettleRange,
+    Attach, Command, DeadRange, DeadSequence, Letter, Outcome, Publish, QueueSettings, SettleRange,
 };
 
 /// What an entry says, in owned values.
@@ -208,6 +208,7 @@ pub(crate) struct PublishRef<'a> {
     pub(crate) upload: Option<u64>,
     pub(crate) expiration_ms: Option<u64>,
     pub(crate) priority: Option<u8>,
+    pub(crate) letter: Option<Letter>,
     queues: &'a [u8],
 }
 
@@ -364,6 +365,7 @@ impl PublishRef<'_> {
             expiration_ms: self.expiration_ms,
             priority: self.priority,
             trail: Bytes::copy_from_slice(content.trail),
+            letter: self.letter,
         }
     }
 }
@@ -411,8 +413,8 @@ pub(super) fn publish<'a>(
     let header = cursor.long("header")?;
     let body = cursor.long("body")?;
     let upload = if flags & publish_flag::UPLOAD != 0 { Some(cursor.u64("upload")?) } else { None };
-    let (mut expiration_ms, mut priority, mut trail) = (None, None, &[][..]);
-    if flags & (publish_flag::EXPIRATION | publish_flag::PRIORITY | publish_flag::TRAIL) != 0 {
+    let (mut expiration_ms, mut priority, mut trail, mut letter) = (None, None, &[][..], None);
+    if flags & publish_flag::RARE != 0 {
         if flags & publish_flag::EXPIRATION != 0 {
             expiration_ms = Some(cursor.u64("expiration")?);
         }
@@ -422,6 +424,11 @@ pub(super) fn publish<'a>(
         if flags & publish_flag::TRAIL != 0 {
             trail = cursor.long("trail")?;
         }
+        if flags & publish_flag::LETTER != 0 {
+            let source = queue(cursor)?;
+            let sequence = DeadSequence(cursor.u64("dead sequence")?);
+            letter = Some(Letter { source, sequence });
+        }
     }
     let end = cursor.position();
     if end - start != count {
@@ -429,7 +436,7 @@ pub(super) fn publish<'a>(
         return Err(DecodeError::Unknown { what: "length of a publish", value });
     }
     let (offset, body_bytes) = (offset(at)?, size(body.len())?);
-    let record = PublishRef { offset, body_bytes, upload, expiration_ms, priority, queues };
+    let record = PublishRef { offset, body_bytes, upload, expiration_ms, priority, letter, queues };
     let persistent = flags & publish_flag::PERSISTENT != 0;
     Ok((record, ContentRef { persistent, exchange, routing_key, header, body, trail }))
 }

@@ -12,8 +12,8 @@ use super::{CommandRef, EntryRef, chunk, decode, message, thin};
 use super::{DecodedEntry, DecodedFragment, EntryWriter, FragmentWriter, PublishParts};
 use crate::{
     Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
-    DelayedRetryKind, DeliveryCounting, Outcome, Overflow, Publish, QueueKind, QueueSettings,
-    SettleRange,
+    DelayedRetryKind, DeliveryCounting, Letter, Outcome, Overflow, Publish, QueueKind,
+    QueueSettings, SettleRange,
 };
 
 const SESSION: SessionId = SessionId { node: NodeId(3), boot: BootId(1_700_000_000_000) };
@@ -30,6 +30,7 @@ fn large() -> Publish {
         expiration_ms: None,
         priority: None,
         trail: Bytes::new(),
+        letter: None,
     }
 }
 
@@ -45,6 +46,7 @@ fn plain() -> Publish {
         expiration_ms: None,
         priority: None,
         trail: Bytes::new(),
+        letter: None,
     }
 }
 
@@ -160,6 +162,16 @@ fn travelled() -> Vec<Command> {
     ]
 }
 
+/// Publishes of messages that have died elsewhere.
+fn letters() -> Vec<Command> {
+    let trail = Bytes::from_static(b"\x01far");
+    let letter = Some(Letter { source: QueueId(9), sequence: DeadSequence(1 << 40) });
+    vec![
+        Command::Publish(Publish { letter, ..plain() }),
+        Command::Publish(Publish { letter, trail, priority: Some(5), ..large() }),
+    ]
+}
+
 fn entry_of(fragments: &[&[Command]]) -> Bytes {
     let mut writer = FragmentWriter::new();
     let mut entry = EntryWriter::new(1, Timestamp(1_700_000_000_123));
@@ -231,6 +243,20 @@ fn a_trail_is_read_as_it_was_written_for_ever() {
     for row in [&frozen, &thin(&frozen, &[first])] {
         assert_eq!(message(row, first).expect("it is there").trail, b"\x01far"[..]);
     }
+    for end in 0..written.len() {
+        let _ = decode(&written[..end]);
+    }
+}
+
+#[test]
+fn a_dead_letter_is_read_as_it_was_written_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/entry-3-letter.bin"));
+
+    let written = entry_of(&[&letters()]);
+
+    assert!(written == frozen, "what was written of dead letters has changed");
+    let decoded = decode(&frozen).expect("a sound entry");
+    assert_eq!(decoded.fragments[0].commands, letters());
     for end in 0..written.len() {
         let _ = decode(&written[..end]);
     }
@@ -331,6 +357,7 @@ fn a_body_in_slices_is_the_body() {
         expiration_ms: publish.expiration_ms,
         priority: publish.priority,
         trail: &publish.trail,
+        letter: publish.letter,
     };
 
     let ordinal = slices.publish(&parts, 13, [&b"the "[..], b"", b"last part"]);

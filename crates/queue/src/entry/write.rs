@@ -7,7 +7,7 @@ use warren_types::{
 
 use super::settings::write_settings;
 use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag};
-use crate::{Attach, Command, DeadRange, Outcome, Publish, QueueSettings, SettleRange};
+use crate::{Attach, Command, DeadRange, Letter, Outcome, Publish, QueueSettings, SettleRange};
 
 /// A publish without its body.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub struct PublishParts<'a> {
     pub priority: Option<u8>,
     /// What there is to know of the message's way when it dies.
     pub trail: &'a [u8],
+    /// Where it died, if it has.
+    pub letter: Option<Letter>,
 }
 
 /// The commands of one request, in the making. Fit for use again after [`FragmentWriter::finish`].
@@ -59,7 +61,7 @@ impl FragmentWriter {
         let queues =
             u16::try_from(parts.queues.len()).expect("a publish names at most 65,535 queues");
         self.bytes.reserve(
-            45 + 8 * parts.queues.len()
+            61 + 8 * parts.queues.len()
                 + parts.exchange.len()
                 + parts.routing_key.len()
                 + parts.header.len()
@@ -78,6 +80,9 @@ impl FragmentWriter {
         }
         if !parts.trail.is_empty() {
             flags |= publish_flag::TRAIL;
+        }
+        if parts.letter.is_some() {
+            flags |= publish_flag::LETTER;
         }
 
         self.bytes.put_u8(kind::PUBLISH);
@@ -106,6 +111,10 @@ impl FragmentWriter {
         }
         if !parts.trail.is_empty() {
             self.long(parts.trail);
+        }
+        if let Some(letter) = parts.letter {
+            self.bytes.put_u64(letter.source.0);
+            self.bytes.put_u64(letter.sequence.0);
         }
         self.end_length(record);
         self.counted()
@@ -229,6 +238,7 @@ impl FragmentWriter {
             expiration_ms: publish.expiration_ms,
             priority: publish.priority,
             trail: &publish.trail,
+            letter: publish.letter,
         };
         self.publish(&parts, publish.body.len(), [&*publish.body])
     }

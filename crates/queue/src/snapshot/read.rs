@@ -17,7 +17,7 @@ use crate::run::{Parts, Run};
 use crate::session::{Answers, Kept, Node, Seat, Session, Upload};
 use crate::shard::Shard;
 use crate::wire::read_replies;
-use crate::{DeathReason, EndReason, QueueSettings};
+use crate::{DeadSequence, DeathReason, EndReason, Letter, QueueSettings};
 
 /// Why a record is not taken.
 #[derive(Debug)]
@@ -153,6 +153,7 @@ impl Restored {
             kind::HELD => self.held(reader),
             kind::DELAYED => self.delayed(reader),
             kind::DEAD => self.dead(reader),
+            kind::LETTER => self.letter(reader),
             kind::ROW => self.row(reader),
             kind::END => self.end(reader),
             value => {
@@ -230,6 +231,17 @@ impl Restored {
             }
         };
         self.shard.tombstones.insert(queue, why);
+        Ok(())
+    }
+
+    fn letter(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let target = QueueId(reader.u64("queue")?);
+        let source = QueueId(reader.u64("source of a letter")?);
+        let sequence = DeadSequence(reader.u64("dead sequence")?);
+        if self.shard.queues.place(target).is_none() {
+            return Err(Fault::Fit("a letter has come to a queue that is not there"));
+        }
+        self.shard.letters.note(target, Letter { source, sequence });
         Ok(())
     }
 

@@ -44,6 +44,12 @@ impl Shard {
         for queue in self.queues.in_order() {
             pages.queue(queue);
         }
+        for (target, letter) in self.letters.iter() {
+            let out = pages.record(kind::LETTER);
+            out.u64(target.0);
+            out.u64(letter.source.0);
+            out.u64(letter.sequence.0);
+        }
         for (index, row) in self.rows.up_to(self.applied) {
             let out = pages.record(kind::ROW);
             out.u64(index.0);

@@ -11,12 +11,16 @@ use super::kit::{FRONT, Log, QUEUE, publish, session, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
     Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
-    DelayedRetryKind, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply, Shard,
+    DelayedRetryKind, Letter, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply, Shard,
 };
 
 /// Queues without rules, their messages and consumers.
 fn busy() -> Log {
-    let mut log = Log::with(QueueSettings::PLAIN);
+    busy_of(MACHINE_VERSION)
+}
+
+fn busy_of(version: u16) -> Log {
+    let mut log = Log::of_version(version, QueueSettings::PLAIN);
     log.attach(1, 2);
     log.enqueue_all::<5>();
     log.apply(Command::Chunk { upload: 1, bytes: Bytes::from_static(b"part") });
@@ -45,7 +49,19 @@ fn busy() -> Log {
 
 /// Something of everything that a snapshot can hold.
 fn ruled() -> Log {
-    let mut log = busy();
+    let mut log = ruled_of(MACHINE_VERSION);
+    let Command::Publish(message) = publish(&[QUEUE], b"dead") else { unreachable!() };
+    for (source, sequence) in [(40, 3), (40, 4), (41, 1 << 40)] {
+        let (source, sequence) = (warren_types::QueueId(source), DeadSequence(sequence));
+        let letter = Some(Letter { source, sequence });
+        log.apply(Command::Publish(Publish { letter, ..message.clone() }));
+    }
+    log
+}
+
+/// Something of everything that the third version's machine knew.
+fn ruled_of(version: u16) -> Log {
+    let mut log = busy_of(version);
     answer_unheard(&mut log);
     let queue = warren_types::QueueId(9);
     let target = DeadLetterTarget {
@@ -179,13 +195,25 @@ fn a_machine_passes_the_kit() {
 #[test]
 fn a_snapshot_of_the_third_version_is_restored_for_ever() {
     let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3.bin"));
-    let log = ruled();
+    let log = ruled_of(3);
 
     let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
 
     shard.check();
     assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
     assert_eq!(shard.digest(), log.shard.digest());
+}
+
+#[test]
+fn a_snapshot_with_letters_is_restored_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-letters.bin"));
+    let log = ruled();
+
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
+
+    shard.check();
+    assert!(log.shard.snapshot() == [frozen], "letters in version 3 have changed; they must not");
+    assert_eq!(shard.letter_sources(), log.shard.letter_sources());
 }
 
 #[test]

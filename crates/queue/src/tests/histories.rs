@@ -16,8 +16,8 @@ use super::model::{Answer, Model};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
     Attach, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence,
-    DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, MACHINE_VERSION,
-    Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, SettleRange, Shard,
+    DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, Letter,
+    MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, SettleRange, Shard,
 };
 
 /// Histories in a run that nobody has asked for more of: seconds.
@@ -311,6 +311,10 @@ impl History {
             expiration_ms: self.dice.one_in(5).then(|| self.dice.roll(4) * 40),
             priority: self.dice.one_in(5).then(|| [0, 2, 4, 9, 40][self.side(5)]),
             trail: Bytes::new(),
+            letter: self.dice.one_in(6).then(|| Letter {
+                source: QueueId(1 + self.dice.roll(4)),
+                sequence: DeadSequence(1 + self.dice.roll(30)),
+            }),
         })
     }
 

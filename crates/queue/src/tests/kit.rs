@@ -172,7 +172,12 @@ impl Log {
     }
 
     pub(super) fn with(settings: QueueSettings) -> Self {
-        let mut log = Self::empty();
+        Self::of_version(MACHINE_VERSION, settings)
+    }
+
+    /// One whose entries are written for an earlier machine.
+    pub(super) fn of_version(version: u16, settings: QueueSettings) -> Self {
+        let mut log = Self { version, ..Self::empty() };
         log.open(FRONT);
         log.create(QUEUE, settings);
         log
@@ -357,6 +362,7 @@ pub(super) fn publish(queues: &[QueueId], body: &[u8]) -> Command {
         expiration_ms: None,
         priority: None,
         trail: Bytes::new(),
+        letter: None,
     })
 }
 

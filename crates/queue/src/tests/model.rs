@@ -119,6 +119,8 @@ pub(super) struct Model {
     arrivals: u64,
     queues: BTreeMap<QueueId, Queue>,
     tombstones: BTreeMap<QueueId, EndReason>,
+    /// The last letter that a queue took of another, by both.
+    taken: BTreeMap<(QueueId, QueueId), u64>,
     uploads: BTreeMap<(SessionId, u64), Upload>,
     /// Effects other than deliveries.
     pub(super) events: Vec<Effect>,
@@ -387,6 +389,7 @@ impl Model {
             }
             Command::ForgetQueue { queue } => {
                 self.tombstones.remove(queue);
+                self.forget_letters(*queue);
                 return None;
             }
             Command::PurgeQueue { queue } => match self.queue(*queue) {
@@ -455,7 +458,7 @@ impl Model {
         let (mut missing, mut is_refused) = (vec![], false);
         for id in &message.queues {
             if self.queues.contains_key(id) {
-                is_refused |= !self.receive(*id, message, &body, &rows);
+                is_refused |= !self.receive_once(*id, message, &body, &rows);
             } else if !self.tombstones.contains_key(id) {
                 missing.push(*id);
             }
@@ -471,6 +474,26 @@ impl Model {
             self.uploads.remove(&(session, upload));
         }
         None
+    }
+
+    /// Puts a message into a queue, unless it is full, or a letter that the queue has taken.
+    fn receive_once(&mut self, id: QueueId, publish: &Publish, body: &[u8], rows: &[u64]) -> bool {
+        let Some(letter) = publish.letter else { return self.receive(id, publish, body, rows) };
+        let known = self.taken.get(&(id, letter.source)).copied().unwrap_or(0);
+        if letter.sequence.0 <= known {
+            return true;
+        }
+        let messages = self.queues[&id].messages;
+        let is_taken = self.receive(id, publish, body, rows);
+        // What is refused may have died in here instead.
+        if self.queues[&id].messages > messages {
+            self.taken.insert((id, letter.source), letter.sequence.0);
+        }
+        is_taken
+    }
+
+    fn forget_letters(&mut self, queue: QueueId) {
+        self.taken.retain(|(to, from), _| *to != queue && *from != queue);
     }
 
     /// Puts a message into a queue, unless it is full.
@@ -698,6 +721,7 @@ impl Model {
     fn end(&mut self, id: QueueId, reason: EndReason) {
         self.queues.remove(&id);
         self.tombstones.insert(id, reason);
+        self.forget_letters(id);
         for consumer in self.consumers.values().filter(|consumer| consumer.queue == id) {
             if consumer.standing == Standing::Registered {
                 let reason = CancelReason::QueueDeleted;

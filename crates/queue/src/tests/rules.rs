@@ -10,7 +10,7 @@ use warren_types::{ConsumerNumber, QueueId, Timestamp};
 use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
 use crate::{
     Attach, CancelReason, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange,
-    DeadSequence, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, EndReason, Outcome,
+    DeadSequence, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, EndReason, Letter, Outcome,
     Overflow, Publish, QueueKind, QueueSettings, Refusal,
 };
 
@@ -276,6 +276,71 @@ fn a_dead_message_stays_until_it_has_arrived_and_new_leaders_send_it_again() {
     assert_eq!(log.shard.queue_status(QUEUE).map(|status| status.dead), Some(2));
     log.apply(dead_settled(1, u64::MAX));
     assert_eq!(log.shard.row_count(), 0);
+}
+
+fn letter(queues: &[QueueId], source: u64, sequence: u64) -> Command {
+    let Command::Publish(publish) = publish(queues, b"x") else { unreachable!() };
+    let letter = Letter { source: QueueId(source), sequence: DeadSequence(sequence) };
+    Command::Publish(Publish { letter: Some(letter), ..publish })
+}
+
+#[test]
+fn a_letter_that_is_carried_again_is_taken_once() {
+    let mut log = Log::default();
+    log.all(FRONT, &[letter(&[QUEUE], 7, 1), letter(&[QUEUE], 7, 2), letter(&[QUEUE], 8, 1)]);
+    log.restart();
+
+    log.all(FRONT, &[letter(&[QUEUE], 7, 1), letter(&[QUEUE], 7, 2), letter(&[QUEUE], 8, 1)]);
+    assert_eq!(ready(&log), Some(3));
+    assert_eq!(log.shard.row_count(), 1);
+    log.apply(letter(&[QUEUE], 7, 3));
+
+    assert_eq!(ready(&log), Some(4));
+}
+
+#[test]
+fn a_letter_that_was_refused_may_come_again() {
+    let overflow = Overflow::RejectPublish;
+    let mut log = Log::with(QueueSettings { max_length: Some(1), overflow, ..PLAIN });
+    log.apply(letter(&[QUEUE], 7, 1));
+    let refused = log.apply(letter(&[QUEUE], 7, 2));
+    assert_eq!(refused, Some(CommandReply::Refused(Refusal::QueueFull)));
+    log.apply(Command::PurgeQueue { queue: QUEUE });
+
+    let taken = log.apply(letter(&[QUEUE], 7, 2));
+
+    assert_eq!((taken, ready(&log)), (None, Some(1)));
+}
+
+#[test]
+fn a_letter_is_known_to_each_of_its_targets_alone() {
+    let mut log = Log::default();
+    let other = QueueId(QUEUE.0 + 1);
+    log.apply(letter(&[QUEUE], 7, 1));
+    log.apply(Command::CreateQueue { queue: other, settings: PLAIN });
+
+    log.apply(letter(&[QUEUE, other], 7, 1));
+
+    assert_eq!(ready(&log), Some(1));
+    assert_eq!(log.shard.queue_status(other).map(|status| status.ready), Some(1));
+}
+
+#[test]
+fn letters_are_forgotten_with_the_queue_that_they_came_from_or_went_to() {
+    let mut log = Log::default();
+    let other = QueueId(QUEUE.0 + 1);
+    log.apply(Command::CreateQueue { queue: other, settings: PLAIN });
+    log.all(FRONT, &[letter(&[QUEUE, other], 7, 1), letter(&[QUEUE, other], 9, 1)]);
+    assert_eq!(log.shard.letter_sources(), [QueueId(7), QueueId(9)]);
+
+    log.apply(Command::ForgetQueue { queue: QueueId(7) });
+    assert_eq!(log.shard.letter_sources(), [QueueId(9)]);
+    assert!(!log.shard.has_letters_of(QueueId(7)) && log.shard.has_letters_of(QueueId(9)));
+    for queue in [QUEUE, other] {
+        log.apply(Command::DeleteQueue { queue, if_unused: false, if_empty: false });
+    }
+
+    assert_eq!(log.shard.letter_sources(), []);
 }
 
 /// RabbitMQ server #14926 and #3620: dead letters overtake each other, or pile up unseen.
