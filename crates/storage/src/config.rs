@@ -17,8 +17,23 @@ pub struct Config {
     pub recent_bytes: usize,
     /// How many bytes one batch, and so one sync, takes at most (one request at least).
     pub write_batch_bytes: usize,
+    /// What keeps the data of a directory that is made. One that is there stays with what made it.
+    pub log_engine: LogEngine,
+    /// The largest segment file, unless a single batch is larger.
+    pub segment_bytes: u32,
     /// RocksDB's own settings.
     pub rocksdb: RocksConfig,
+}
+
+/// What keeps the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogEngine {
+    /// RocksDB.
+    #[default]
+    Rocksdb,
+    /// Segment files of our own.
+    Segments,
 }
 
 impl Default for Config {
@@ -27,6 +42,8 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             recent_bytes: 64 << 20,
             write_batch_bytes: 4 << 20,
+            log_engine: LogEngine::default(),
+            segment_bytes: 32 << 20,
             rocksdb: RocksConfig::default(),
         }
     }

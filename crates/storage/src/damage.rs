@@ -60,8 +60,17 @@ impl EngineError {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Rocks(error) => error.kind() == rocksdb::ErrorKind::Corruption,
-            Self::UnknownKey | Self::Lost { .. } | Self::Shortened { .. } | Self::Mark => true,
+            Self::UnknownKey
+            | Self::Lost { .. }
+            | Self::Shortened { .. }
+            | Self::Mark
+            | Self::SegmentEnds { .. }
+            | Self::SegmentMissing { .. }
+            | Self::SegmentTwice { .. }
+            | Self::Checkpoint(_)
+            | Self::UnknownEngine => true,
             Self::Family { .. }
+            | Self::Segment(_)
             | Self::Watermark(_)
             | Self::Planted(_)
             | Self::WriterPanicked
@@ -74,11 +83,18 @@ impl EngineError {
         match self {
             // RocksDB tells the reason in words alone.
             Self::Rocks(error) => error.as_ref().contains("No space left on device"),
-            Self::Watermark(error) => error.kind() == io::ErrorKind::StorageFull,
+            Self::Watermark(error) | Self::Segment(error) => {
+                error.kind() == io::ErrorKind::StorageFull
+            }
             Self::UnknownKey
             | Self::Lost { .. }
             | Self::Shortened { .. }
             | Self::Mark
+            | Self::SegmentEnds { .. }
+            | Self::SegmentMissing { .. }
+            | Self::SegmentTwice { .. }
+            | Self::Checkpoint(_)
+            | Self::UnknownEngine
             | Self::Family { .. }
             | Self::Planted(_)
             | Self::WriterPanicked

@@ -9,20 +9,23 @@
 //! write it promises nothing, and it is not asked to write again.
 //!
 //! Rows of the log come under [`Key::Row`] alone, are written once, in order, and leave in
-//! stretches: an engine that keeps them in segment files of its own fits behind this trait.
+//! stretches: [`SegmentEngine`] lives by that, and [`RocksEngine`] by RocksDB.
 
 mod memory;
 mod rocks;
+mod segments;
 
 pub use memory::MemoryEngine;
 pub use rocks::RocksEngine;
+pub use segments::SegmentEngine;
 
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::{Key, RowValue};
+use crate::{Config, Key, LogEngine, RowValue};
 
 /// One step of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +112,19 @@ pub trait Engine: Send + Sync + 'static {
     fn disk_bytes(&self) -> u64;
 }
 
+/// Opens what is in `dir` with the engine that made it, or makes it with the configured one.
+pub(crate) fn open(dir: &Path, config: &Config) -> Result<Box<dyn Engine>, EngineError> {
+    let engine = match segments::is_marked(dir)? {
+        Some(true) => LogEngine::Segments,
+        Some(false) => LogEngine::Rocksdb,
+        None => config.log_engine,
+    };
+    Ok(match engine {
+        LogEngine::Rocksdb => Box::new(RocksEngine::open(dir, &config.rocksdb)?),
+        LogEngine::Segments => Box::new(SegmentEngine::open(dir, config.segment_bytes)?),
+    })
+}
+
 /// An engine could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -141,6 +157,33 @@ pub enum EngineError {
         /// Those of the list that is there.
         has: (u64, u64),
     },
+    /// The system's words about a file of the segments' directory.
+    #[error("segment files: {0}")]
+    Segment(io::Error),
+    /// A segment ends before its records do.
+    #[error("segment {segment} ends before its records do")]
+    SegmentEnds {
+        /// Its number.
+        segment: u32,
+    },
+    /// A segment with records in it is not there.
+    #[error("segment {segment} is missing")]
+    SegmentMissing {
+        /// Its number.
+        segment: u32,
+    },
+    /// Two files say that they are the same segment.
+    #[error("segment {segment} is there twice")]
+    SegmentTwice {
+        /// Its number.
+        segment: u32,
+    },
+    /// The checkpoint of the segments is not what was written.
+    #[error("the checkpoint is damaged: {0}")]
+    Checkpoint(String),
+    /// The file that says which engine made the directory makes no sense.
+    #[error("the file that says which engine made the database makes no sense")]
+    UnknownEngine,
     /// The file that says how far the database was synced makes no sense.
     #[error("the file that says how far the database was synced makes no sense")]
     Mark,

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 
 use crate::OpenError;
-use crate::engine::RocksEngine;
 use crate::lock::{DirectoryLock, sync_directory};
 use crate::store::DATABASE;
+use crate::watermark;
 
 /// What the database is called while it is being removed.
 const ERASED: &str = "db.erased";
@@ -22,7 +22,7 @@ pub fn erase(data_dir: &Path) -> Result<(), OpenError> {
     let failed = |source| OpenError::Directory { dir: data_dir.to_path_buf(), source };
     finish(data_dir).map_err(failed)?;
     // First, as an empty database would be taken for one that has lost everything.
-    match RocksEngine::forget_mark(&data_dir.join(DATABASE)) {
+    match watermark::forget(&data_dir.join(DATABASE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         Ok(()) | Err(_) => {}
     }

@@ -334,6 +334,17 @@ impl GroupStore {
     ///
     /// Waits for a snapshot that is being saved: not for use in a completion.
     pub fn erase(&self, done: Completion) {
+        self.clear(None, done);
+    }
+
+    /// Removes everything of this group but for its vote, which is this from then on.
+    ///
+    /// Waits like [`GroupStore::erase`].
+    pub fn erase_but_vote(&self, vote: Bytes, done: Completion) {
+        self.clear(Some(vote), done);
+    }
+
+    fn clear(&self, vote: Option<Bytes>, done: Completion) {
         let Some(done) = self.unless_failed(done) else { return };
         let shared = &self.inner.shared;
         let id = self.id();
@@ -344,12 +355,15 @@ impl GroupStore {
             range(Key::Adopted(id, lowest), Key::Adopted(id, highest)),
             range(Key::Page(id, 0, 0), Key::Page(id, u64::MAX, u32::MAX)),
         ];
-        changes.extend(small_keys(id).map(|key| Change::Remove { key }));
+        changes.extend(small_keys(id).map(|key| match (&key, &vote) {
+            (Key::Vote(_), Some(vote)) => Change::Put { key, value: opaque::encode(&key, vote) },
+            _ => Change::Remove { key },
+        }));
         let snapshots = self.group.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.group.state();
         shared.counters.forget(state.ring.truncate_after(None));
         let removals = state.removals;
-        *state = State { removals, ..State::default() };
+        *state = State { removals, vote, ..State::default() };
         state.removing();
         shared.backlog.drop_hint(id);
         let pushed = shared.backlog.push(Request::new(changes, true, Some(done)));

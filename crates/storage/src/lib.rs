@@ -38,9 +38,9 @@ mod store;
 mod watermark;
 mod writer;
 
-pub use config::{Config, RocksConfig};
+pub use config::{Config, LogEngine, RocksConfig};
 pub use counters::{SYNC_BUCKETS_US, Statistics};
-pub use engine::{Change, Engine, EngineError, MemoryEngine, RocksEngine, Visit};
+pub use engine::{Change, Engine, EngineError, MemoryEngine, RocksEngine, SegmentEngine, Visit};
 pub use erase::erase;
 pub use error::{OpenError, StorageError};
 pub use format::RowValue;

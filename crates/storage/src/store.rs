@@ -11,14 +11,14 @@ use bytes::Bytes;
 use warren_types::GroupId;
 
 use crate::backlog::{BACKLOG_BYTES, Request};
-use crate::engine::{Change, Engine, EngineError, RocksEngine};
+use crate::engine::{self, Change, Engine, EngineError};
 use crate::erase;
 use crate::failure::chain;
 use crate::format::opaque;
 use crate::group::Group;
 use crate::lock::{DirectoryLock, make_directory};
 use crate::writer::{Shared, Writer};
-use crate::{Config, GroupStore, Key, OpenError, Statistics, StorageError, damage};
+use crate::{Config, GroupStore, Key, OpenError, Statistics, StorageError, damage, watermark};
 
 /// The folder of the database in the data directory.
 pub(crate) const DATABASE: &str = "db";
@@ -52,10 +52,10 @@ impl Store {
         let dir = config.data_dir.join(DATABASE);
         make_directory(&dir).map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
         damage::check(&config.data_dir)?;
-        let engine = RocksEngine::open(&dir, &config.rocksdb)
+        let engine = engine::open(&dir, &config)
             .map_err(|source| unusable(&config.data_dir, &dir, source))?;
         tracing::info!(dir = %dir.display(), "storage opened");
-        let store = Self::start(Shared::new(Box::new(engine), &config, Some(lock)))?;
+        let store = Self::start(Shared::new(engine, &config, Some(lock)))?;
         // The first to hear of a failure: whoever comes next may end the process.
         store.on_failure(Box::new(move |error| note_damage(&config.data_dir, &error)));
         Ok(store)
@@ -243,8 +243,7 @@ fn unusable(data_dir: &Path, dir: &Path, source: EngineError) -> OpenError {
         EngineError::Lost { .. } | EngineError::Shortened { .. } | EngineError::Mark
     );
     let outcome = damage::note(data_dir, &how);
-    let outcome =
-        if is_lost { outcome.and_then(|()| RocksEngine::forget_mark(dir)) } else { outcome };
+    let outcome = if is_lost { outcome.and_then(|()| watermark::forget(dir)) } else { outcome };
     if let Err(error) = outcome {
         tracing::error!(%error, "that the data are damaged could not be written down");
     }

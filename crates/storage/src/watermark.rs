@@ -88,6 +88,16 @@ pub(crate) enum Found {
     Mark(Mark),
 }
 
+/// The file that says how far the database in `dir` was synced.
+pub(crate) fn path_beside(dir: &Path) -> PathBuf {
+    dir.with_extension("synced")
+}
+
+/// Forgets how far the database in `dir` was synced: what is left of it is all there is.
+pub(crate) fn forget(dir: &Path) -> io::Result<()> {
+    fs::remove_file(path_beside(dir))
+}
+
 /// What the file at `path` says.
 pub(crate) fn read(path: &Path) -> io::Result<Found> {
     let file = match File::open(path) {

@@ -11,9 +11,8 @@
 //! the database ([`Watermark`]).
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::{fs, io};
 
 use bytes::Bytes;
 use rocksdb::{
@@ -79,7 +78,7 @@ impl RocksEngine {
             ColumnFamilyDescriptor::new(META, small_options(META_BUFFER_BYTES, &cache)),
             ColumnFamilyDescriptor::new(SNAPSHOT, small_options(SNAPSHOT_BUFFER_BYTES, &cache)),
         ];
-        let path = mark_path(dir);
+        let path = watermark::path_beside(dir);
         let had = check_list(&path, dir)?;
         let db = DB::open_cf_descriptors(&database_options(config), dir, families)?;
         let has = db.latest_sequence_number();
@@ -88,11 +87,6 @@ impl RocksEngine {
         }
         let mark = Watermark::begin(&path, dir, has).map_err(EngineError::Watermark)?;
         Ok(Self { db, mark, scratch: Mutex::default() })
-    }
-
-    /// Forgets how far the database in `dir` was synced: what is left of it is all there is.
-    pub(crate) fn forget_mark(dir: &Path) -> io::Result<()> {
-        fs::remove_file(mark_path(dir))
     }
 
     fn family(&self, space: Space) -> Result<&ColumnFamily, EngineError> {
@@ -193,11 +187,15 @@ impl Engine for RocksEngine {
     }
 
     fn read(&self, key: &Key) -> Result<Option<Bytes>, EngineError> {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("storage.read", |_| Err(EngineError::Planted("read failed")));
         let family = self.family(key.space())?;
         Ok(self.db.get_cf(family, key.bytes())?.map(Bytes::from))
     }
 
     fn scan(&self, from: &Key, to: &Key, visit: &mut Visit<'_>) -> Result<(), EngineError> {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("storage.read", |_| Err(EngineError::Planted("read failed")));
         let space = from.space();
         let family = self.family(space)?;
         let mut options = ReadOptions::default();
@@ -247,11 +245,6 @@ impl Drop for RocksEngine {
         // Closing waits for merges under way otherwise, which may take a while.
         self.db.cancel_all_background_work(true);
     }
-}
-
-/// The file that says how far the database in `dir` was synced.
-fn mark_path(dir: &Path) -> PathBuf {
-    dir.with_extension("synced")
 }
 
 /// Says up to which change the database in `dir` was synced, as the file at `path` has it. That

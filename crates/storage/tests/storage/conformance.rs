@@ -5,8 +5,8 @@ use warren_storage::{Bounds, Snapshot};
 use warren_types::GroupId;
 
 use crate::kit::{
-    Disk, Inline, Memory, Rocks, all, append, completion, existing, id, index, nobody, row, rows,
-    synced,
+    Disk, Inline, Memory, Rocks, Segments, all, append, completion, existing, id, index, nobody,
+    row, rows, synced,
 };
 
 const GROUP: GroupId = GroupId(7);
@@ -17,6 +17,7 @@ macro_rules! on_every_engine {
         mod memory { $(#[test] fn $name() { super::$name(&super::Memory::fresh()); })+ use super::Disk; }
         mod inline { $(#[test] fn $name() { super::$name(&super::Inline::fresh()); })+ use super::Disk; }
         mod rocks { $(#[test] fn $name() { super::$name(&super::Rocks::fresh()); })+ use super::Disk; }
+        mod segments { $(#[test] fn $name() { super::$name(&super::Segments::fresh()); })+ use super::Disk; }
     };
 }
 

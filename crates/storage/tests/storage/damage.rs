@@ -9,12 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use warren_storage::{Config, OpenError, RocksConfig, Row, Snapshot, Store};
+use warren_storage::{Config, LogEngine, OpenError, RocksConfig, Row, Snapshot, Store};
 use warren_types::GroupId;
 
 use crate::kit::{all, append, id, index, row, synced};
 
 const GROUPS: u32 = 3;
+
+const ENGINES: [LogEngine; 2] = [LogEngine::Rocksdb, LogEngine::Segments];
 
 /// Flips and cuts per file; the variable asks for more.
 fn tries() -> u64 {
@@ -40,7 +42,7 @@ struct Contents {
 fn config(dir: &Path) -> Config {
     // Small logs, so that there are tables, and several of each.
     let rocksdb = RocksConfig { write_buffer_bytes: 64 << 10, ..RocksConfig::default() };
-    Config { rocksdb, ..Config::new(dir) }
+    Config { rocksdb, segment_bytes: 64 << 10, ..Config::new(dir) }
 }
 
 fn payload(group: u32, number: u64) -> Bytes {
@@ -57,8 +59,8 @@ fn write_rows(store: &Store, from: u64, to: u64) {
 }
 
 /// Writes what is to be damaged, and keeps a copy of how it was on the way.
-fn make(original: &Path, older: &Path) {
-    let store = Store::open(config(original)).unwrap();
+fn make(original: &Path, older: &Path, log_engine: LogEngine) {
+    let store = Store::open(Config { log_engine, ..config(original) }).unwrap();
     store.save_identity(Bytes::from_static(b"node 1, start 1")).unwrap();
     write_rows(&store, 1, 40);
     for group in 0..GROUPS {
@@ -68,7 +70,10 @@ fn make(original: &Path, older: &Path) {
         synced(|done| handle.save_snapshot(snapshot, done));
         synced(|done| handle.purge(id(20, 1), done));
     }
+    // Nobody works on the files while they are copied.
+    drop(store);
     copy(original, older);
+    let store = Store::open(config(original)).unwrap();
     store.compact().unwrap();
     store.save_identity(Bytes::from_static(b"node 1, start 2")).unwrap();
     write_rows(&store, 41, 60);
@@ -116,6 +121,9 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, &'static str> {
             name if name.starts_with("OPTIONS") => "OPTIONS",
             "CURRENT" => "CURRENT",
             "IDENTITY" => "IDENTITY",
+            name if name.ends_with(".segment") => "segment",
+            "checkpoint" => "checkpoint",
+            "engine" => "engine",
             _ => continue,
         };
         found.insert(Path::new("db").join(name), class);
@@ -157,12 +165,13 @@ fn attempt(
     Damaged { class, how: how.to_owned(), noticed: first.is_err() }
 }
 
-#[test]
-fn a_damaged_file_is_noticed_or_does_not_matter() {
+/// Damages every file in every way. Where it cannot fail to matter, which `sure` lists, it must have
+/// been noticed at least once.
+fn damage_each(log_engine: LogEngine, sure: &[(&str, &str)]) {
     let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let original = home.path().join("original");
     let store_home = home.path().join("live");
-    make(&store_home, older.path());
+    make(&store_home, older.path(), log_engine);
     copy(&store_home, &original);
     let expected = read(&store_home).unwrap();
 
@@ -187,8 +196,15 @@ fn a_damaged_file_is_noticed_or_does_not_matter() {
         }
     }
 
-    // Where it cannot fail to matter, it was noticed.
-    for (class, how) in [
+    for (class, how) in sure {
+        let noticed = seen.iter().any(|one| one.class == *class && one.how == *how && one.noticed);
+        assert!(noticed, "{class}: {how} was never noticed");
+    }
+}
+
+#[test]
+fn a_damaged_file_of_rocksdb_is_noticed_or_does_not_matter() {
+    let sure = [
         ("WAL", "bit flip"),
         ("WAL", "cut off"),
         ("SST", "bit flip"),
@@ -199,71 +215,111 @@ fn a_damaged_file_is_noticed_or_does_not_matter() {
         ("MANIFEST", "gone"),
         ("CURRENT", "gone"),
         ("CURRENT", "bit flip"),
-    ] {
-        let noticed = seen.iter().any(|one| one.class == class && one.how == how && one.noticed);
-        assert!(noticed, "{class}: {how} was never noticed");
-    }
+    ];
+    damage_each(LogEngine::Rocksdb, &sure);
+}
+
+#[test]
+fn a_damaged_file_of_segments_is_noticed_or_does_not_matter() {
+    let sure = [
+        ("segment", "bit flip"),
+        ("segment", "cut off"),
+        ("segment", "gone"),
+        ("segment", "older copy"),
+        ("checkpoint", "bit flip"),
+        ("checkpoint", "cut off"),
+        ("checkpoint", "gone"),
+        ("engine", "bit flip"),
+        ("engine", "cut off"),
+        ("engine", "gone"),
+    ];
+    damage_each(LogEngine::Segments, &sure);
 }
 
 #[test]
 fn a_database_that_is_an_older_copy_of_itself_is_refused() {
-    let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    make(home.path(), older.path());
-    fs::remove_dir_all(home.path().join("db")).unwrap();
-    copy(&older.path().join("db"), &home.path().join("db"));
+    for log_engine in ENGINES {
+        let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        make(home.path(), older.path(), log_engine);
+        fs::remove_dir_all(home.path().join("db")).unwrap();
+        copy(&older.path().join("db"), &home.path().join("db"));
 
-    let refused = Store::open(config(home.path())).map(drop).unwrap_err();
+        let refused = Store::open(config(home.path())).map(drop).unwrap_err();
 
-    let text = refused.to_string();
-    assert!(matches!(refused, OpenError::Damaged { .. }), "{text}");
-    assert!(text.contains("on the disk already"), "{text}");
-    assert!(text.contains("warrenctl forget_cluster_node"), "{text}");
+        let text = refused.to_string();
+        assert!(matches!(refused, OpenError::Damaged { .. }), "{text}");
+        assert!(text.contains("on the disk already"), "{text}");
+        assert!(text.contains("warrenctl forget_cluster_node"), "{text}");
+    }
 }
 
 #[test]
 fn an_operator_may_go_on_with_what_is_left() {
-    let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    make(home.path(), older.path());
-    fs::remove_dir_all(home.path().join("db")).unwrap();
-    copy(&older.path().join("db"), &home.path().join("db"));
-    Store::open(config(home.path())).map(drop).unwrap_err();
+    for log_engine in ENGINES {
+        let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        make(home.path(), older.path(), log_engine);
+        fs::remove_dir_all(home.path().join("db")).unwrap();
+        copy(&older.path().join("db"), &home.path().join("db"));
+        Store::open(config(home.path())).map(drop).unwrap_err();
 
-    fs::remove_file(home.path().join("damaged")).unwrap();
-    let left = read(home.path()).unwrap();
+        fs::remove_file(home.path().join("damaged")).unwrap();
+        let left = read(home.path()).unwrap();
 
-    assert_eq!(left.identity, Some(Bytes::from_static(b"node 1, start 1")));
-    let last = left.groups[0].rows.last().unwrap().index.0;
-    assert_eq!(last, 40);
+        assert_eq!(left.identity, Some(Bytes::from_static(b"node 1, start 1")));
+        let last = left.groups[0].rows.last().unwrap().index.0;
+        assert_eq!(last, 40);
+    }
 }
 
 #[test]
 fn what_is_found_while_running_keeps_the_directory_closed() {
-    let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    make(home.path(), older.path());
-    let table = files(home.path()).into_iter().filter(|(_, class)| *class == "SST");
-    let tables: Vec<PathBuf> = table.map(|(path, _)| home.path().join(path)).collect();
-    for table in &tables {
-        let length = fs::metadata(table).unwrap().len();
-        for nth in 0..16 {
-            flip(table, length * nth / 32);
+    for (log_engine, class) in [(LogEngine::Rocksdb, "SST"), (LogEngine::Segments, "segment")] {
+        let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        make(home.path(), older.path(), log_engine);
+        let chosen = files(home.path()).into_iter().filter(|(_, one)| *one == class);
+        for (path, _) in chosen {
+            let path = home.path().join(path);
+            let length = fs::metadata(&path).unwrap().len();
+            for nth in 0..16 {
+                flip(&path, length * nth / 32);
+            }
         }
+
+        let first = read(home.path()).unwrap_err();
+        let second = Store::open(config(home.path())).map(drop).unwrap_err();
+
+        assert!(matches!(second, OpenError::Damaged { .. }), "{first}, then {second}");
     }
-
-    let first = read(home.path()).unwrap_err();
-    let second = Store::open(config(home.path())).map(drop).unwrap_err();
-
-    assert!(matches!(second, OpenError::Damaged { .. }), "{first}, then {second}");
 }
 
 #[test]
 fn all_rows_are_there_when_nothing_is_damaged() {
-    let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    make(home.path(), older.path());
+    for log_engine in ENGINES {
+        let (home, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        make(home.path(), older.path(), log_engine);
 
-    let store = Store::open(config(home.path())).unwrap();
+        let store = Store::open(config(home.path())).unwrap();
 
-    let rows = all(&store.group(GroupId(0)).unwrap());
-    assert_eq!((rows.first().unwrap().index, rows.last().unwrap().index), (index(21), index(60)));
+        let rows = all(&store.group(GroupId(0)).unwrap());
+        let (first, last) = (rows.first().unwrap().index, rows.last().unwrap().index);
+        assert_eq!((first, last), (index(21), index(60)));
+    }
+}
+
+#[test]
+fn a_directory_stays_with_the_engine_that_made_it() {
+    for (made, asked) in
+        [(LogEngine::Rocksdb, LogEngine::Segments), (LogEngine::Segments, LogEngine::Rocksdb)]
+    {
+        let home = tempfile::tempdir().unwrap();
+        let open = |log_engine| Store::open(Config { log_engine, ..config(home.path()) }).unwrap();
+        append(&open(made).group(GroupId(0)).unwrap(), vec![row(1, 1, "body")]);
+
+        let rows = all(&open(asked).group(GroupId(0)).unwrap());
+
+        assert_eq!(rows, [row(1, 1, "body")]);
+        assert_eq!(home.path().join("db/CURRENT").exists(), made == LogEngine::Rocksdb);
+    }
 }
 
 fn flip(path: &Path, at: u64) {

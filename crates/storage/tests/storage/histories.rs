@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use warren_types::GroupId;
 
-use crate::kit::{Disk, Inline, Memory, Rocks, nobody, synced};
+use crate::kit::{Disk, Inline, Memory, Rocks, Segments, nobody, synced};
 use crate::model::{Model, Step, step};
 
 #[derive(Clone, Debug)]
@@ -76,4 +76,9 @@ fn the_store_behaves_as_the_model_without_a_thread() {
 #[test]
 fn the_store_behaves_as_the_model_on_rocksdb() {
     run::<Rocks>(12);
+}
+
+#[test]
+fn the_store_behaves_as_the_model_on_segments() {
+    run::<Segments>(40);
 }

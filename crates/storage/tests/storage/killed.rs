@@ -8,12 +8,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
 use bytes::Bytes;
-use warren_storage::{Config, Store};
+use warren_storage::{Config, LogEngine, Store};
 use warren_types::GroupId;
 
 use crate::kit::{id, index, row};
 
 const DIRECTORY: &str = "WARREN_TEST_KILLED_DIRECTORY";
+const ENGINE: &str = "WARREN_TEST_KILLED_ENGINE";
 const GROUPS: u32 = 3;
 const ROUNDS: u64 = 4;
 
@@ -28,7 +29,12 @@ fn payload(group: u32, number: u64) -> Vec<u8> {
 #[test]
 fn the_process_that_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let store = Store::open(Config::new(directory)).unwrap();
+    let log_engine = match std::env::var(ENGINE).unwrap().as_str() {
+        "segments" => LogEngine::Segments,
+        _ => LogEngine::Rocksdb,
+    };
+    let config = Config { log_engine, segment_bytes: 1 << 20, ..Config::new(directory) };
+    let store = Store::open(config).unwrap();
     let groups: Vec<_> = (0..GROUPS).map(|group| store.group(GroupId(group)).unwrap()).collect();
     let (synced, heard) = channel::<(u32, u64)>();
     let mut next: Vec<u64> =
@@ -63,7 +69,16 @@ fn the_process_that_is_killed() {
 }
 
 #[test]
-fn a_killed_process_loses_nothing_that_it_said_was_synced() {
+fn a_killed_process_loses_nothing_that_it_said_was_synced_on_rocksdb() {
+    lose_nothing("rocksdb");
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_it_said_was_synced_on_segments() {
+    lose_nothing("segments");
+}
+
+fn lose_nothing(engine: &str) {
     let directory = tempfile::tempdir().unwrap();
     let mut promised = vec![0_u64; usize::try_from(GROUPS).unwrap()];
 
@@ -71,6 +86,7 @@ fn a_killed_process_loses_nothing_that_it_said_was_synced() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "killed::the_process_that_is_killed", "--nocapture"])
             .env(DIRECTORY, directory.path())
+            .env(ENGINE, engine)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

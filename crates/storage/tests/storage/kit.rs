@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use warren_storage::{
-    Completion, Config, GroupStore, LogId, MemoryEngine, Row, RowKind, StorageError, Store,
+    Completion, Config, GroupStore, LogEngine, LogId, MemoryEngine, Row, RowKind, StorageError,
+    Store,
 };
 use warren_types::{LogIndex, NodeId, Term};
 
@@ -65,6 +66,25 @@ impl Disk for Rocks {
 
     fn open_with(&self, change: impl FnOnce(&mut Config)) -> Store {
         let mut config = Config::new(self.dir.path().join("data"));
+        change(&mut config);
+        Store::open(config).unwrap()
+    }
+}
+
+pub(crate) struct Segments {
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Disk for Segments {
+    fn fresh() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn open_with(&self, change: impl FnOnce(&mut Config)) -> Store {
+        let mut config = Config::new(self.dir.path().join("data"));
+        config.log_engine = LogEngine::Segments;
+        // Small ones, so that there are many.
+        config.segment_bytes = 16 << 10;
         change(&mut config);
         Store::open(config).unwrap()
     }
