@@ -147,22 +147,35 @@ fn received_kind(kind: EntryKind) -> RowKind {
     }
 }
 
-pub(crate) fn write_vote(vote: &Vote) -> Bytes {
-    let mut writer = Writer::with_capacity(18);
+/// The vote of a replica that never heard of a candidate.
+pub(crate) fn no_vote() -> Vote {
+    Vote { leader_id: Leader { term: 0, node_id: 0 }, committed: false }
+}
+
+/// A vote, and how long the log was that the replica gave up when it left the group.
+pub(crate) fn write_vote(vote: &Vote, given_up: Option<LogIndex>) -> Bytes {
+    let mut writer = Writer::with_capacity(26);
     writer.u8(VERSION);
     writer.u64(vote.leader_id.term);
     writer.u64(vote.leader_id.node_id);
     writer.bool(vote.committed);
+    if let Some(last) = given_up {
+        writer.u64(last.0);
+    }
     writer.finish()
 }
 
-pub(crate) fn read_vote(bytes: Bytes) -> Result<Vote, DecodeError> {
+pub(crate) fn read_vote(bytes: Bytes) -> Result<(Vote, Option<LogIndex>), DecodeError> {
     let mut reader = Reader::new(bytes);
     version(&mut reader)?;
     let leader_id = read_leader(&mut reader)?;
     let committed = reader.bool("a vote's commitment")?;
+    let given_up = match reader.is_empty() {
+        true => None,
+        false => Some(LogIndex(reader.u64("the log that was given up")?)),
+    };
     reader.finish()?;
-    Ok(Vote { leader_id, committed })
+    Ok((Vote { leader_id, committed }, given_up))
 }
 
 pub(crate) fn write_committed(id: Option<&LogId>) -> Bytes {
@@ -288,7 +301,9 @@ mod tests {
         }
         for committed in [true, false] {
             let before = Vote { leader_id: Leader { term: 7, node_id: 3 }, committed };
-            assert_eq!(read_vote(write_vote(&before)), Ok(before));
+            for given_up in [None, Some(LogIndex(7))] {
+                assert_eq!(read_vote(write_vote(&before, given_up)), Ok((before, given_up)));
+            }
         }
         for before in [None, Some(id(1, 2, 3))] {
             assert_eq!(read_committed(write_committed(before.as_ref())), Ok(before));
@@ -308,7 +323,7 @@ mod tests {
             Bytes::from_static(b"\x01\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x64");
 
         let expected = Vote { leader_id: Leader { term: 7, node_id: 3 }, committed: true };
-        assert_eq!(read_vote(vote), Ok(expected));
+        assert_eq!(read_vote(vote), Ok((expected, None)));
         assert_eq!(read_committed(committed), Ok(Some(id(2, 1, 99))));
     }
 

@@ -67,7 +67,11 @@ impl Default for Config {
 
 impl Config {
     /// openraft's view of it, for one group.
-    pub(crate) fn raft(&self, group: GroupId) -> Result<Arc<openraft::Config>, String> {
+    pub(crate) fn raft(
+        &self,
+        group: GroupId,
+        may_stand: bool,
+    ) -> Result<Arc<openraft::Config>, String> {
         // Suppressed heartbeats leave a gap of two intervals and a tick, which an election
         // timeout must outlast.
         let gap = self.heartbeat_ms.saturating_mul(5) / 2;
@@ -82,6 +86,7 @@ impl Config {
             // Snapshots and purges are decided by `sweep`, by bytes and by time.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: u64::MAX,
+            enable_elect: may_stand,
             enable_pre_vote: Some(true),
             // A restarted leader that went on in its old term would perform again, as its own,
             // what its former life proposed.

@@ -55,11 +55,14 @@ impl<M: Machine> Group<M> {
     }
 
     /// Makes the group, with `voters` and where they are. Once in the life of a cluster, on every
-    /// voter or on one; a group that is made already stays as it is.
+    /// voter or on one; a group that is made already stays as it is, also one that has left this node.
     ///
     /// # Errors
     /// When this node is not among the voters, or the group stops.
     pub async fn bootstrap(&self, voters: &[(NodeId, String)]) -> Result<(), BootstrapError> {
+        if self.member.recall.was_here() {
+            return Ok(());
+        }
         let nodes: BTreeMap<u64, BasicNode> =
             voters.iter().map(|(node, at)| (node.0, BasicNode { addr: at.clone() })).collect();
         match self.member.raft.initialize(nodes).await {

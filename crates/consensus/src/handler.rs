@@ -95,6 +95,9 @@ impl RaftHandler for Handler {
         request: VoteRequest,
     ) -> Result<VoteReply, Refusal> {
         let member = self.member(group)?;
+        if !member.recall.is_whole() {
+            return Ok(VoteReply { ballot: member.ballot(), granted: false, last: None });
+        }
         let vote = codec::vote(request.ballot);
         let last = request.last.map(codec::received_id);
         let mut asked = openraft::raft::VoteRequest::<Types>::new(vote, last);
@@ -119,6 +122,9 @@ impl RaftHandler for Handler {
         request: TransferRequest,
     ) -> Result<TransferReply, Refusal> {
         let member = self.member(group)?;
+        if !member.recall.is_whole() {
+            return Ok(TransferReply::Behind(None));
+        }
         let from: Vote = codec::vote(request.from);
         let last = request.last.map(codec::received_id);
         let asked = TransferLeaderRequest::<Types>::new(from, request.to.0, last);

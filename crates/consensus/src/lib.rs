@@ -33,6 +33,7 @@ mod member;
 mod network;
 mod node;
 mod propose;
+mod recall;
 mod rounds;
 mod rows;
 mod runtime;

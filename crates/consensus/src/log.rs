@@ -41,6 +41,7 @@ impl FloorLock {
 pub(crate) struct LogStore {
     reader: LogReader,
     floor: FloorLock,
+    given_up: Option<LogIndex>,
     _vigil: Option<Vigil>,
 }
 
@@ -56,9 +57,10 @@ impl LogStore {
         store: GroupStore,
         append_bytes: usize,
         floor: FloorLock,
+        given_up: Option<LogIndex>,
         vigil: Option<Vigil>,
     ) -> Self {
-        Self { reader: LogReader { store, append_bytes }, floor, _vigil: vigil }
+        Self { reader: LogReader { store, append_bytes }, floor, given_up, _vigil: vigil }
     }
 }
 
@@ -98,7 +100,7 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let (done, outcome) = completion();
-        self.reader.store.save_vote(codec::write_vote(vote), done);
+        self.reader.store.save_vote(codec::write_vote(vote, self.given_up), done);
         let saved = written(outcome).await;
         #[cfg(feature = "failpoints")]
         fail::fail_point!("consensus.vote.saved");
@@ -158,7 +160,8 @@ impl RaftLogReader<Types> for LogReader {
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
         let stored = self.blocking(GroupStore::vote).await?;
-        Ok(stored.map(codec::read_vote).transpose().map_err(Broken::Decode)?)
+        let read = stored.map(codec::read_vote).transpose().map_err(Broken::Decode)?;
+        Ok(read.map(|(vote, _)| vote))
     }
 
     async fn limited_get_log_entries(

@@ -20,6 +20,7 @@ use crate::codec;
 use crate::error::{Broken, ReadError};
 use crate::fatal::{Alarm, Fatality, Life};
 use crate::log::{completion, written};
+use crate::recall::Recall;
 use crate::rounds::Rounds;
 use crate::status::{Leadership, Status};
 use crate::transfers::Transfers;
@@ -39,6 +40,8 @@ pub(crate) struct Member {
     /// Held while a snapshot comes in: one at a time.
     incoming: tokio::sync::Mutex<()>,
     transfers: Arc<Transfers>,
+    /// What it knew in an earlier life.
+    pub(crate) recall: Recall,
     /// Asks the other voters whether this node still leads.
     confirming: Rounds<Result<LogIndex, ReadError>>,
     /// Asks the leader, here or elsewhere, what is committed.
@@ -56,6 +59,7 @@ impl Member {
         shared: Shared,
         life: Life,
         transfers: Arc<Transfers>,
+        recall: Recall,
     ) -> Self {
         Self {
             id,
@@ -68,6 +72,7 @@ impl Member {
             tasks: Mutex::default(),
             incoming: tokio::sync::Mutex::default(),
             transfers,
+            recall,
             confirming: Rounds::new(),
             barriers: Rounds::new(),
             #[cfg(test)]
@@ -80,6 +85,11 @@ impl Member {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|task| !task.is_finished());
         tasks.push(task);
+    }
+
+    /// How it has voted.
+    pub(crate) fn ballot(&self) -> Ballot {
+        codec::ballot(&self.raft.metrics().borrow_watched().vote)
     }
 
     /// Ends the replica in order. May be called more than once.

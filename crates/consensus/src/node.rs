@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use warren_machine::Machine;
 use warren_rpc::{Identity, Peers};
 use warren_storage::{GroupStore, StorageError, Store};
-use warren_types::{GroupId, Measured, Meter, Term};
+use warren_types::{GroupId, LogIndex, Measured, Meter, Term};
 
 use crate::apply::{Shared, StateMachine, TURNS_US};
 use crate::aside;
@@ -24,10 +24,15 @@ use crate::handler::Handler;
 use crate::log::{FloorLock, LogStore, completion};
 use crate::member::Member;
 use crate::network::Network;
+use crate::recall::{self, Recall};
 use crate::status::Status;
 use crate::tidy::Tidy;
 use crate::transfers::Transfers;
+use crate::types::Vote;
 use crate::{handover, propose, sweep};
+
+/// A vote, and how long the log was that was given up.
+type Known = (Vote, Option<LogIndex>);
 
 /// Consensus on this node. Cheap to clone.
 #[derive(Clone)]
@@ -115,8 +120,12 @@ impl Node {
         effects: mpsc::UnboundedSender<Performed<M::Effect>>,
     ) -> Result<Group<M>, StartError> {
         let node = self.identity().node;
-        let raft_config = self.config.raft(id).map_err(|text| StartError::Config { text })?;
-        let (store, born) = self.open(id).await?;
+        let (store, known) = self.open(id).await?;
+        let born = Term(known.map_or(0, |(vote, _)| vote.leader_id.term));
+        let given_up = known.and_then(|(_, given_up)| given_up);
+        let recall = Recall::new(given_up, store.clone());
+        let raft_config = self.config.raft(id, recall.is_whole());
+        let raft_config = raft_config.map_err(|text| StartError::Config { text })?;
 
         let (life, floor) = (Life::default(), FloorLock::default());
         let cell = Arc::new(Cell::new(node, born, machine, effects));
@@ -124,7 +133,8 @@ impl Node {
         let shared = Shared::new(driver, store.clone(), floor.clone());
         let shared = shared.metered(Arc::clone(&self.groups.turns));
         let vigil = |part| Some(Vigil::new(id, part, &life, &self.alarm));
-        let log = LogStore::new(store, self.config.max_append_bytes, floor, vigil("core"));
+        let append_bytes = self.config.max_append_bytes;
+        let log = LogStore::new(store, append_bytes, floor, given_up, vigil("core"));
         let machine = StateMachine::new(shared.clone(), vigil("machine"));
         let transfers = Arc::clone(&self.groups.transfers);
         let (peers, sent) = (self.groups.peers.clone(), Arc::clone(&transfers));
@@ -133,7 +143,7 @@ impl Node {
         let raft =
             raft.map_err(|error| StartError::Restore { group: id, text: error.to_string() })?;
 
-        let member = Arc::new(Member::new(id, node, raft, shared, life.clone(), transfers));
+        let member = Arc::new(Member::new(id, node, raft, shared, life.clone(), transfers, recall));
         // Other nodes may speak to it as soon as it speaks to them.
         self.groups.put(id, Arc::clone(&member));
         life.begin();
@@ -144,13 +154,16 @@ impl Node {
         let peers = self.groups.peers.clone();
         let watching = Arc::clone(&member).watch(peers.clone(), self.alarm.clone());
         member.keep(tokio::spawn(watching));
+        if !member.recall.is_whole() {
+            member.keep(tokio::spawn(recall::run(Arc::clone(&member))));
+        }
         let config = Config::clone(&self.config);
         member.keep(tokio::spawn(sweep::run(Arc::clone(&member), config, Arc::clone(&self.tidy))));
         Ok(Group::new(member, cell, backlog, peers, self.config.max_entry_bytes))
     }
 
-    /// The group's part of the storage, and the term that is known so far.
-    async fn open(&self, id: GroupId) -> Result<(GroupStore, Term), StartError> {
+    /// The group's part of the storage, and its vote with what it gave up.
+    async fn open(&self, id: GroupId) -> Result<(GroupStore, Option<Known>), StartError> {
         let store = self.store.clone();
         let opening = aside::run(store.is_inline(), move || {
             let group = store.group(id)?;
@@ -165,8 +178,7 @@ impl Node {
             group: id,
             text: format!("the vote: {error}"),
         };
-        let vote = vote.map_err(damaged)?;
-        Ok((store, Term(vote.map_or(0, |vote| vote.leader_id.term))))
+        Ok((store, vote.map_err(damaged)?))
     }
 
     /// What answers other nodes, for [`warren_rpc::serve`].
@@ -215,10 +227,10 @@ impl Node {
         }
     }
 
-    /// Stops one group and removes everything of it from this node's disk.
+    /// Stops one group and removes everything of it from this node's disk but for its vote and how
+    /// long its log was: should it come back, it does not vote until it knows as much again.
     ///
-    /// Only for a replica that the group's membership does not name: a voter that forgets its
-    /// vote may vote twice.
+    /// Only for a replica that the group's membership does not name.
     ///
     /// # Errors
     /// When the disk does not do it; the process ends then.
@@ -227,7 +239,16 @@ impl Node {
         let store = self.store.clone();
         let (done, outcome) = completion();
         let erasing = aside::run(store.is_inline(), move || {
-            store.group(group)?.erase(done);
+            let store = store.group(group)?;
+            let Some(last) = store.bounds().last else {
+                store.erase(done);
+                return Ok(());
+            };
+            let unread = |_| StorageError::Closed;
+            let known = store.vote()?.map(codec::read_vote).transpose().map_err(unread)?;
+            let (vote, given_up) = known.unwrap_or((codec::no_vote(), None));
+            let last = given_up.map_or(last.index, |given_up| given_up.max(last.index));
+            store.erase_but_vote(codec::write_vote(&vote, Some(last)), done);
             Ok(())
         });
         erasing.await.unwrap_or(Err(StorageError::Closed))?;

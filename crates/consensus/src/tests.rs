@@ -4,6 +4,7 @@ mod cluster;
 mod disk;
 mod kit;
 mod lagging;
+mod recall;
 mod single;
 mod speed;
 mod suite;

@@ -72,7 +72,9 @@ impl Drop for OnEnd {
 /// The entries of `leader` have stopped coming: finds out whether its process is gone, and if so
 /// stands for election.
 async fn run(member: Arc<Member>, peers: Peers, leader: NodeId) {
-    if member.leadership.borrow().leader != Some(leader) || !is_gone(&member, &peers, leader).await
+    if !member.recall.is_whole()
+        || member.leadership.borrow().leader != Some(leader)
+        || !is_gone(&member, &peers, leader).await
     {
         return;
     }

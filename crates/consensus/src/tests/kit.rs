@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use warren_machine::{Applied, Digest, Entry, Machine, RestoreError, SparseRow};
 use warren_rpc::{ClusterId, Desk, Identity, Incarnation, Nobody, Peers, serve};
-use warren_storage::{MemoryEngine, OpenError, RocksConfig, Store};
+use warren_storage::{LogEngine, MemoryEngine, OpenError, RocksConfig, Store};
 use warren_types::{BootId, GroupId, LogIndex, NodeId, Reader, Writer};
 
 use crate::{Config, Fatality, Group, Node, Performed};
@@ -194,8 +194,16 @@ pub(super) fn memory_store(engine: &MemoryEngine) -> Store {
 }
 
 pub(super) fn rocks_store(dir: &std::path::Path) -> Store {
+    disk_store(dir, LogEngine::Rocksdb)
+}
+
+pub(super) fn segment_store(dir: &std::path::Path) -> Store {
+    disk_store(dir, LogEngine::Segments)
+}
+
+fn disk_store(dir: &std::path::Path, log_engine: LogEngine) -> Store {
     let rocksdb = RocksConfig { write_buffer_bytes: 1 << 20, ..RocksConfig::default() };
-    let config = warren_storage::Config { rocksdb, ..warren_storage::Config::new(dir) };
+    let config = warren_storage::Config { rocksdb, log_engine, ..warren_storage::Config::new(dir) };
     // What a stopped node leaves behind holds its lock for a moment longer.
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! openraft's own tests of a log and a state machine, on both engines.
+//! openraft's own tests of a log and a state machine, on every engine.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use warren_storage::{MemoryEngine, Store};
 use warren_types::{GroupId, NodeId, Term};
 
-use super::kit::{Ledger, effects_mailbox, memory_store, rocks_store};
+use super::kit::{Ledger, effects_mailbox, memory_store, rocks_store, segment_store};
 use crate::apply::{Shared, StateMachine};
 use crate::driver::Cell;
 use crate::log::{FloorLock, LogStore};
@@ -15,6 +15,7 @@ use crate::types::Types;
 
 struct OnMemory;
 struct OnRocks;
+struct OnSegments;
 
 /// Keeps what must outlive one test.
 struct Guard {
@@ -34,7 +35,7 @@ fn parts(store: &Store) -> (LogStore, StateMachine) {
     let cell = Cell::new(NodeId(1), Term(0), Ledger::default(), effects);
     let floor = FloorLock::default();
     let shared = Shared::new(Arc::new(cell), group.clone(), floor.clone());
-    (LogStore::new(group, 1 << 20, floor, None), StateMachine::new(shared, None))
+    (LogStore::new(group, 1 << 20, floor, None, None), StateMachine::new(shared, None))
 }
 
 impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnMemory {
@@ -47,11 +48,23 @@ impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnMemory {
 
 impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnRocks {
     async fn build(&self) -> Result<(Guard, LogStore, StateMachine), StorageError<Types>> {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let store = rocks_store(dir.path());
-        let (log, machine) = parts(&store);
-        Ok((Guard { store, _dir: Some(dir) }, log, machine))
+        on_disk(rocks_store)
     }
+}
+
+impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnSegments {
+    async fn build(&self) -> Result<(Guard, LogStore, StateMachine), StorageError<Types>> {
+        on_disk(segment_store)
+    }
+}
+
+fn on_disk(
+    open: fn(&std::path::Path) -> Store,
+) -> Result<(Guard, LogStore, StateMachine), StorageError<Types>> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = open(dir.path());
+    let (log, machine) = parts(&store);
+    Ok((Guard { store, _dir: Some(dir) }, log, machine))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,4 +75,9 @@ async fn openraft_is_content_with_log_and_machine_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openraft_is_content_with_log_and_machine_on_rocksdb() {
     Suite::test_all(OnRocks).await.expect("the suite passes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openraft_is_content_with_log_and_machine_on_segments() {
+    Suite::test_all(OnSegments).await.expect("the suite passes");
 }
