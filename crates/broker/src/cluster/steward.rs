@@ -171,9 +171,10 @@ impl<M: Machine> Steward<M> {
         chart.nodes.get(&here).is_some_and(|row| row.draining) || self.inner.is_unfit(here)
     }
 
-    /// Who sees all the others, could lead, and should because this node does not.
+    /// Who sees all the others, and one that this node does not see, and could lead.
     async fn wider(&self, chart: &Chart, status: &Status, wanted: &Wanted) -> Option<NodeId> {
-        if self.is_leaving(chart) || !self.inner.misses_somebody(chart) {
+        let missed = self.inner.missed(chart);
+        if self.is_leaving(chart) || missed.is_empty() {
             return None;
         }
         let here = self.inner.session.node;
@@ -183,6 +184,7 @@ impl<M: Machine> Steward<M> {
                 && !self.inner.is_unfit(node)
                 && can_lead(status, wanted, node)
                 && self.inner.sees_all(chart, node).await
+                && self.inner.sees_any(node, &missed).await
             {
                 return Some(node);
             }

@@ -146,16 +146,16 @@ async fn publish(client: &mut Client, wire: &mut Wire, queue: &str) -> Result<()
     let publisher = client.history.publisher(queue);
     let mut unconfirmed = Unconfirmed::default();
     let calm = client.calm.clone();
-    let lasting = client.chance.number(20..300);
+    let lasting = client.chance.number(10..100);
     for _ in 0..lasting {
         if calm.is_cancelled() {
             break;
         }
-        for _ in 0..client.chance.number(1..5) {
+        for _ in 0..client.chance.number(1..6) {
             let padding = if client.chance.percent(5) { 5000 } else { 20 };
             unconfirmed.publish(wire, &client.history, publisher, queue, padding)?;
         }
-        let pause = client.chance.millis(1..150);
+        let pause = client.chance.millis(1..450);
         while unconfirmed.waiting.len() > 8 {
             unconfirmed.heard(wire.hear().await?, &client.history);
         }
@@ -217,7 +217,8 @@ impl Consuming<'_> {
         wire.expect(wire::CONSUME_OK).await?;
         let stop = self.client.stop.clone();
         loop {
-            let pause = self.client.chance.millis(1..100);
+            let most = if self.client.calm.is_cancelled() { 30 } else { 250 };
+            let pause = self.client.chance.millis(1..most);
             tokio::select! {
                 biased;
                 said = wire.hear() => {

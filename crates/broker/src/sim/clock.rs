@@ -2,7 +2,8 @@
 //!
 //! tokio's clock stands still until all wait, and then jumps. Libraries ask the operating system for the
 //! time as well, through `clock_gettime`: on the thread of a run, [`clock_gettime`] answers in its
-//! place, with tokio's time.
+//! place, with tokio's time. The wall's clock can be put forward and back ([`jump`]), for all nodes at once:
+//! a shard sees but one clock at a time, its leader's.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
@@ -22,11 +23,16 @@ const BEGIN: Duration = Duration::from_secs(1_000_000);
 /// The wall's clock, as the C library calls it.
 const REALTIME: c_int = 0;
 
+/// What this process has had of the processors, as the C library calls it.
+const PROCESS: c_int = 2;
+
 /// To look for a function behind the one of this name here.
 const NEXT: *mut c_void = std::ptr::without_provenance_mut(usize::MAX);
 
 thread_local! {
     static TIME: Cell<Time> = const { Cell::new(Time::Real) };
+    /// By how many milliseconds the wall's clock has been put forward or back.
+    static JUMPED: Cell<i64> = const { Cell::new(0) };
 }
 
 #[derive(Clone, Copy)]
@@ -75,6 +81,21 @@ pub(super) fn elapsed() -> Duration {
     elapsed
 }
 
+/// Puts the wall's clock of this thread's run forward or back.
+pub(super) fn jump(millis: i64) {
+    JUMPED.set(JUMPED.get() + millis);
+}
+
+/// What this process has had of the processors so far.
+pub(super) fn spent() -> Duration {
+    let mut time = Timespec { seconds: 0, nanos: 0 };
+    #[expect(unsafe_code, reason = "it is a function of the C library")]
+    // SAFETY: `time` is a place for the answer.
+    let _always_known = unsafe { real()(PROCESS, &raw mut time) };
+    let seconds = Duration::from_secs(u64::try_from(time.seconds).unwrap_or_default());
+    seconds + Duration::from_nanos(u64::try_from(time.nanos).unwrap_or_default())
+}
+
 /// Stands before the C library's function of this name.
 ///
 /// # Safety
@@ -86,11 +107,18 @@ unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
         // SAFETY: it is the C library's function, called as the caller promises.
         return unsafe { real()(clock, time) };
     }
-    let now = elapsed() + if clock == REALTIME { WALL } else { BEGIN };
+    let now = elapsed() + if clock == REALTIME { wall() } else { BEGIN };
     let seconds = i64::try_from(now.as_secs()).expect("runs are short");
     // SAFETY: as the caller promises.
     unsafe { time.write(Timespec { seconds, nanos: i64::from(now.subsec_nanos()) }) };
     0
+}
+
+/// What the wall's clock would show, had the run just begun.
+fn wall() -> Duration {
+    let jumped = JUMPED.try_with(Cell::get).unwrap_or(0);
+    let by = Duration::from_millis(jumped.unsigned_abs());
+    if jumped < 0 { WALL - by } else { WALL + by }
 }
 
 /// The C library's own.

@@ -25,7 +25,7 @@ pub(super) async fn happen(world: &World, mut chance: Chance, end: Instant) {
         let chance = &mut one;
         let mut running = Vec::new();
         while Instant::now() < end {
-            sleep(chance.millis(200..6000)).await;
+            sleep(chance.millis(200..4000)).await;
             let kind = nodes.pick(chance);
             let fault = nodes::happen(world.clone(), chance.branch(), kind);
             running.push(tokio::spawn(fault));
@@ -41,7 +41,7 @@ pub(super) async fn happen(world: &World, mut chance: Chance, end: Instant) {
     let breaking_links = async {
         let chance = &mut other;
         while Instant::now() < end {
-            sleep(chance.millis(200..6000)).await;
+            sleep(chance.millis(200..4000)).await;
             let kind = links.pick(chance);
             links::happen(world, chance, kind).await;
         }

@@ -13,11 +13,17 @@ pub(super) const BRIEF: &str = "brief";
 /// Gives nobody the same message too often.
 pub(super) const LIMITED: &str = "limited";
 
-/// Where [`BRIEF`] and [`LIMITED`] bury their dead.
+/// Keeps everything for [`LONG`], which is longer than a run in which all goes well.
+const LASTING: &str = "c";
+
+/// Where [`BRIEF`], [`LIMITED`] and [`LASTING`] bury their dead.
 pub(super) const GRAVE: &str = "grave";
 
 /// How long a message stays in [`BRIEF`].
 const BRIEFLY: Duration = Duration::from_secs(2);
+
+/// How long a message stays in [`LASTING`]. A clock that jumps by an hour takes little of it.
+const LONG: Duration = Duration::from_secs(120);
 
 /// How often a message may go back to [`LIMITED`].
 const LIMIT: u8 = 3;
@@ -26,7 +32,7 @@ const LIMIT: u8 = 3;
 pub(super) const QUEUES: [(&str, usize, usize); 8] = [
     ("a", 1, 1),
     ("b", 1, 1),
-    ("c", 1, 2),
+    (LASTING, 1, 2),
     ("shared", 2, 3),
     (SINGLE, 1, 3),
     (BRIEF, 1, 0),
@@ -38,6 +44,7 @@ pub(super) const QUEUES: [(&str, usize, usize); 8] = [
 pub(super) fn introduce(history: &History) {
     history.single(SINGLE);
     history.buries(BRIEF, GRAVE, BRIEFLY);
+    history.buries(LASTING, GRAVE, LONG);
     history.buries(LIMITED, GRAVE, Duration::ZERO);
 }
 
@@ -53,18 +60,24 @@ pub(super) fn arguments(queue: &str) -> Vec<u8> {
     if queue == SINGLE {
         put("x-single-active-consumer", b't', &[1]);
     }
-    if queue == BRIEF {
-        let millis = i32::try_from(BRIEFLY.as_millis()).expect("it is short");
+    let text = |text: &str| {
+        let length = u32::try_from(text.len()).expect("it is short").to_be_bytes();
+        [&length, text.as_bytes()].concat()
+    };
+    for (_, age) in [(BRIEF, BRIEFLY), (LASTING, LONG)].iter().filter(|(name, _)| *name == queue) {
+        let millis = i32::try_from(age.as_millis()).expect("it is short");
         put("x-message-ttl", b'I', &millis.to_be_bytes());
     }
     if queue == LIMITED {
         put("x-delivery-limit", b'b', &[LIMIT]);
-        put("x-queue-type", b'S', b"\0\0\0\x06quorum");
+        put("x-queue-type", b'S', &text("quorum"));
+        // The others' letters are carried at most once.
+        put("x-dead-letter-strategy", b'S', &text("at-least-once"));
+        put("x-overflow", b'S', &text("reject-publish"));
     }
-    if [BRIEF, LIMITED].contains(&queue) {
+    if [BRIEF, LIMITED, LASTING].contains(&queue) {
         put("x-dead-letter-exchange", b'S', &[0; 4]);
-        let length = u32::try_from(GRAVE.len()).expect("it is short").to_be_bytes();
-        put("x-dead-letter-routing-key", b'S', &[&length, GRAVE.as_bytes()].concat());
+        put("x-dead-letter-routing-key", b'S', &text(GRAVE));
     }
     table
 }

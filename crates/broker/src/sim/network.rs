@@ -39,6 +39,9 @@ pub(super) type Direction = (Spot, Spot);
 /// One of those who hold directions, until it lets go.
 pub(super) type HoldId = u64;
 
+/// What a byte takes to arrive as a rule, in milliseconds.
+pub(super) const USUAL_MS: Range<u64> = 0..3;
+
 /// What the system waits before it sends what was lost again, in milliseconds.
 const RESEND_MS: Range<u64> = 200..1500;
 
@@ -61,6 +64,12 @@ struct State {
     next_hold: HoldId,
     nodes: BTreeMap<Spot, (Life, mpsc::UnboundedSender<io::Result<End>>)>,
     pipes: Vec<Weak<Mutex<Pipe>>>,
+    /// Until when each direction was held.
+    held_until: BTreeMap<Direction, Instant>,
+    /// Until when each node was down.
+    down_until: BTreeMap<Spot, Instant>,
+    /// Until when things were lost or took long.
+    rough_until: Option<Instant>,
 }
 
 /// One direction of a connection.
@@ -91,12 +100,15 @@ impl Network {
     pub(super) fn new(chance: Chance) -> Self {
         let state = State {
             chance,
-            delay_ms: 0..3,
+            delay_ms: USUAL_MS,
             loss_percent: 0,
             holds: BTreeMap::new(),
             next_hold: 0,
             nodes: BTreeMap::new(),
             pipes: Vec::new(),
+            held_until: BTreeMap::new(),
+            down_until: BTreeMap::new(),
+            rough_until: None,
         };
         Self { state: Arc::new(Mutex::new(state)), change: Arc::default() }
     }
@@ -123,7 +135,10 @@ impl Network {
     #[expect(clippy::disallowed_methods, reason = "runs are short")]
     pub(super) fn up(&self, spot: Spot, life: Life) -> mpsc::UnboundedReceiver<io::Result<End>> {
         let (sender, accepted) = mpsc::unbounded_channel();
-        self.state().nodes.insert(spot, (life, sender));
+        let mut state = self.state();
+        state.nodes.insert(spot, (life, sender));
+        state.down_until.insert(spot, Instant::now());
+        drop(state);
         accepted
     }
 
@@ -154,15 +169,19 @@ impl Network {
 
     /// What is held by nobody else lets through again.
     pub(super) fn let_go(&self, hold: HoldId) {
-        self.state().holds.remove(&hold);
+        let mut state = self.state();
+        let held = state.holds.remove(&hold).unwrap_or_default();
+        state.note_held(held);
+        drop(state);
         self.wake_all();
     }
 
     /// Nothing is held, delayed or lost.
     pub(super) fn mend(&self) {
         let mut state = self.state();
-        state.holds.clear();
-        (state.delay_ms, state.loss_percent) = (0..3, 0);
+        let held = std::mem::take(&mut state.holds);
+        state.note_held(held.into_values().flatten());
+        state.become_rough(USUAL_MS, 0);
         drop(state);
         self.wake_all();
     }
@@ -180,12 +199,16 @@ impl Network {
 
     /// Bytes take this long from here on.
     pub(super) fn set_delay(&self, delay_ms: Range<u64>) {
-        self.state().delay_ms = delay_ms;
+        let mut state = self.state();
+        let loss_percent = state.loss_percent;
+        state.become_rough(delay_ms, loss_percent);
     }
 
     /// Of so many in a hundred writes, something is lost from here on.
     pub(super) fn set_loss(&self, loss_percent: u64) {
-        self.state().loss_percent = loss_percent;
+        let mut state = self.state();
+        let delay_ms = state.delay_ms.clone();
+        state.become_rough(delay_ms, loss_percent);
     }
 
     /// Resets connections, each with this chance.
@@ -198,7 +221,24 @@ impl Network {
     }
 
     fn is_held(&self, from: Spot, to: Spot) -> bool {
-        self.state().holds.values().any(|held| held.contains(&(from, to)))
+        self.state().is_held(from, to)
+    }
+
+    /// Whether a node was down within this time, or two of the others, or all of them, may have lost
+    /// sight of it.
+    pub(super) fn was_out_of_sight(&self, spot: Spot, others: &[Spot], within: Duration) -> bool {
+        let (state, now) = (self.state(), Instant::now());
+        let lately = |at: Option<&Instant>| at.is_some_and(|at| *at + within >= now);
+        let down =
+            |spot: &Spot| !state.nodes.contains_key(spot) || lately(state.down_until.get(spot));
+        let cut = |from: Spot, to: Spot| {
+            state.is_held(from, to) || lately(state.held_until.get(&(from, to)))
+        };
+        let blind = |other: &&Spot| down(other) || cut(spot, **other) || cut(**other, spot);
+        state.is_rough()
+            || lately(state.rough_until.as_ref())
+            || down(&spot)
+            || others.iter().filter(blind).count() >= others.len().min(2)
     }
 
     /// How one life of a node calls the others.
@@ -257,6 +297,28 @@ impl Network {
             return delay + state.chance.millis(RESEND_MS);
         }
         delay
+    }
+}
+
+impl State {
+    fn is_held(&self, from: Spot, to: Spot) -> bool {
+        self.holds.values().any(|held| held.contains(&(from, to)))
+    }
+
+    fn note_held(&mut self, held: impl IntoIterator<Item = Direction>) {
+        let now = Instant::now();
+        self.held_until.extend(held.into_iter().map(|direction| (direction, now)));
+    }
+
+    fn is_rough(&self) -> bool {
+        self.loss_percent > 0 || self.delay_ms != USUAL_MS
+    }
+
+    fn become_rough(&mut self, delay_ms: Range<u64>, loss_percent: u64) {
+        if self.is_rough() {
+            self.rough_until = Some(Instant::now());
+        }
+        (self.delay_ms, self.loss_percent) = (delay_ms, loss_percent);
     }
 }
 

@@ -11,7 +11,7 @@ use warren_types::QueueId;
 use super::chance::Chance;
 use super::client::declare;
 use super::history::History;
-use super::network::{Network, Spot};
+use super::network::{HoldId, Network, Spot};
 use super::node::{Home, Homes};
 use super::plan::Settings;
 use super::wire::{self, Ended, Method, Wire};
@@ -26,13 +26,13 @@ use crate::survey::{Gathered, Verdict, Which};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Three nodes.
-struct Cluster {
-    network: Network,
-    homes: Homes,
+pub(super) struct Cluster {
+    pub(super) network: Network,
+    pub(super) homes: Homes,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let network = Network::new(Chance::new(1));
         let history = History::default();
         let homes: Homes =
@@ -55,21 +55,21 @@ impl Cluster {
         cluster
     }
 
-    fn broker(&self, spot: Spot) -> Broker {
+    pub(super) fn broker(&self, spot: Spot) -> Broker {
         self.homes[&spot].serving().unwrap().broker
     }
 
-    async fn client(&self, spot: Spot) -> Wire {
+    pub(super) async fn client(&self, spot: Spot) -> Wire {
         let mut wire = self.homes[&spot].connect().unwrap();
         wire.open().await.unwrap();
         wire
     }
 
     /// From here on nothing is heard of a node, and it hears nothing.
-    fn freeze(&self, frozen: Spot) {
+    pub(super) fn freeze(&self, frozen: Spot) -> HoldId {
         let others = [1, 2, 3].into_iter().filter(|spot| *spot != frozen);
         let held = others.flat_map(|other| [(frozen, other), (other, frozen)]);
-        self.network.hold(BTreeSet::from_iter(held));
+        self.network.hold(BTreeSet::from_iter(held))
     }
 
     fn queue(&self, queue: &str) -> QueueId {
@@ -77,7 +77,7 @@ impl Cluster {
     }
 }
 
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(super) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !condition().await {
         assert!(begin.elapsed() < PATIENCE, "{what}: not in time");
@@ -86,7 +86,7 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 fn operator() -> Actor {
-    Actor { user: name("guest"), trusted: false }
+    Actor { user: name("guest"), trusted: false, from: None }
 }
 
 fn message(exchange: &str, routing_key: &str, payload: &'static str) -> Publication {
@@ -241,8 +241,8 @@ async fn messages_that_are_looked_at_go_back_and_those_that_are_taken_do_not() {
 async fn operators_are_told_what_clients_would_be_told() {
     let cluster = Cluster::start().await;
     let (broker, by) = (cluster.broker(1), operator());
-    let nobody = Actor { user: name("nobody"), trusted: false };
-    let trusted = Actor { user: name("nobody"), trusted: true };
+    let nobody = Actor { user: name("nobody"), trusted: false, from: None };
+    let trusted = Actor { user: name("nobody"), trusted: true, from: None };
     publish_three(&cluster, "q").await;
 
     let unroutable = broker.publish(&by, "/", message("", "missing", "lost")).await;

@@ -23,7 +23,7 @@ use super::watch;
 use super::world::{PATIENCE, World};
 
 /// For how long things break.
-const TROUBLE: Duration = Duration::from_secs(30);
+const TROUBLE: Duration = Duration::from_secs(20);
 
 /// Runs on a thread of its own, where nothing random has been asked for yet.
 pub(super) fn run(plan: Plan, history: &History) -> Outcome {

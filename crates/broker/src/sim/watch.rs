@@ -39,12 +39,12 @@ async fn watch_sessions(world: &World, serving: &Serving) {
             catalog.nodes().map(|row| ((row.id, row.boot), row.running)).collect()
         });
         for (session, _) in rows.iter().filter(|(_, running)| !running) {
-            world.history.session_lost(*session);
+            world.session_lost(*session);
         }
         // A node that was forgotten has no row.
         let there = |session: &&Session| rows.iter().any(|((node, _), _)| *node == session.0);
         for session in known.iter().filter(|session| !there(session)) {
-            world.history.session_lost(*session);
+            world.session_lost(*session);
         }
         known = rows.into_iter().map(|(session, _)| session).collect();
         if progress.changed().await.is_err() {
@@ -54,7 +54,8 @@ async fn watch_sessions(world: &World, serving: &Serving) {
 }
 
 async fn watch_status(world: &World, spot: Spot, life: Life, serving: &Serving) {
-    loop {
+    // Of a life that is over nothing is told: whoever comes next may have lost its disk.
+    while world.home(spot, |home| home.is_up() && home.life() == life) {
         for group in World::groups() {
             match serving.consensus.status(group) {
                 Some(status) => world.history.status(spot, life, group, &status),

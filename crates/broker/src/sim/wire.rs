@@ -26,6 +26,7 @@ pub(super) const RETURN: (u16, u16) = (60, 50);
 pub(super) const DELIVER: (u16, u16) = (60, 60);
 pub(super) const GET_OK: (u16, u16) = (60, 71);
 pub(super) const GET_EMPTY: (u16, u16) = (60, 72);
+pub(super) const ACK: (u16, u16) = (60, 80);
 pub(super) const NACK: (u16, u16) = (60, 120);
 pub(super) const SELECT_OK: (u16, u16) = (85, 11);
 

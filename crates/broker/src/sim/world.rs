@@ -11,7 +11,7 @@ use warren_machine::{Digest, Machine};
 use warren_types::{GroupId, LogIndex, NodeId};
 
 use super::chance::Chance;
-use super::history::History;
+use super::history::{History, Session};
 use super::network::{Network, Spot};
 use super::node::{Home, Homes, SHARDS, Serving};
 use super::plan::Settings;
@@ -24,6 +24,10 @@ pub(super) const NODES: usize = 3;
 
 /// How long anything may take that must happen once all is well.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A node that others give up must have been out of their sight within this time: longer than they wait,
+/// and than it takes until that is known.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(12);
 
 /// A cluster with its network. Cheap to clone.
 #[derive(Clone)]
@@ -138,6 +142,23 @@ impl World {
             home.start(&self.network, seeds, &self.history);
         });
         tokio::spawn(super::watch::watch(self.clone(), spot));
+    }
+
+    /// The catalog says that a start of a node is over: there must be a reason.
+    pub(super) fn session_lost(&self, session: Session) {
+        if !self.history.session_lost(session) {
+            return;
+        }
+        let lives =
+            |home: &Home| home.is_up() && (home.id(), home.boot()) == (Some(session.0), session.1);
+        let others =
+            |spot| self.spots(|home| home.belongs).into_iter().filter(move |other| *other != spot);
+        for spot in self.spots(lives) {
+            let others: Vec<Spot> = others(spot).collect();
+            if !self.network.was_out_of_sight(spot, &others, GIVEN_UP_AFTER) {
+                self.history.fault(format!("I17: {spot} was given up, and others saw it"));
+            }
+        }
     }
 
     /// Ends a node.

@@ -8,7 +8,7 @@ use warren_types::GroupId;
 
 use super::a_while;
 use crate::sim::chance::Chance;
-use crate::sim::network::{Direction, Spot};
+use crate::sim::network::{Direction, Spot, USUAL_MS};
 use crate::sim::world::World;
 
 /// What may happen between nodes.
@@ -79,7 +79,7 @@ pub(super) async fn happen(world: &World, chance: &mut Chance, kind: Kind) {
             world.history.note("slow".to_owned());
             world.network.set_delay(0..chance.pick(&[20, 100, 300]));
             sleep(a_while(chance)).await;
-            world.network.set_delay(0..3);
+            world.network.set_delay(USUAL_MS);
         }
         Kind::Loss => {
             world.history.note("loss".to_owned());

@@ -42,7 +42,7 @@ const ACTS: [Act; 6] =
 pub(in crate::sim) async fn happen(world: &World, mut chance: Chance, end: Instant) {
     let mixture = super::Mixture::new(&mut chance, &ACTS);
     while Instant::now() < end {
-        sleep(chance.millis(100..4000)).await;
+        sleep(chance.millis(100..2500)).await;
         let act = mixture.pick(&mut chance);
         if let Act::Join | Act::Drain = act {
             happen_now(world, &mut chance, act).await;

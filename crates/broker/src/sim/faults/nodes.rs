@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use warren_types::GroupId;
 
 use super::a_while;
 use super::links::around;
 use crate::sim::chance::Chance;
-use crate::sim::node::{Home, SHARDS};
+use crate::sim::clock;
+use crate::sim::node::{Home, SHARDS, Serving};
 use crate::sim::world::{Claim, World};
 
 /// What may happen to nodes.
@@ -36,9 +37,15 @@ pub(super) enum Kind {
     HandOver,
     /// A replica takes a snapshot of every group.
     Cover,
+    /// One ends while it takes snapshots.
+    CoverAndCrash,
+    /// Snapshots are taken while others are to lead.
+    CoverAndHandOver,
+    /// The clocks on the wall are put forward or back.
+    Jump,
 }
 
-pub(super) const KINDS: [Kind; 11] = [
+pub(super) const KINDS: [Kind; 14] = [
     Kind::Crash,
     Kind::CrashMany,
     Kind::PowerCut,
@@ -50,6 +57,9 @@ pub(super) const KINDS: [Kind; 11] = [
     Kind::Hang,
     Kind::HandOver,
     Kind::Cover,
+    Kind::CoverAndCrash,
+    Kind::CoverAndHandOver,
+    Kind::Jump,
 ];
 
 /// Has it happen, until it is over.
@@ -67,6 +77,12 @@ pub(super) async fn happen(world: World, mut chance: Chance, kind: Kind) {
         Kind::Hang => hang(world, chance).await,
         Kind::HandOver => hand_over(world, chance).await,
         Kind::Cover => cover(world, chance).await,
+        Kind::CoverAndCrash => cover_and_crash(world, chance).await,
+        Kind::CoverAndHandOver => {
+            let mut other = chance.branch();
+            tokio::join!(cover(world, chance), hand_over(world, &mut other));
+        }
+        Kind::Jump => jump(world, chance).await,
     }
 }
 
@@ -193,10 +209,41 @@ async fn hand_over(world: &World, chance: &mut Chance) {
 async fn cover(world: &World, chance: &mut Chance) {
     let Some((spot, node)) = world.anyone(chance) else { return };
     world.history.note(format!("snapshots at {spot}"));
+    take_snapshots(&node).await;
+}
+
+async fn take_snapshots(node: &Serving) {
     drop(node.catalog.take_snapshot().await);
     for group in (1..=SHARDS).map(GroupId) {
         if let Some(group) = node.shard(group) {
             drop(group.take_snapshot().await);
         }
+    }
+}
+
+/// What was begun is not there when the node comes back, or half of it.
+async fn cover_and_crash(world: &World, chance: &mut Chance) {
+    let Some(victim) = claim(world, chance, 1).pop() else { return };
+    let spot = victim.spot;
+    let Some(node) = world.home(spot, |home| home.serving()) else { return };
+    world.history.note(format!("snapshots at {spot}, which ends"));
+    let most = chance.pick(&[2, 10, 60]);
+    drop(timeout(chance.millis(0..most), take_snapshots(&node)).await);
+    world.crash(spot);
+    sleep(Duration::from_millis(chance.pick(&[10, 400, 2500]))).await;
+    world.start(spot);
+}
+
+/// By a little, by more than a time to live, and by far more than anything lasts.
+async fn jump(world: &World, chance: &mut Chance) {
+    for _ in 0..chance.pick(&[1, 1, 2]) {
+        let by = chance.pick(&[50_i64, 5_000, 3_600_000]);
+        let by = if chance.percent(50) { by } else { -by };
+        world.history.note(format!("the clocks jump by {by} ms"));
+        clock::jump(by);
+        if by > 0 {
+            world.history.jumped();
+        }
+        sleep(a_while(chance)).await;
     }
 }
