@@ -15,9 +15,11 @@
 //! | I9 what goes with its owner, I18 blocked publishers, I19 and I20 liveness, I22 slowness | `liveness.rs` |
 //! | I10 the directory | `metadata.rs` |
 //! | I11 ages, I12 dead letters | `deaths.rs` |
-//! | I14 counters and hashes, I15 Raft, I21 floors | `nodes.rs` |
+//! | I14 counters and hashes, I15 Raft, I17 members, I21 floors | `nodes.rs` |
+//! | I16 damage that was planted and came to light: wrong bodies | `messages.rs`; different hashes: `nodes.rs` |
 //!
-//! **Not here:** I16 and I17, which whoever damages or replaces a node looks after.
+//! **Not here:** that damage is rebuilt (I16), and that a wiped node is another one (I17). Whoever damages
+//! and wipes nodes finds that out ([`fault`](crate::fault)).
 
 mod active;
 mod confirms;

@@ -2,12 +2,13 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::checker;
@@ -20,6 +21,9 @@ use crate::readings::Readings;
 use crate::rig::{Tier, alone};
 use crate::run::{Plan, run as run_plan};
 use crate::{interrupt, report, tools, workload};
+
+/// How long a pair runs from calm to healed, if nothing else was said.
+const PAIR: Duration = Duration::from_secs(60);
 
 /// The exit code for a command line that makes no sense.
 const USAGE_ERROR: u8 = 64;
@@ -43,6 +47,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Request::Check(file) => check(&file),
+        Request::Table(file) => table(&file),
         Request::Run(options) => match tier() {
             Tier::World if !alone::is_inside() => alone::enter(),
             tier => pairs(&options, tier),
@@ -85,6 +90,14 @@ fn check(file: &Path) -> Result<ExitCode> {
     Ok(if verdict.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn table(file: &Path) -> Result<ExitCode> {
+    let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+    let rows = text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str);
+    let rows = rows.collect::<Result<Vec<Value>, _>>().context("a line is none of ours")?;
+    println!("{}", report::rows(&rows));
+    Ok(ExitCode::SUCCESS)
+}
+
 fn pairs(options: &Options, tier: Tier) -> Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(clock);
     eprintln!("chaos: seed {seed}");
@@ -102,46 +115,66 @@ fn pairs(options: &Options, tier: Tier) -> Result<ExitCode> {
         interrupt::follow(&stop);
     }
     let mut rows = Vec::new();
-    let mut is_good = true;
     for number in 0.. {
         let is_over = until.map_or(number >= pairs.len(), |until| Instant::now() >= until);
         if is_over || pairs.is_empty() || stop.was_said() {
             break;
         }
         let (workload, name) = &pairs[number % pairs.len()];
-        let scenario = || fault::scenario(name).map(|scenario| &scenario.fault);
-        let fault = fault::by_name(name).or_else(scenario).context("options know what there is")?;
+        let (fault, lasts) = known(name)?;
         // One run is the named pair with the named seed, so that it can be had again alone.
         let seed = if pairs.len() == 1 && number == 0 { seed } else { dice.throw() >> 16 };
-        if let Some(why) = unable(fault, tier) {
-            eprintln!("chaos: {workload} with {name} is left out: {why}");
-            continue;
-        }
+        let broker = match unable(fault, tier) {
+            Some(why) => Err(why),
+            None => broker(&binary, fault),
+        };
+        let broker = match broker {
+            Ok(broker) => broker,
+            Err(why) => {
+                eprintln!("chaos: {workload} with {name} is left out: {why}");
+                continue;
+            }
+        };
         eprintln!("chaos: {workload} with {name}, seed {seed}");
         let place = dir.join(format!("{workload}-{name}-{seed}"));
         let plan = Plan {
             nodes: options.nodes,
             environment: options.environment.clone(),
-            ..Plan::of(&binary, &place, workload, name, seed)
+            ..Plan::of(&broker, &place, workload, name, seed)
         };
-        let outcome = match run_plan(&plan.lasting(options.run), &stop) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                is_good = false;
-                eprintln!("chaos: the run itself failed, in {}: {error:#}", place.display());
-                continue;
-            }
-        };
-        if let Some(text) = report::complaint(&outcome) {
-            is_good = false;
-            eprintln!("{text}");
-        }
-        let row = report::json(&outcome);
+        let row = one(&plan.lasting(options.run.unwrap_or(lasts)), &stop);
         add(options.json.as_deref(), &row)?;
         rows.push(row);
     }
     println!("{}", report::table(&rows));
+    let is_good = rows.iter().all(report::is_good);
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One run, whatever comes of it: those that follow are not to fall with it.
+fn one(plan: &Plan, stop: &Stop) -> Value {
+    let done = panic::catch_unwind(AssertUnwindSafe(|| run_plan(plan, stop)));
+    let outcome = done.unwrap_or_else(|_| Err(anyhow!("it panicked, as was said above")));
+    match outcome {
+        Ok(outcome) => {
+            if let Some(text) = report::complaint(&outcome) {
+                eprintln!("{text}");
+            }
+            report::json(&outcome)
+        }
+        Err(error) => {
+            let place = plan.dir.display();
+            eprintln!("chaos: the run itself failed, in {place}: {error:#}");
+            report::failed(plan, &format!("{error:#}"))
+        }
+    }
+}
+
+/// A fault or a scenario of that name, and how long it takes.
+fn known(name: &str) -> Result<(&'static Fault, Duration)> {
+    let of = |scenario: &'static Scenario| (&scenario.fault, scenario.lasts());
+    let found = fault::by_name(name).map(|fault| (fault, PAIR));
+    found.or_else(|| fault::scenario(name).map(of)).context("options know what there is")
 }
 
 /// Scenarios with their workloads.
@@ -163,6 +196,16 @@ fn unable(fault: &Fault, tier: Tier) -> Option<String> {
     }
     let missing = fault.programs.iter().find(|name| tools::find(name).is_none());
     missing.map(|name| format!("there is no {name}"))
+}
+
+/// The program to run: the broker, or where a fault needs places inside it, the one that has them.
+fn broker(binary: &Path, fault: &Fault) -> Result<PathBuf, String> {
+    const OPEN: &str = "warren-failpoints";
+    if !fault.breaks_inside || binary.ends_with(OPEN) {
+        return Ok(binary.to_owned());
+    }
+    let broker = binary.with_file_name(OPEN);
+    if broker.is_file() { Ok(broker) } else { Err(format!("there is no {}", broker.display())) }
 }
 
 fn add(file: Option<&Path>, row: &Value) -> Result<()> {

@@ -26,6 +26,7 @@ use crate::dice::Dice;
 use crate::field::Stop;
 use crate::history::Recorder;
 use crate::rig::{COMPLETE, READY, Rig, Tier};
+use crate::workload::Order;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,8 @@ pub struct Fault {
     pub tier: Tier,
     /// Programs that it needs beside those of the rig.
     pub programs: &'static [&'static str],
+    /// Whether it needs the broker that has places to break it at.
+    pub breaks_inside: bool,
     act: fn(&mut Stage<'_>) -> Result<()>,
 }
 
@@ -90,7 +93,7 @@ const fn fault(
     tier: Tier,
     act: fn(&mut Stage<'_>) -> Result<()>,
 ) -> Fault {
-    Fault { name, what, tier, programs: &[], act }
+    Fault { name, what, tier, programs: &[], breaks_inside: false, act }
 }
 
 /// The fault of that name.
@@ -109,7 +112,11 @@ pub fn environment(
     dir: &std::path::Path,
     nodes: usize,
 ) -> Result<Vec<(String, String)>> {
-    if fault == "N12" { cluster::clock_environment(dir, nodes) } else { Ok(Vec::new()) }
+    match scenario(fault) {
+        Some(scenario) => Ok(scenario.environment(dir)),
+        None if fault == "N12" => cluster::clock_environment(dir, nodes),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Where faults happen.
@@ -144,20 +151,36 @@ impl<'a> Stage<'a> {
         Self { rig, dice, recorder, until, stop, findings: Vec::new(), injected: 0, name: CALM }
     }
 
-    /// Lets a fault happen until the time is over.
+    /// Lets a fault happen until the time is over, and between its episodes what an operator was
+    /// told to do, one after the other.
     ///
     /// # Errors
     ///
     /// When something cannot be done, or a node does not come back.
-    pub fn play(&mut self, fault: &Fault) -> Result<()> {
+    pub fn play(&mut self, fault: &Fault, orders: &[Order]) -> Result<()> {
         self.name = fault.name;
-        while Instant::now() < self.until && !self.stop.was_said() {
+        let mut orders = orders.iter().cycle();
+        while !self.is_over() {
             (fault.act)(self)?;
             self.look();
+            if let Some(order) = orders.next().filter(|_| !self.is_over()) {
+                cluster::obey(self, *order)?;
+                self.look();
+            }
             let rest = self.dice.millis(1_000..4_000);
             self.wait(rest);
         }
         Ok(())
+    }
+
+    /// Whether nothing more is to begin.
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until || self.stop.was_said()
+    }
+
+    /// The time until nothing more is to begin.
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
     }
 
     /// Something is done to nodes, and undone.
@@ -214,6 +237,18 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// A node whose disk was taken away comes back as another one: as the same it would not know
+    /// what it had promised.
+    fn judge_identity(&mut self, node: usize, before: Option<u64>) {
+        let after = self.rig.identity(node);
+        let name = self.rig.node(node).name();
+        let text = format!("{name} lost its disk; it was node {before:?}, and is node {after:?}");
+        self.recorder.note(&text);
+        if after.is_none() || after == before {
+            self.find("I17", text);
+        }
+    }
+
     /// Something is wrong.
     fn find(&mut self, invariant: &'static str, text: String) {
         self.recorder.note(&format!("{invariant}: {text}"));
@@ -246,6 +281,19 @@ impl<'a> Stage<'a> {
     fn bring_back(&mut self, nodes: &[usize]) -> Result<()> {
         nodes.iter().try_for_each(|node| self.rig.launch(*node))?;
         nodes.iter().try_for_each(|node| self.rig.node(*node).await_ready(READY))
+    }
+
+    /// As [`Stage::bring_back`]; but a node that finds what was planted on its disk earlier, and does
+    /// not go on with it, gets an empty one.
+    fn bring_back_whole(&mut self, node: usize) -> Result<()> {
+        let done = self.bring_back(&[node]);
+        if self.name != rot::NAME || done.is_ok() {
+            return done;
+        }
+        self.recorder.note("it finds what was planted earlier and gets an empty disk");
+        self.rig.node(node).kill()?;
+        self.rig.wipe(node)?;
+        self.bring_back(&[node])
     }
 
     /// Waits until all replicas are there again.

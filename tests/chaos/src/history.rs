@@ -9,7 +9,9 @@
 
 mod event;
 
-pub use event::{Action, Channel, Consumer, Death, Event, How, Message, Outcome, Overflow, Rules};
+pub use event::{
+    Action, Channel, Consumer, DAMAGE, Death, Event, How, Message, Outcome, Overflow, Rules,
+};
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};

@@ -14,6 +14,7 @@ use crate::workload;
 pub const USAGE: &str = "\
 warren-chaos [OPTIONS]            runs pairs of a workload and a fault on real nodes
 warren-chaos check FILE           judges a history again
+warren-chaos table FILE           the rows of such a file of lines, for people
 warren-chaos list                 says what workloads, faults and scenarios there are
 
   --workload W1,W3   only these workloads (default: any)
@@ -21,7 +22,7 @@ warren-chaos list                 says what workloads, faults and scenarios ther
   --scenario NAME    a named scenario instead of pairs; `all` for every one
   --seed S           what all choices follow from (default: the clock)
   --minutes M        how long to go on with pairs (default: one run of each that is named)
-  --seconds S        how long a run lasts from calm to healed (default: 60)
+  --seconds S        how long a run lasts from calm to healed (default: 60, or what a scenario takes)
   --nodes N          how many nodes (default: 3)
   --dir DIR          where failed runs are kept (default: target/chaos)
   --json FILE        where a line for each run is added
@@ -35,6 +36,8 @@ pub enum Request {
     Run(Options),
     /// A verdict.
     Check(PathBuf),
+    /// What came of runs.
+    Table(PathBuf),
     /// What there is.
     List,
 }
@@ -52,8 +55,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// How long to go on.
     pub minutes: Option<Duration>,
-    /// How long a run lasts.
-    pub run: Duration,
+    /// How long a run lasts, if that was said.
+    pub run: Option<Duration>,
     /// How many nodes.
     pub nodes: usize,
     /// Where runs are.
@@ -72,7 +75,7 @@ impl Default for Options {
             scenario: None,
             seed: None,
             minutes: None,
-            run: Duration::from_secs(60),
+            run: None,
             nodes: 3,
             dir: PathBuf::from("target/chaos"),
             json: None,
@@ -91,6 +94,7 @@ impl Request {
         match words {
             [word] if word == "list" => return Ok(Self::List),
             [word, file] if word == "check" => return Ok(Self::Check(file.into())),
+            [word, file] if word == "table" => return Ok(Self::Table(file.into())),
             _ => {}
         }
         let mut options = Options::default();
@@ -103,7 +107,7 @@ impl Request {
                 "--scenario" => options.scenario = Some(value.clone()),
                 "--seed" => options.seed = Some(value.parse().context("a seed is a number")?),
                 "--minutes" => options.minutes = Some(Duration::from_secs(number(value)? * 60)),
-                "--seconds" => options.run = Duration::from_secs(number(value)?),
+                "--seconds" => options.run = Some(Duration::from_secs(number(value)?)),
                 "--nodes" => options.nodes = usize::try_from(number(value)?)?,
                 "--dir" => options.dir = value.into(),
                 "--json" => options.json = Some(value.into()),

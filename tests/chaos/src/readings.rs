@@ -1,5 +1,6 @@
 //! What the nodes say of themselves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// All that was read of the nodes in a run.
@@ -22,6 +23,8 @@ pub struct Reading {
     pub life: u32,
     /// Its replicas.
     pub groups: Vec<Group>,
+    /// Who belongs to each group, as its leader told this node.
+    pub members: Vec<Members>,
     /// Its durable queues, by vhost and name.
     pub queues: Vec<Counts>,
     /// Bytes that its data directory takes.
@@ -53,6 +56,30 @@ pub struct Group {
     pub snapshot: u64,
     /// An entry that was applied a moment later, and the hash of the state that it left.
     pub digest: Option<(u64, u64)>,
+}
+
+/// Who belongs to a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// The group's number.
+    pub group: u64,
+    /// Who is to have a replica, in order of their names.
+    pub wanted: Vec<String>,
+    /// Who votes.
+    pub voters: Vec<String>,
+    /// Who does not vote yet.
+    pub learners: Vec<String>,
+    /// Whether all nodes are wanted, of which some may stay without a vote.
+    pub is_everywhere: bool,
+}
+
+impl Members {
+    /// Whether nobody is on his way in or out.
+    pub fn is_settled(&self) -> bool {
+        let all: BTreeSet<&String> = self.voters.iter().chain(&self.learners).collect();
+        let wanted: BTreeSet<&String> = self.wanted.iter().collect();
+        all == wanted && (self.is_everywhere || self.learners.is_empty())
+    }
 }
 
 /// Numbers of one queue.

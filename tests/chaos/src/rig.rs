@@ -22,6 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 use warren_tests::cluster::Page;
 use warren_tests::http::Client;
 use warren_tests::node::Addresses;
@@ -415,6 +416,20 @@ impl Rig {
     /// How many nodes there are, running or not.
     pub fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How many nodes there were at the start.
+    pub fn planned(&self) -> usize {
+        self.setup.nodes
+    }
+
+    /// The number that the cluster knows a running node by, if it says so.
+    pub fn identity(&self, node: usize) -> Option<u64> {
+        let answer = self.http(node).try_ask("GET", "/api/warren/nodes", "").ok()?;
+        let rows: Value = serde_json::from_str(&answer.body).ok()?;
+        let name = self.nodes[node].name();
+        let is_it = |row: &&Value| row["name"] == name && row["running"] == true;
+        rows.as_array()?.iter().find(is_it)?["id"].as_u64()
     }
 
     /// Whether there is no node at all.

@@ -18,12 +18,12 @@ use crate::dice::Dice;
 use crate::fault::{self, Fault, Stage};
 use crate::field::{Field, Stop};
 use crate::history::Recorder;
-use crate::readings::Readings;
+use crate::readings::{Members, Reading, Readings};
 use crate::rig::{COMPLETE, Rig, Setup};
 use crate::survey::{keep, survey};
 use crate::tools;
 use crate::watch::{Starvation, Watch};
-use crate::workload::{self, Workload};
+use crate::workload::{self, Order, Workload};
 
 /// How soon every queue must serve again after the last fault.
 const ALIVE: Duration = Duration::from_secs(10);
@@ -34,8 +34,8 @@ const ENDS: Duration = Duration::from_secs(120);
 /// How long an orderly stop of a node may take.
 const LEAVES: Duration = Duration::from_secs(60);
 
-/// How long the nodes' counters, hashes, disks and memory may take to come to rest.
-const RESTS: Duration = Duration::from_secs(20);
+/// How long the nodes' counters, hashes, members, disks and memory may take to come to rest.
+const RESTS: Duration = Duration::from_secs(30);
 
 /// How often that is looked at.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -91,6 +91,19 @@ impl Plan {
     }
 }
 
+/// Settings with which a node takes snapshots, purges its log and forgets files every few seconds, as
+/// it does every few minutes under a load that leaves no processor to its clients.
+fn small_logs() -> Vec<(String, String)> {
+    let all = [
+        ("RAFT_SNAPSHOT_AFTER_ENTRIES", "2000"),
+        ("RAFT_SNAPSHOT_AFTER_BYTES", "8388608"),
+        ("RAFT_KEEP_ENTRIES", "500"),
+        ("RAFT_KEEP_BYTES", "8388608"),
+        ("STORAGE_ROCKSDB_WAL_BYTES", "67108864"),
+    ];
+    all.map(|(name, value)| (format!("WARREN_{name}"), value.to_owned())).to_vec()
+}
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -123,7 +136,8 @@ pub fn run(plan: &Plan, stop: &Stop) -> Result<Outcome> {
         .with_context(|| format!("no workload {}", plan.workload))?
         .into();
     fs::create_dir_all(&plan.dir)?;
-    let mut environment = fault::environment(fault.name, &plan.dir, plan.nodes)?;
+    let mut environment = small_logs();
+    environment.extend(fault::environment(fault.name, &plan.dir, plan.nodes)?);
     environment.extend(plan.environment.iter().cloned());
     let setup = Setup { nodes: plan.nodes, environment, ..Setup::of(&plan.binary, &plan.dir) };
     let mut rig = Rig::start(setup).context("the nodes do not become a cluster")?;
@@ -186,7 +200,7 @@ impl Course<'_> {
         let ended = start(workload, &field);
         self.wait(self.plan.calm);
         self.phase("faults");
-        self.faults(fault, dice.fork());
+        self.faults(fault, workload.orders(), dice.fork());
         self.phase("heal");
         if let Err(error) = self.rig.heal() {
             self.find("I19", format!("the nodes do not come back: {error:#}"));
@@ -208,11 +222,11 @@ impl Course<'_> {
         Ok(())
     }
 
-    fn faults(&mut self, fault: &Fault, dice: Dice) {
+    fn faults(&mut self, fault: &Fault, orders: &[Order], dice: Dice) {
         let until = Instant::now() + self.plan.faults;
         let recorder = self.recorder.clone();
         let mut stage = Stage::new(self.rig, dice, recorder, until, self.stop.clone());
-        let played = stage.play(fault);
+        let played = stage.play(fault, orders);
         self.injected += stage.injected;
         let mut findings = std::mem::take(&mut stage.findings);
         self.violations.append(&mut findings);
@@ -230,7 +244,8 @@ impl Course<'_> {
             let now =
                 readings.iter().flat_map(|reading| &reading.groups).map(|group| group.applied);
             let now: Vec<u64> = now.collect();
-            let is_quiet = before.as_ref() == Some(&now);
+            let is_settled = |reading: &Reading| reading.members.iter().all(Members::is_settled);
+            let is_quiet = before.as_ref() == Some(&now) && readings.iter().all(is_settled);
             before = Some(now);
             if is_quiet || Instant::now() > until {
                 let last = readings.into_iter().map(|mut reading| {

@@ -8,7 +8,7 @@ use warren_tests::cluster::Page;
 use warren_tests::http::Client;
 
 use crate::history::Recorder;
-use crate::readings::{Counts, Group, Reading};
+use crate::readings::{Counts, Group, Members, Reading};
 use crate::rig::Rig;
 use crate::rig::node::{Footprint, Node};
 
@@ -32,6 +32,7 @@ fn read(node: &mut Node, at: Duration, phase: &str) -> Option<Reading> {
         node: node.name().to_owned(),
         life: node.lives(),
         groups: groups(&page, &client),
+        members: members(&client),
         queues: queues(&client),
         disk_bytes: node.disk_bytes(),
         memory_bytes: footprint.memory_bytes,
@@ -76,6 +77,31 @@ fn queues(client: &Client) -> Vec<Counts> {
         })
     };
     list(client, "/api/queues").iter().filter_map(of).collect()
+}
+
+fn members(client: &Client) -> Vec<Members> {
+    let names = |value: &Value| -> Vec<String> {
+        let mut names: Vec<String> = value
+            .as_array()
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect();
+        names.sort();
+        names
+    };
+    let of = |row: &Value| {
+        // A group whose leader did not answer says nothing of its voters.
+        row["voters"].as_array()?;
+        Some(Members {
+            group: row["group"].as_u64()?,
+            wanted: names(&row["replicas"]),
+            voters: names(&row["voters"]),
+            learners: names(&row["learners"]),
+            is_everywhere: row["kind"] == "catalog",
+        })
+    };
+    list(client, "/api/warren/shards").iter().filter_map(of).collect()
 }
 
 fn list(client: &Client, path: &str) -> Vec<Value> {

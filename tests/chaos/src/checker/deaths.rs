@@ -78,19 +78,27 @@ fn judge(
             report.blame("I12", format!("{name} was too much, and there is no limit"));
         }
         "maxlen" => {}
-        "delivery_limit" => judge_limit(name, origin, death, world, report),
+        "delivery_limit" => judge_limit(name, origin, death, delivery.spot.at, world, report),
         other => report.blame("I12", format!("{name} died of {other}")),
     }
 }
 
 /// A message that came back too often was given out more often than that.
-fn judge_limit(name: &str, origin: &Origin, death: &Death, world: &World, report: &mut Report) {
+fn judge_limit(
+    name: &str,
+    origin: &Origin,
+    death: &Death,
+    at: u64,
+    world: &World,
+    report: &mut Report,
+) {
     let limit = world.rules_of(&death.queue).and_then(|rules| rules.delivery_limit);
     let Some(limit) = limit else {
         return report.blame("I12", format!("{name} came back too often, and there is no limit"));
     };
-    // Who was lost may have had it, and not seen it.
-    if world.was_loss_since(&death.queue, origin.spot) {
+    // Who was lost, or given up with his node, may have had it and not seen it.
+    let is_broken = world.doubts.touch_any(origin.spot.at, at);
+    if is_broken || world.was_loss_since(&death.queue, origin.spot) {
         return;
     }
     let seen = origin.deliveries_before;

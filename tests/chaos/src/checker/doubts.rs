@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::history::Event;
+use crate::history::{DAMAGE, Event};
 
 /// Microseconds after the end of a fault until when a node may be found to be given up.
 const GRACE: u64 = 15_000_000;
@@ -15,6 +15,7 @@ const GRACE: u64 = 15_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     nodes: HashMap<String, Vec<Stretch>>,
+    is_damaged: bool,
 }
 
 #[derive(Debug)]
@@ -28,7 +29,8 @@ impl Doubts {
     /// Notes the begin and the end of faults.
     pub(super) fn see(&mut self, at: u64, event: &Event) {
         match event {
-            Event::Fault { fault, nodes, .. } => {
+            Event::Fault { fault, nodes, what, .. } => {
+                self.is_damaged |= what == DAMAGE;
                 for node in nodes {
                     let stretch = Stretch { fault: *fault, from: at, to: None };
                     self.nodes.entry(node.clone()).or_default().push(stretch);
@@ -42,6 +44,11 @@ impl Doubts {
             }
             _ => {}
         }
+    }
+
+    /// Whether something on a disk was damaged so far.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// Whether a node may have been given up in a stretch of time, up to the latest event.

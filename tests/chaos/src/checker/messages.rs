@@ -2,8 +2,7 @@
 //!
 //! A message has a place in each queue where it was seen. It is lost if it was confirmed, and nobody
 //! acknowledged it in a queue where it belongs, nor among that queue's dead letters, although nothing that
-//! was asked for or promised took it away. Dead letters are sent at least once: a second one is counted
-//! among the doubled, and not held against the broker.
+//! was asked for or promised took it away.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -178,7 +177,9 @@ impl Messages {
         let name =
             format!("message {message} (line {}) from {queue} (line {line})", story.spot.line);
         if (story.size, story.sum) != (delivery.size, delivery.sum) {
-            report.blame("I2", format!("{name} is not what was published"));
+            // Whatever damaged a file must not be served.
+            let invariant = if world.is_damaged() { "I16" } else { "I2" };
+            report.blame(invariant, format!("{name} is not what was published"));
         }
         let Some(source) = story.way_to(&queue, world) else {
             let queues = &story.queues;
@@ -194,13 +195,11 @@ impl Messages {
             before.map_or((0, false), |place| (place.times, place.discarded));
         let place = story.place_mut(&queue, spot);
         let first = place.times == 0;
-        // A change of leader may have a dead letter sent again; it is a message of its own there.
-        let is_copy = source.is_some() && !delivery.redelivered;
         match (is_stale, first) {
             (false, true) => {
                 judge_removals(self.removals.get(&queue), story, delivery, &name, report);
             }
-            (false, false) if !is_copy => judge_repetition(place, delivery, &name, world, report),
+            (false, false) => judge_repetition(place, delivery, &name, world, report),
             _ => {}
         }
         let place = story.place_mut(&queue, spot);

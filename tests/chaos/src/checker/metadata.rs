@@ -2,6 +2,9 @@
 //!
 //! Objects do not depend on each other, so each has a search of its own, in a history of some dozen
 //! operations. What was asked and not answered may have been done at any time after, or never.
+//!
+//! What is there is told from a node's own copy, and what is not only after all nodes were heard: nobody
+//! misses what was declared, and what was deleted may be seen for a moment longer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,22 +20,30 @@ use crate::history::{Action, Event, Outcome};
 /// Operations on one object that are searched: what takes longer says nothing.
 const LONGEST: usize = 400;
 
+/// Microseconds for which a node may not have heard that something is gone.
+const STALE: u64 = 2_000_000;
+
+/// The same where something is broken, or was a while ago.
+const STALE_BROKEN: u64 = 40_000_000;
+
+/// When something happened: the time, and its line where times are equal.
+type Turn = (u64, u64);
+
 /// What was asked of whom.
 #[derive(Debug, Default)]
 pub(super) struct Metadata {
     objects: BTreeMap<String, Vec<Operation>>,
     open: HashMap<u64, (String, usize)>,
-    clock: u64,
 }
 
 #[derive(Debug)]
 struct Operation {
     action: Action,
     node: String,
-    line: u64,
-    /// Its turn among all that happened.
-    asked: u64,
-    answered: Option<(u64, u64, Outcome)>,
+    asked: Turn,
+    answered: Option<(Turn, Outcome)>,
+    /// Microseconds before the question from which the answer may be.
+    stale: u64,
 }
 
 /// An object: what it is, if it is there.
@@ -76,7 +87,7 @@ impl Specification for Object {
 
 impl Family for Metadata {
     fn see(&mut self, step: Step<'_>, _report: &mut Report) {
-        self.clock += 1;
+        let turn = (step.spot.at, step.spot.line);
         match step.event {
             Event::Operate { operation, object, action, node } => {
                 let operations = self.objects.entry(object.clone()).or_default();
@@ -84,16 +95,23 @@ impl Family for Metadata {
                 operations.push(Operation {
                     action: *action,
                     node: node.clone(),
-                    line: step.spot.line,
-                    asked: self.clock,
+                    asked: turn,
                     answered: None,
+                    stale: 0,
                 });
             }
             Event::Answer { operation, outcome } => {
                 let Some((object, at)) = self.open.remove(operation) else { return };
                 let operations = self.objects.get_mut(&object);
                 if let Some(asked) = operations.and_then(|operations| operations.get_mut(at)) {
-                    asked.answered = Some((self.clock, step.spot.line, *outcome));
+                    asked.answered = Some((turn, *outcome));
+                    let is_seen = asked.action == Action::Look && *outcome != Outcome::Absent;
+                    let from = asked.asked.0.saturating_sub(STALE_BROKEN);
+                    asked.stale = match is_seen {
+                        true if step.world.doubts.touch_any(from, step.spot.at) => STALE_BROKEN,
+                        true => STALE,
+                        false => 0,
+                    };
                 }
             }
             _ => {}
@@ -115,10 +133,11 @@ fn has_order(operations: &[Operation]) -> bool {
         |operation: &&Operation| operation.answered.is_some() || operation.action != Action::Look;
     let mut acts = Vec::new();
     for (process, operation) in operations.iter().filter(is_told).enumerate() {
-        let outcome = operation.answered.map(|(_, _, outcome)| outcome);
+        let outcome = operation.answered.map(|(_, outcome)| outcome);
         let step = Asked { action: operation.action, outcome };
-        let answered = operation.answered.map_or(u64::MAX, |(turn, ..)| turn);
-        acts.push((operation.asked, process, Act::Call(step)));
+        let answered = operation.answered.map_or((u64::MAX, u64::MAX), |(turn, _)| turn);
+        let (at, line) = operation.asked;
+        acts.push(((at.saturating_sub(operation.stale), line), process, Act::Call(step)));
         acts.push((answered, process, Act::Response(step)));
     }
     acts.sort_by_key(|(turn, ..)| *turn);
@@ -130,9 +149,9 @@ fn tale(operations: &[Operation]) -> String {
     let told: Vec<String> = operations
         .iter()
         .map(|operation| {
-            let Operation { action, node, line, answered, .. } = operation;
+            let Operation { action, node, asked: (_, line), answered, .. } = operation;
             match answered {
-                Some((_, end, outcome)) => {
+                Some(((_, end), outcome)) => {
                     format!("{action:?} at {node} → {outcome:?} ({line}-{end})")
                 }
                 None => format!("{action:?} at {node} → ? ({line}-)"),

@@ -1,10 +1,13 @@
-//! What nodes say of themselves: I14 counters and hashes, I15 Raft, I21 floors.
+//! What nodes say of themselves: I14 counters and hashes, I15 Raft, I17 members, I21 floors.
+//!
+//! Where something on a disk was damaged on purpose, replicas that differ say that the damage was
+//! spread, or not found: I16.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::report::Report;
 use super::world::World;
-use crate::readings::{Group, Reading, Readings};
+use crate::readings::{Group, Members, Reading, Readings};
 
 /// Files that a node may have open beyond what it had in calm: its engine keeps some for each table.
 const MORE_FILES: u64 = 200;
@@ -20,14 +23,17 @@ const MORE_DISK: u64 = 400 << 20;
 
 /// Judges readings.
 pub(super) fn check(readings: &Readings, world: &World, report: &mut Report) {
-    digests(readings, report);
+    digests(readings, world, report);
     counters(readings, world, report);
     logs(readings, report);
+    leaders(readings, report);
+    members(readings, report);
     floors(readings, report);
 }
 
 /// I14: replicas that have applied as much have come to the same.
-fn digests(readings: &Readings, report: &mut Report) {
+fn digests(readings: &Readings, world: &World, report: &mut Report) {
+    let invariant = if world.is_damaged() { "I16" } else { "I14" };
     let mut states: HashMap<(&str, u64), (u64, &Reading)> = HashMap::new();
     for reading in &readings.taken {
         for group in &reading.groups {
@@ -42,7 +48,7 @@ fn digests(readings: &Readings, report: &mut Report) {
                     place(by),
                     place(reading)
                 );
-                report.blame("I14", text);
+                report.blame(invariant, text);
             }
         }
     }
@@ -78,6 +84,39 @@ fn logs(readings: &Readings, report: &mut Report) {
                 || group.snapshot < then.snapshot;
             if went_back {
                 report.blame("I15", format!("{:?}: {then:?} became {group:?}", place(reading)));
+            }
+        }
+    }
+}
+
+/// I15: a term has one leader.
+fn leaders(readings: &Readings, report: &mut Report) {
+    let mut known: HashMap<(&str, u64), &Reading> = HashMap::new();
+    for reading in &readings.taken {
+        for group in reading.groups.iter().filter(|group| group.leads) {
+            let first = *known.entry((&group.name, group.term)).or_insert(reading);
+            if first.node != reading.node {
+                let (one, other) = (place(first), place(reading));
+                let Group { name, term, .. } = group;
+                let text = format!("group {name} in term {term}: {one:?} and {other:?} lead");
+                report.blame("I15", text);
+            }
+        }
+    }
+}
+
+/// I17: at the end everybody votes who is to, and nobody else, and all say the same of it.
+fn members(readings: &Readings, report: &mut Report) {
+    let mut known: HashMap<u64, (&Members, &Reading)> = HashMap::new();
+    for reading in last_of(readings, "end").into_values() {
+        for members in &reading.members {
+            if !members.is_settled() {
+                report.blame("I17", format!("{:?} at the end: {members:?}", place(reading)));
+            }
+            let (first, by) = *known.entry(members.group).or_insert((members, reading));
+            if first != members {
+                let (one, other) = (place(by), place(reading));
+                report.blame("I17", format!("{one:?} says {first:?}, {other:?} says {members:?}"));
             }
         }
     }

@@ -3,6 +3,7 @@
 mod planted;
 mod scene;
 mod scripts;
+mod table;
 
 use super::*;
 use crate::history::Line;

@@ -199,6 +199,11 @@ impl World {
         has_left || self.was_loss_since(queue, then)
     }
 
+    /// Whether something on a disk was damaged on purpose.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.doubts.is_damaged()
+    }
+
     /// When a phase began.
     pub(super) fn phase(&self, name: &str) -> Option<u64> {
         self.phases.iter().find(|(phase, _)| phase == name).map(|(_, at)| *at)

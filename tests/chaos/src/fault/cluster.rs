@@ -10,6 +10,7 @@ use warren_tests::wire::{Flags, Pack, Wire, id, publish};
 
 use super::Stage;
 use crate::tools;
+use crate::workload::Order;
 
 /// How long a node may take to leave in order.
 const LEAVES: Duration = Duration::from_secs(60);
@@ -68,6 +69,28 @@ fn clock_file(dir: &Path, node: usize) -> std::path::PathBuf {
     dir.join(format!("n{}.clock", node + 1))
 }
 
+/// Does what an operator was told to.
+pub(super) fn obey(stage: &mut Stage<'_>, order: Order) -> Result<()> {
+    let has_more = stage.rig.len() > stage.rig.planned();
+    match order {
+        Order::RollingRestart => rolling_restart(stage),
+        Order::Replace => {
+            let node = stage.victim();
+            replace(stage, node)
+        }
+        Order::Grow if has_more => Ok(()),
+        Order::Grow => grow(stage),
+        Order::Shrink if has_more => shrink(stage),
+        Order::Shrink => Ok(()),
+        Order::Rebalance => {
+            let node = stage.victim();
+            let answer = stage.rig.http(node).try_ask("POST", "/api/rebalance/queues", "");
+            stage.recorder.note(&format!("rebalance: {answer:?}"));
+            stage.await_complete()
+        }
+    }
+}
+
 /// Nodes are drained, restarted in order, forgotten and replaced, or one more comes and goes.
 pub(super) fn membership(stage: &mut Stage<'_>) -> Result<()> {
     let node = stage.victim();
@@ -82,30 +105,48 @@ pub(super) fn membership(stage: &mut Stage<'_>) -> Result<()> {
             Ok(())
         }),
         1 => rolling_restart(stage),
-        2 => stage.under("forget and replace", &[node], |stage| {
-            stage.rig.node(node).kill()?;
-            stage.rig.forget(node)?;
-            stage.rig.wipe(node)?;
-            stage.wait_some(0..4_000);
-            stage.bring_back(&[node])?;
-            stage.await_complete()
-        }),
+        2 => replace(stage, node),
         _ => {
-            let mut joined = 0;
-            stage.under("one more node", &[], |stage| {
-                joined = stage.rig.add()?;
-                stage.rig.node(joined).await_ready(crate::rig::READY)?;
-                stage.await_complete()
-            })?;
+            grow(stage)?;
             stage.wait_some(1_000..6_000);
-            stage.under("and one less", &[joined], |stage| {
-                stage.rig.node(joined).kill()?;
-                stage.rig.forget(joined)?;
-                stage.rig.remove_last()
-            })?;
-            stage.await_complete()
+            shrink(stage)
         }
     }
+}
+
+/// A node is forgotten, and an empty one comes in its place.
+fn replace(stage: &mut Stage<'_>, node: usize) -> Result<()> {
+    stage.under("forget and replace", &[node], |stage| {
+        let before = stage.rig.identity(node);
+        stage.rig.node(node).kill()?;
+        stage.rig.forget(node)?;
+        stage.rig.wipe(node)?;
+        stage.wait_some(0..4_000);
+        stage.bring_back(&[node])?;
+        stage.await_complete()?;
+        stage.judge_identity(node, before);
+        Ok(())
+    })
+}
+
+/// One more node joins.
+fn grow(stage: &mut Stage<'_>) -> Result<()> {
+    stage.under("one more node", &[], |stage| {
+        let joined = stage.rig.add()?;
+        stage.rig.node(joined).await_ready(crate::rig::READY)?;
+        stage.await_complete()
+    })
+}
+
+/// The node that joined last goes for good.
+fn shrink(stage: &mut Stage<'_>) -> Result<()> {
+    let last = stage.rig.len() - 1;
+    stage.under("and one less", &[last], |stage| {
+        stage.rig.node(last).kill()?;
+        stage.rig.forget(last)?;
+        stage.rig.remove_last()
+    })?;
+    stage.await_complete()
 }
 
 /// Every node leaves in order and comes back before the next one leaves.
@@ -116,9 +157,12 @@ pub(super) fn rolling_restart(stage: &mut Stage<'_>) -> Result<()> {
                 stage.find("I20", format!("{error:#}"));
                 stage.rig.node(node).kill()?;
             }
-            stage.bring_back(&[node])
+            stage.bring_back_whole(node)
         })?;
         stage.await_complete()?;
+        if stage.is_over() {
+            break;
+        }
     }
     Ok(())
 }

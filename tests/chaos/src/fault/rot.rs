@@ -4,7 +4,8 @@
 //! empty disk, as an operator would. What it must not do is go on as if nothing had happened:
 //! that is for the checkers, who see what comes of it.
 //!
-//! **Not here:** a whole directory that is rolled back. Nothing in it can tell that it is old.
+//! A whole directory that is rolled back is harmless only while no other node is lost before the
+//! cluster is complete again: nothing in it can tell that it is old ([`roll_back`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -14,6 +15,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::Stage;
+use crate::history::DAMAGE;
+use crate::tools;
 
 /// The fault whose nodes may end by themselves at any time.
 pub(super) const NAME: &str = "N10";
@@ -28,6 +31,9 @@ const CLASSES: &[(&str, &str)] = &[
     ("manifest", "MANIFEST"),
     ("current", "CURRENT"),
     ("options", "OPTIONS"),
+    ("segment", ".segment"),
+    ("checkpoint", "checkpoint"),
+    ("engine", "engine"),
     ("identity", "identity"),
 ];
 
@@ -43,7 +49,7 @@ enum Damage {
 pub(super) fn damage(stage: &mut Stage<'_>) -> Result<()> {
     let node = stage.victim();
     let how = *stage.dice.one_of(&[Damage::Flip, Damage::Flip, Damage::Truncate, Damage::RollBack]);
-    stage.under("damage", &[node], |stage| {
+    stage.under(DAMAGE, &[node], |stage| {
         stage.rig.node(node).kill()?;
         let data = stage.rig.node(node).data().to_owned();
         let Some((class, file)) = choose(stage, &data) else {
@@ -64,18 +70,51 @@ pub(super) fn damage(stage: &mut Stage<'_>) -> Result<()> {
         settle(stage, node)
     })?;
     // Only one disk at a time: the next victim's replicas may be the only whole ones.
-    stage.await_complete()
+    if let Err(error) = stage.await_complete() {
+        stage.find("I16", format!("what was damaged is not rebuilt: {error:#}"));
+        stage.rig.heal()?;
+    }
+    Ok(())
+}
+
+/// All files of a node become what they were some seconds ago, as when an old copy of a disk is put
+/// back. It has forgotten votes and entries that it had promised to keep, and takes them from the others,
+/// who are left alone meanwhile.
+pub(super) fn roll_back(stage: &mut Stage<'_>) -> Result<()> {
+    let node = stage.victim();
+    stage.under("roll back", &[node], |stage| {
+        stage.rig.node(node).kill()?;
+        let data = stage.rig.node(node).data().to_owned();
+        let copy = data.with_extension("older");
+        drop(fs::remove_dir_all(&copy));
+        copy_all(&data, &copy)?;
+        stage.bring_back(&[node])?;
+        stage.await_complete()?;
+        stage.wait_some(2_000..6_000);
+        stage.rig.node(node).kill()?;
+        fs::remove_dir_all(&data)?;
+        fs::rename(&copy, &data)?;
+        settle(stage, node)?;
+        stage.await_complete()
+    })
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    tools::run("cp", &["-a", &from.display().to_string(), &to.display().to_string()]).map(drop)
 }
 
 /// A node comes back with an empty disk.
 pub(super) fn wipe(stage: &mut Stage<'_>) -> Result<()> {
     let node = stage.victim();
     stage.under("lose the disk", &[node], |stage| {
+        let before = stage.rig.identity(node);
         stage.rig.node(node).kill()?;
         stage.rig.wipe(node)?;
         stage.wait_some(100..4_000);
         stage.bring_back(&[node])?;
-        stage.await_complete()
+        stage.await_complete()?;
+        stage.judge_identity(node, before);
+        Ok(())
     })
 }
 

@@ -11,6 +11,9 @@ pub type Consumer = u64;
 /// A message. Each is published once, whatever became of it; later ones have higher numbers.
 pub type Message = u64;
 
+/// What is said to be done to a node whose files are changed while it is down.
+pub const DAMAGE: &str = "damage";
+
 /// Something that a client did or heard, or that was done to nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -35,6 +35,8 @@ impl Cgroup {
     /// Puts a process into them.
     pub fn take(&self, pid: u32) {
         for kind in KINDS {
+            // Another run's sweep takes groups in which nobody is.
+            drop(fs::create_dir(self.dir(kind)));
             drop(fs::write(self.dir(kind).join("cgroup.procs"), pid.to_string()));
         }
     }

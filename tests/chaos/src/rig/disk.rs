@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rustix::ioctl;
 
+use super::alone;
 use crate::tools::run;
 
 /// ext4's and XFS's "no request gets through any more", as the kernel numbers it.
@@ -123,6 +124,8 @@ impl Disk {
     ///
     /// When the system refuses.
     pub fn freeze(&mut self) -> Result<()> {
+        // A frozen file system outlives all that could thaw it.
+        alone::note_frozen(&self.mount)?;
         run("fsfreeze", &["-f", &self.mount.display().to_string()])?;
         self.is_frozen = true;
         Ok(())

@@ -84,6 +84,8 @@ impl Node {
         }
         // Clients come from another host's address, and an empty list is no list.
         command.env("WARREN_LOOPBACK_USERS", "nobody");
+        // Nodes on hosts of their own want to know whom they speak to.
+        command.env("WARREN_PEERS_SECRET", "one secret for the whole rig");
         command.args(more).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(command.spawn().context("cannot start the node")?);
         self.is_paused = false;

@@ -5,22 +5,22 @@ use super::*;
 use crate::history::{Action, Death, How, Outcome, Rules};
 use crate::readings::{Counts, Group, Reading};
 
-const SECOND: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1_000_000;
 
 /// Events, one a millisecond.
 #[derive(Default)]
-struct Script(Vec<Line>);
+pub(super) struct Script(pub(super) Vec<Line>);
 
 impl Script {
-    fn of(events: impl IntoIterator<Item = Event>) -> Self {
+    pub(super) fn of(events: impl IntoIterator<Item = Event>) -> Self {
         events.into_iter().fold(Self::default(), Self::then)
     }
 
-    fn then(self, event: Event) -> Self {
+    pub(super) fn then(self, event: Event) -> Self {
         self.after(1000, event)
     }
 
-    fn after(mut self, micros: u64, event: Event) -> Self {
+    pub(super) fn after(mut self, micros: u64, event: Event) -> Self {
         let at = self.0.last().map_or(0, |line| line.at) + micros;
         self.0.push(Line { at, event });
         self
@@ -31,11 +31,11 @@ impl Script {
     }
 }
 
-fn open(channel: u64, node: &str) -> Event {
+pub(super) fn open(channel: u64, node: &str) -> Event {
     Event::Open { channel, node: node.into(), who: "somebody".into() }
 }
 
-fn consume(consumer: u64, channel: u64, queue: &str) -> Event {
+pub(super) fn consume(consumer: u64, channel: u64, queue: &str) -> Event {
     Event::Consume {
         consumer,
         channel,
@@ -47,7 +47,7 @@ fn consume(consumer: u64, channel: u64, queue: &str) -> Event {
     }
 }
 
-fn publish(channel: u64, tag: u64, message: u64, queues: &[&str]) -> Event {
+pub(super) fn publish(channel: u64, tag: u64, message: u64, queues: &[&str]) -> Event {
     Event::Publish {
         channel,
         tag,
@@ -61,20 +61,20 @@ fn publish(channel: u64, tag: u64, message: u64, queues: &[&str]) -> Event {
     }
 }
 
-fn confirm(channel: u64, tag: u64) -> Event {
+pub(super) fn confirm(channel: u64, tag: u64) -> Event {
     Event::Confirm { channel, tag, multiple: false, taken: true }
 }
 
-fn queue(name: &str, rules: Rules) -> Event {
+pub(super) fn queue(name: &str, rules: Rules) -> Event {
     Event::Queue { queue: name.into(), rules }
 }
 
-fn fault(nodes: &[&str], what: &str) -> Event {
+pub(super) fn fault(nodes: &[&str], what: &str) -> Event {
     let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
     Event::Fault { fault: 900, name: "N".into(), nodes, what: what.into() }
 }
 
-fn prove(channel: u64) -> [Event; 2] {
+pub(super) fn prove(channel: u64) -> [Event; 2] {
     [Event::Ask { channel }, Event::Certain { channel }]
 }
 
@@ -382,6 +382,25 @@ fn a_node_that_does_not_see_what_another_said_is_found() {
 }
 
 #[test]
+fn a_node_that_sees_what_was_deleted_long_ago_is_found() {
+    let looks = |after: u64, broken: Option<Event>| {
+        let events = [
+            operate(1, Action::Declare(7)),
+            answer(1, Outcome::Done),
+            operate(2, Action::Delete),
+            answer(2, Outcome::Done),
+        ];
+        let script = broken.into_iter().fold(Script::of(events), Script::then);
+        let script = script.after(after, operate(3, Action::Look));
+        script.then(answer(3, Outcome::Present)).found()
+    };
+
+    assert!(looks(SECOND, None).is_empty(), "it may not have heard yet");
+    assert_eq!(looks(3 * SECOND, None), ["I10"]);
+    assert!(looks(3 * SECOND, Some(fault(&["n1"], "isolate"))).is_empty(), "it cannot have heard");
+}
+
+#[test]
 fn what_was_not_answered_may_be_done_late_or_never() {
     let looks = |first, second| {
         let events = [
@@ -469,11 +488,11 @@ fn the_longest_gap_is_what_clients_felt_while_something_could_be_broken() {
     assert_eq!(verdict(ended.0).summary.longest_gap, Duration::from_secs(8));
 }
 
-fn reading(node: &str, phase: &str) -> Reading {
+pub(super) fn reading(node: &str, phase: &str) -> Reading {
     Reading { node: node.into(), phase: phase.into(), ..Reading::default() }
 }
 
-fn group(applied: u64, digest: u64) -> Group {
+pub(super) fn group(applied: u64, digest: u64) -> Group {
     let (last, committed) = (applied, applied);
     let name = "shard 1".into();
     Group {

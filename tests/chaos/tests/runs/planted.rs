@@ -5,7 +5,8 @@
 //! does not lie beside the other programs, the test says that it is left out.
 
 use std::path::Path;
-use std::process::Command;
+
+use super::chaos;
 
 #[test]
 fn a_broker_that_does_not_sync_fails_when_the_current_goes() {
@@ -15,10 +16,8 @@ fn a_broker_that_does_not_sync_fails_when_the_current_goes() {
         eprintln!("left out: there is no {}", broker.display());
         return;
     }
-    let mut command = Command::new(program);
-    command.args(["--workload", "W1", "--fault", "N6", "--seed", "102", "--seconds", "40"]);
-    command.args(["--env", "FAILPOINTS=sync.skip=return"]);
-    command.args(["--dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/chaos-planted")]);
+    let run = ["--workload", "W1", "--fault", "N6", "--seed", "102", "--seconds", "40"];
+    let mut command = chaos(&[&run[..], &["--env", "FAILPOINTS=sync.skip=return"]].concat());
 
     let output = command.env("WARREN_BIN", &broker).output().expect("warren-chaos can be started");
 
