@@ -177,6 +177,25 @@ pub fn reply_to(header: &[u8]) -> Option<&str> {
     std::str::from_utf8(value(header, Property::ReplyTo)?).ok()
 }
 
+/// Which message it is, by its publisher's count.
+#[must_use]
+pub fn message_id(header: &[u8]) -> Option<&[u8]> {
+    value(header, Property::MessageId)
+}
+
+/// Which message it answers.
+#[must_use]
+pub fn correlation_id(header: &[u8]) -> Option<&[u8]> {
+    value(header, Property::CorrelationId)
+}
+
+/// When it was sent, in seconds, by its publisher's clock.
+#[must_use]
+pub fn timestamp(header: &[u8]) -> Option<u64> {
+    let bytes = value(header, Property::Timestamp)?;
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// The bytes of the headers table, without their length.
 #[must_use]
 pub fn headers_bytes(header: &[u8]) -> Option<&[u8]> {

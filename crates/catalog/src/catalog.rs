@@ -392,7 +392,7 @@ impl UserState {
 
 impl ExchangeState {
     pub(crate) fn new(row: Arc<Exchange>) -> Self {
-        Self { outgoing: BTreeSet::new(), router: Router::new(row.kind), row }
+        Self { outgoing: BTreeSet::new(), router: Router::new(&row), row }
     }
 }
 

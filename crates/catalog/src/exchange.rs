@@ -1,8 +1,12 @@
-//! One row of the directory of exchanges, and the four ways to route.
+//! One row of the directory of exchanges, and the ways to route.
 
+pub(crate) mod consistent_hash;
+mod delayed;
 pub(crate) mod direct;
 pub(crate) mod fanout;
+mod hash;
 pub(crate) mod headers;
+pub(crate) mod pool;
 pub(crate) mod targets;
 pub(crate) mod topic;
 
@@ -29,6 +33,14 @@ pub enum ExchangeKind {
     Topic,
     /// By header values.
     Headers,
+    /// To one of all, by a hash of what the declaration names, as often as each binding says.
+    ConsistentHash,
+    /// To any one.
+    Random,
+    /// To one of all, by a hash of the routing key.
+    ModulusHash,
+    /// As the kind in its arguments does.
+    Delayed,
 }
 
 impl ExchangeKind {
@@ -40,7 +52,25 @@ impl ExchangeKind {
             "fanout" => Some(Self::Fanout),
             "topic" => Some(Self::Topic),
             "headers" => Some(Self::Headers),
+            "x-consistent-hash" => Some(Self::ConsistentHash),
+            "x-random" => Some(Self::Random),
+            "x-modulus-hash" => Some(Self::ModulusHash),
+            "x-delayed-message" => Some(Self::Delayed),
             _ => None,
+        }
+    }
+
+    /// What is wrong with a declaration's arguments, in RabbitMQ's words.
+    pub(crate) fn check_arguments(self, arguments: &Table) -> Result<(), String> {
+        match self {
+            Self::ConsistentHash => consistent_hash::check_arguments(arguments),
+            Self::Delayed => delayed::check_arguments(arguments),
+            Self::Direct
+            | Self::Fanout
+            | Self::Topic
+            | Self::Headers
+            | Self::Random
+            | Self::ModulusHash => Ok(()),
         }
     }
 
@@ -52,6 +82,10 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::Random => "x-random",
+            Self::ModulusHash => "x-modulus-hash",
+            Self::Delayed => "x-delayed-message",
         }
     }
 }
@@ -89,4 +123,35 @@ pub struct Exchange {
     pub operator_policy: Option<Name>,
     /// Where messages go that it finds no way for: the argument, or else the policy.
     pub alternate: Option<Name>,
+}
+
+impl Exchange {
+    /// The kind by which it routes: its own, unless its arguments name another.
+    #[must_use]
+    pub fn routing_kind(&self) -> ExchangeKind {
+        match self.kind {
+            ExchangeKind::Delayed => delayed::kind(&self.arguments).unwrap_or(ExchangeKind::Fanout),
+            kind @ (ExchangeKind::Direct
+            | ExchangeKind::Fanout
+            | ExchangeKind::Topic
+            | ExchangeKind::Headers
+            | ExchangeKind::ConsistentHash
+            | ExchangeKind::Random
+            | ExchangeKind::ModulusHash) => kind,
+        }
+    }
+
+    /// What is wrong with a binding from here, in RabbitMQ's words.
+    pub(crate) fn check_binding(&self, key: &str, arguments: &Table) -> Result<(), String> {
+        match self.routing_kind() {
+            ExchangeKind::Headers => headers::check_arguments(arguments),
+            ExchangeKind::ConsistentHash => pool::weight(key).map(drop),
+            ExchangeKind::Direct
+            | ExchangeKind::Fanout
+            | ExchangeKind::Topic
+            | ExchangeKind::Random
+            | ExchangeKind::ModulusHash
+            | ExchangeKind::Delayed => Ok(()),
+        }
+    }
 }

@@ -17,6 +17,8 @@ pub struct FirstUser {
     pub password: Name,
     /// Drawn at random by the caller.
     pub salt: [u8; SALT_BYTES],
+    /// How the password is hashed.
+    pub hashing: HashingAlgorithm,
     /// Whether to accept the user from the same machine alone.
     pub loopback_only: bool,
 }
@@ -26,7 +28,7 @@ pub struct FirstUser {
 #[must_use]
 pub fn first_start(vhost: &Name, user: &FirstUser) -> Vec<Command> {
     let meta = VhostMeta { description: "Default virtual host".into(), ..VhostMeta::default() };
-    let password = PasswordHash::new(HashingAlgorithm::Sha256, user.salt, &user.password);
+    let password = PasswordHash::new(user.hashing, user.salt, &user.password);
     vec![
         Command::PutVhost { vhost: vhost.clone(), meta },
         Command::PutUser(PutUser {

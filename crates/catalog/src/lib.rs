@@ -60,7 +60,7 @@ pub use plan::{PlanInput, plan_shards, plan_voters};
 pub use policy::{ApplyTo, Definition, DefinitionError, Policy, PolicyLayer};
 pub use queue::{Owner, Placement, Queue, QueueKind, Target};
 pub use refusal::{Given, Inequivalence, Refusal, RefusalKind};
-pub use route::{Message, MessageHeaders, RouteRefusal, Routed};
+pub use route::{Message, MessageHeaders, Property, RouteRefusal, Routed};
 pub use settings::{
     DeadLetterStrategy, DelayedRetry, DelayedRetryKind, DeliveryCounting, Overflow, Settings,
 };

@@ -233,9 +233,12 @@ pub enum Refusal {
     /// The virtual host has as many queues as it may.
     #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
     QueueLimit { vhost: Name, queue: Name, limit: u64 },
-    /// A headers binding that means nothing.
+    /// A binding that means nothing to its exchange.
     #[error("{0}")]
     InvalidBinding(String),
+    /// An exchange's arguments that mean nothing.
+    #[error("{0}")]
+    InvalidExchange(String),
     /// The virtual host is protected.
     #[error("vhost '{vhost}' is protected from deletion")]
     ProtectedVhost { vhost: Name },
@@ -279,7 +282,8 @@ impl Refusal {
             | Self::ServerNamed { .. }
             | Self::InUse { .. }
             | Self::QueueLimit { .. }
-            | Self::InvalidBinding(_) => RefusalKind::PreconditionFailed,
+            | Self::InvalidBinding(_)
+            | Self::InvalidExchange(_) => RefusalKind::PreconditionFailed,
             Self::NodeIdTaken { .. }
             | Self::StartOver { .. }
             | Self::FoundedOtherwise

@@ -5,7 +5,7 @@
 //! finds no way at all hands the message to its alternate exchange.
 //!
 //! The answer depends on virtual host, exchange and keys alone, as long as
-//! [`Catalog::topology_revision`] stays, unless [`Routed::depends_on_headers`]: so it can be kept.
+//! [`Catalog::topology_revision`] stays, unless [`Routed::varies`]: so it can be kept.
 //!
 //! **Not here:** whether the client may publish there, which includes internal exchanges; direct
 //! replies.
@@ -16,17 +16,53 @@ use std::sync::Arc;
 use warren_types::Table;
 
 use crate::catalog::VhostState;
+use crate::exchange::consistent_hash::{ConsistentHash, hash_of_keys};
 use crate::exchange::direct::Direct;
 use crate::exchange::fanout::Fanout;
 use crate::exchange::headers::Headers;
+use crate::exchange::pool::Pool;
 use crate::exchange::targets::Hop;
 use crate::exchange::topic::{Topic, TopicScratch};
-use crate::{Binding, Catalog, DEFAULT_EXCHANGE, ExchangeKind, Name, Target};
+use crate::{Binding, Catalog, DEFAULT_EXCHANGE, Exchange, ExchangeKind, Name, Target};
 
-/// Where routing finds a message's headers, should a headers exchange ask for them.
+/// A property that an exchange can go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Property {
+    /// `correlation_id`
+    CorrelationId,
+    /// `message_id`
+    MessageId,
+    /// `timestamp`
+    Timestamp,
+}
+
+impl Property {
+    /// The property that a declaration names.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "correlation_id" => Some(Self::CorrelationId),
+            "message_id" => Some(Self::MessageId),
+            "timestamp" => Some(Self::Timestamp),
+            _ => None,
+        }
+    }
+}
+
+/// Where routing finds what is beside a message's keys, should an exchange ask for it.
 pub trait MessageHeaders {
     /// The headers, decoded; none if the message has none or they make no sense.
     fn table(&self) -> Option<&Table>;
+
+    /// A property's bytes, if the message has it.
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        let _ = property;
+        None
+    }
+
+    /// A number by which to choose where chance decides; another one each time.
+    fn dice(&self) -> u64 {
+        0
+    }
 }
 
 impl MessageHeaders for Table {
@@ -49,7 +85,7 @@ pub struct Message<'a> {
     pub routing_key: &'a [u8],
     /// The keys in the headers `CC` and `BCC`.
     pub extra_keys: &'a [&'a [u8]],
-    /// Asked for by headers exchanges alone.
+    /// Asked for by exchanges that do not go by keys alone.
     pub headers: &'a dyn MessageHeaders,
 }
 
@@ -69,7 +105,7 @@ impl<'a> Message<'a> {
 #[derive(Debug, Default)]
 pub struct Routed {
     targets: Vec<Target>,
-    depends_on_headers: bool,
+    varies: bool,
     topic: TopicScratch,
 }
 
@@ -86,16 +122,16 @@ impl Routed {
         &self.targets
     }
 
-    /// Whether a headers exchange was met, so that another message with the same keys may go
-    /// elsewhere.
+    /// Whether an exchange was met that does not go by keys alone, so that another message with the
+    /// same keys may go elsewhere.
     #[must_use]
-    pub fn depends_on_headers(&self) -> bool {
-        self.depends_on_headers
+    pub fn varies(&self) -> bool {
+        self.varies
     }
 
     fn clear(&mut self) {
         self.targets.clear();
-        self.depends_on_headers = false;
+        self.varies = false;
     }
 }
 
@@ -117,15 +153,24 @@ pub(crate) enum Router {
     Fanout(Fanout),
     Topic(Topic),
     Headers(Headers),
+    ConsistentHash(ConsistentHash),
+    Random(Pool),
+    ModulusHash(Pool),
 }
 
 impl Router {
-    pub(crate) fn new(kind: ExchangeKind) -> Self {
-        match kind {
+    pub(crate) fn new(exchange: &Exchange) -> Self {
+        match exchange.routing_kind() {
             ExchangeKind::Direct => Self::Direct(Direct::default()),
-            ExchangeKind::Fanout => Self::Fanout(Fanout::default()),
+            // A kind that names another one names that as its routing kind.
+            ExchangeKind::Fanout | ExchangeKind::Delayed => Self::Fanout(Fanout::default()),
             ExchangeKind::Topic => Self::Topic(Topic::default()),
             ExchangeKind::Headers => Self::Headers(Headers::default()),
+            ExchangeKind::ConsistentHash => {
+                Self::ConsistentHash(ConsistentHash::new(&exchange.arguments))
+            }
+            ExchangeKind::Random => Self::Random(Pool::default()),
+            ExchangeKind::ModulusHash => Self::ModulusHash(Pool::default()),
         }
     }
 
@@ -135,6 +180,8 @@ impl Router {
             Self::Fanout(fanout) => fanout.bind(hop),
             Self::Topic(topic) => topic.bind(binding.routing_key.as_bytes(), hop),
             Self::Headers(headers) => headers.bind(binding, hop),
+            Self::ConsistentHash(consistent) => consistent.bind(binding, hop),
+            Self::Random(pool) | Self::ModulusHash(pool) => pool.bind(binding, hop),
         }
     }
 
@@ -144,6 +191,8 @@ impl Router {
             Self::Fanout(fanout) => fanout.unbind(hop),
             Self::Topic(topic) => topic.unbind(binding.routing_key.as_bytes(), hop),
             Self::Headers(headers) => headers.unbind(binding),
+            Self::ConsistentHash(consistent) => consistent.unbind(binding),
+            Self::Random(pool) | Self::ModulusHash(pool) => pool.unbind(binding),
         }
     }
 }
@@ -231,14 +280,25 @@ fn visit<'a>(
         Router::Fanout(fanout) => fanout.route(&mut found),
         Router::Topic(topic) => topic.route(message, &mut routed.topic, &mut found),
         Router::Headers(headers) => {
-            routed.depends_on_headers = true;
+            routed.varies = true;
             headers.route(message, &mut found);
         }
+        Router::ConsistentHash(consistent) => {
+            routed.varies |= !consistent.goes_by_key();
+            consistent.route(message, &mut found);
+        }
+        Router::Random(pool) => {
+            routed.varies = true;
+            pool.route_evenly(message.headers.dice(), &mut found);
+        }
+        Router::ModulusHash(pool) => pool.route_evenly(hash_of_keys(message), &mut found),
     }
     if (routed.targets.len(), pending.len()) == before {
         pending.extend(exchange.row.alternate.as_ref());
     }
 }
 
+#[cfg(test)]
+mod one_of_all;
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,12 @@ use warren_types::{BootId, GroupId, LogIndex, NodeId, Table, Term, Timestamp, Va
 
 use crate::{
     Batch, BindingCommand, Catalog, Command, DeclareExchange, DeclareQueue, Destination, Effect,
-    FirstUser, Message, Outcome, Owner, Placement, Refusal, RegisterNode, Routed, first_start,
+    FirstUser, HashingAlgorithm, Message, Outcome, Owner, Placement, Refusal, RegisterNode, Routed,
+    SALT_BYTES, first_start,
 };
+
+/// What stands for a random number where samples must stay the same.
+pub(crate) const SALT: [u8; SALT_BYTES] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
 
 pub(crate) const VHOST: &str = "/";
 pub(crate) const NODE: NodeId = NodeId(1);
@@ -101,7 +105,8 @@ pub(crate) fn beginning() -> Vec<Command> {
     let user = FirstUser {
         name: "guest".into(),
         password: "guest".into(),
-        salt: [1, 2, 3, 4],
+        salt: SALT,
+        hashing: HashingAlgorithm::Sha256,
         loopback_only: true,
     };
     commands.extend(first_start(&VHOST.into(), &user));

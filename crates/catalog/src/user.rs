@@ -1,13 +1,53 @@
 //! Users: their passwords, tags and limits.
 
+use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::Name;
 
-/// Bytes of salt in front of a hash.
-pub const SALT_BYTES: usize = 4;
+/// Bytes of salt to be drawn for a hash.
+pub const SALT_BYTES: usize = 16;
+
+/// Bytes of them that RabbitMQ's algorithms take, and that stand in front of their hashes.
+const SHORT_SALT_BYTES: usize = 4;
+
+/// What Argon2id costs for a password that is set: 7 MiB, five times over, as OWASP has it for
+/// machines that many log in to.
+const COST: Cost = Cost { memory_kib: 7 * 1024, passes: 5 };
+
+/// The most that a hash from elsewhere may cost: a document must not make logins a burden.
+const COST_MAX: Cost = Cost { memory_kib: 64 * 1024, passes: 16 };
+
+/// Bytes that Argon2id leaves of a password.
+const ARGON2_BYTES: usize = 32;
+
+/// What one check of a password with Argon2id costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cost {
+    memory_kib: u32,
+    passes: u32,
+}
+
+impl Cost {
+    /// The cost that stands in front of a hash, if it may be asked for, and what is behind it.
+    fn of(salted: &[u8]) -> Option<(Self, &[u8])> {
+        let (memory_kib, rest) = salted.split_first_chunk()?;
+        let (passes, rest) = rest.split_first_chunk()?;
+        let (memory_kib, passes) = (u32::from_be_bytes(*memory_kib), u32::from_be_bytes(*passes));
+        let is_fair = memory_kib <= COST_MAX.memory_kib && passes <= COST_MAX.passes;
+        is_fair.then_some((Self { memory_kib, passes }, rest))
+    }
+
+    fn hash(self, salt: &[u8], password: &[u8]) -> Option<Vec<u8>> {
+        let params = Params::new(self.memory_kib, self.passes, 1, Some(ARGON2_BYTES)).ok()?;
+        let mut hash = vec![0; ARGON2_BYTES];
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        argon2.hash_password_into(password, salt, &mut hash).ok()?;
+        Some(hash)
+    }
+}
 
 /// How a password was hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +57,8 @@ pub enum HashingAlgorithm {
     Sha256,
     /// `rabbit_password_hashing_sha512`
     Sha512,
+    /// `warren_password_hashing_argon2id`: slow on purpose, and unknown to RabbitMQ.
+    Argon2id,
 }
 
 impl HashingAlgorithm {
@@ -26,6 +68,7 @@ impl HashingAlgorithm {
         match text {
             "rabbit_password_hashing_sha256" => Some(Self::Sha256),
             "rabbit_password_hashing_sha512" => Some(Self::Sha512),
+            "warren_password_hashing_argon2id" => Some(Self::Argon2id),
             _ => None,
         }
     }
@@ -36,16 +79,36 @@ impl HashingAlgorithm {
         match self {
             Self::Sha256 => "rabbit_password_hashing_sha256",
             Self::Sha512 => "rabbit_password_hashing_sha512",
+            Self::Argon2id => "warren_password_hashing_argon2id",
         }
     }
 
-    fn hash(self, salt: &[u8], password: &[u8]) -> Vec<u8> {
+    /// Whether a check takes so long that it is not to be made where others wait.
+    #[must_use]
+    pub fn is_slow(self) -> bool {
+        match self {
+            Self::Sha256 | Self::Sha512 => false,
+            Self::Argon2id => true,
+        }
+    }
+
+    /// Splits what is stored into what stands before the hash, and the hash of `password` with that.
+    fn again(self, salted: &[u8], password: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let salt = || salted.get(..SHORT_SALT_BYTES);
         match self {
             Self::Sha256 => {
-                Sha256::new().chain_update(salt).chain_update(password).finalize().to_vec()
+                let hash = Sha256::new().chain_update(salt()?).chain_update(password).finalize();
+                Some((SHORT_SALT_BYTES, hash.to_vec()))
             }
             Self::Sha512 => {
-                Sha512::new().chain_update(salt).chain_update(password).finalize().to_vec()
+                let hash = Sha512::new().chain_update(salt()?).chain_update(password).finalize();
+                Some((SHORT_SALT_BYTES, hash.to_vec()))
+            }
+            Self::Argon2id => {
+                let (cost, rest) = Cost::of(salted)?;
+                let salt = rest.get(..SALT_BYTES)?;
+                let before = salted.len().checked_sub(rest.len())?.checked_add(SALT_BYTES)?;
+                Some((before, cost.hash(salt, password)?))
             }
         }
     }
@@ -62,10 +125,21 @@ pub struct PasswordHash {
 
 impl PasswordHash {
     /// Hashes `password` with `salt`, which the caller draws at random.
+    ///
+    /// # Panics
+    /// When `password` has gigabytes.
     #[must_use]
     pub fn new(algorithm: HashingAlgorithm, salt: [u8; SALT_BYTES], password: &str) -> Self {
-        let mut salted = salt.to_vec();
-        salted.extend(algorithm.hash(&salt, password.as_bytes()));
+        let mut salted = match algorithm {
+            HashingAlgorithm::Sha256 | HashingAlgorithm::Sha512 => {
+                salt.iter().copied().take(SHORT_SALT_BYTES).collect()
+            }
+            HashingAlgorithm::Argon2id => {
+                [&COST.memory_kib.to_be_bytes()[..], &COST.passes.to_be_bytes(), &salt].concat()
+            }
+        };
+        let (_, hash) = algorithm.again(&salted, password.as_bytes()).expect("the cost is fair");
+        salted.extend(hash);
         Self { algorithm, salted }
     }
 
@@ -75,18 +149,24 @@ impl PasswordHash {
         Self { algorithm: HashingAlgorithm::default(), salted: Vec::new() }
     }
 
-    /// The hash that definitions carry as `text`; none if that is not base64.
+    /// The hash that definitions carry as `text`; none if that is not base64, or costs too much.
     #[must_use]
     pub fn parse(algorithm: HashingAlgorithm, text: &str) -> Option<Self> {
         let salted = STANDARD.decode(text).ok()?;
-        Some(Self { algorithm, salted })
+        let is_fair = match algorithm {
+            HashingAlgorithm::Sha256 | HashingAlgorithm::Sha512 => true,
+            HashingAlgorithm::Argon2id => salted.is_empty() || Cost::of(&salted).is_some(),
+        };
+        is_fair.then_some(Self { algorithm, salted })
     }
 
     pub(crate) fn from_salted(algorithm: HashingAlgorithm, salted: Vec<u8>) -> Self {
         Self { algorithm, salted }
     }
 
-    pub(crate) fn salted(&self) -> &[u8] {
+    /// Salt and hash, as they are stored.
+    #[must_use]
+    pub fn salted(&self) -> &[u8] {
         &self.salted
     }
 
@@ -100,8 +180,10 @@ impl PasswordHash {
     /// password never is.
     #[must_use]
     pub fn matches(&self, password: &[u8]) -> bool {
-        let Some((salt, expected)) = self.salted.split_at_checked(SALT_BYTES) else { return false };
-        let found = self.algorithm.hash(salt, password);
+        let Some((before, found)) = self.algorithm.again(&self.salted, password) else {
+            return false;
+        };
+        let expected = self.salted.get(before..).unwrap_or_default();
         let same_length = found.len() == expected.len();
         let differing =
             found.iter().zip(expected).fold(0_u8, |sum, (one, other)| sum | (one ^ other));

@@ -107,6 +107,7 @@ impl Bench {
             priority: None,
             trail: &[],
             letter: None,
+            delay_ms: None,
         };
         for _ in 0..BURST {
             self.fragments.publish(&parts, body.len(), [&body[..]]);

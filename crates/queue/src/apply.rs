@@ -227,6 +227,7 @@ impl Shard {
                 parts,
                 expiration_ms: publish.expiration_ms,
                 priority: publish.priority,
+                delay_ms: publish.delay_ms.filter(|delay_ms| *delay_ms > 0),
             };
             if publish.letter.is_some_and(|letter| self.letters.has(id, letter)) {
                 continue;
@@ -279,6 +280,10 @@ impl Shard {
         }
         if queue.extend(arrival) {
             return true;
+        }
+        if let Some(delay_ms) = arrival.delay_ms {
+            let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+            return queue.schedule(arrival, delay_ms, is_refused, &mut moment);
         }
         if queue.settings.overflow == Overflow::DropHead {
             queue.enqueue(arrival, now);

@@ -110,6 +110,8 @@ pub struct Publish {
     pub trail: Bytes,
     /// Where it died, if it has.
     pub letter: Option<Letter>,
+    /// How long it is put aside before it waits: it comes to the end of its queues then.
+    pub delay_ms: Option<u64>,
 }
 
 /// What becomes of settled messages.

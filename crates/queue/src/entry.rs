@@ -8,7 +8,7 @@
 //! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
 //!           | short exchange | short routing key | u32 + header | u32 + body
 //!           | where flagged: u64 upload, u64 expiration in ms, u8 priority, u32 + trail,
-//!           | u64 queue and u64 sequence of a dead letter
+//!           | u64 queue and u64 sequence of a dead letter, u64 delay in ms
 //! ```
 //!
 //! An entry is proposed once, replicated, and stays in the log as the *row* that holds the bodies
@@ -59,8 +59,9 @@ mod publish_flag {
     pub(super) const PRIORITY: u8 = 1 << 3;
     pub(super) const TRAIL: u8 = 1 << 4;
     pub(super) const LETTER: u8 = 1 << 5;
+    pub(super) const DELAY: u8 = 1 << 6;
     /// What few messages have, behind the rest.
-    pub(super) const RARE: u8 = EXPIRATION | PRIORITY | TRAIL | LETTER;
+    pub(super) const RARE: u8 = EXPIRATION | PRIORITY | TRAIL | LETTER | DELAY;
     pub(super) const ALL: u8 = PERSISTENT | UPLOAD | RARE;
 }
 

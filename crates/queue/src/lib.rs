@@ -20,8 +20,8 @@ mod command;
 mod counts;
 mod effect;
 pub mod entry;
-mod listing;
 mod letters;
+mod listing;
 mod lookup;
 mod queue;
 mod reply;
@@ -37,7 +37,9 @@ mod tests;
 mod timers;
 pub mod wire;
 
-pub use command::{Attach, Command, DeadRange, DeadSequence, Letter, Outcome, Publish, SettleRange};
+pub use command::{
+    Attach, Command, DeadRange, DeadSequence, Letter, Outcome, Publish, SettleRange,
+};
 pub use counts::{QueueCounts, Totals};
 pub use effect::{
     CancelReason, DeadLettered, DeadRun, DeathReason, Delivered, DeliveredRun, Effect, EndReason,

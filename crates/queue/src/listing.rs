@@ -223,8 +223,8 @@ fn consumer_listing(queue: &Queue, order: u64) -> Option<ConsumerListing> {
 fn queue_memory(queue: &Queue) -> usize {
     let run = size_of::<crate::run::Run>();
     let aside = queue.aside.as_ref().map_or(0, |aside| {
-        let delayed = aside.delayed.runs().len() * (run + 16);
-        size_of_val(&**aside) + delayed + aside.dead.memory_bytes()
+        let later = aside.delayed.runs().len() + aside.scheduled.runs().len();
+        size_of_val(&**aside) + later * (run + 24) + aside.dead.memory_bytes()
     });
     let tally = queue.tally.as_deref().map_or(0, size_of_val);
     queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally

@@ -20,6 +20,7 @@ mod held;
 mod lease;
 mod limits;
 mod ready;
+mod scheduled;
 mod settle;
 
 use std::sync::Arc;
@@ -72,13 +73,17 @@ pub(crate) struct Arrival<'a> {
     pub(crate) parts: Option<&'a Arc<Parts>>,
     pub(crate) expiration_ms: Option<u64>,
     pub(crate) priority: Option<u8>,
+    pub(crate) delay_ms: Option<u64>,
 }
 
 impl Arrival<'_> {
     /// Whether it asks for nothing.
     #[inline]
     fn is_plain(&self) -> bool {
-        self.parts.is_none() && self.expiration_ms.is_none() && self.priority.is_none()
+        self.parts.is_none()
+            && self.expiration_ms.is_none()
+            && self.priority.is_none()
+            && self.delay_ms.is_none()
     }
 }
 
@@ -156,6 +161,8 @@ impl Queue {
         if let Some(aside) = &mut self.aside {
             count += aside.delayed.len();
             aside.delayed.drain(|run| rows.release(&run));
+            count += aside.scheduled.len();
+            aside.scheduled.drain(|run| rows.release(&run));
         }
         count
     }
@@ -170,8 +177,8 @@ impl Queue {
     /// When something happens to it by itself.
     pub(crate) fn due(&self) -> Timestamp {
         let head = self.ready.first().map_or(NEVER, |run| run.deadline);
-        let delayed = self.aside.as_ref().and_then(|aside| aside.delayed.due());
-        head.min(self.lease_due).min(delayed.unwrap_or(NEVER)).min(self.expires_at())
+        let aside = self.aside.as_ref().map_or(NEVER, |aside| aside.due());
+        head.min(self.lease_due).min(aside).min(self.expires_at())
     }
 
     /// When it ends if nobody uses it.
@@ -184,22 +191,27 @@ impl Queue {
         }
     }
 
-    /// Has messages wait again whose time has come.
+    /// Has messages wait, or wait again, whose time has come.
     pub(crate) fn end_delays(&mut self, now: Timestamp) {
         if let Some(aside) = &mut self.aside {
             aside.delayed.take_due(now, |run| self.ready.put_back(run));
+            aside.scheduled.take_due(now, |mut run| {
+                run.number = self.next_number;
+                self.next_number = MessageNumber(self.next_number.0.saturating_add(1));
+                self.ready.push(run);
+            });
         }
     }
 
     /// Whether nothing waits, nor is to wait again.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.aside.as_ref().is_none_or(|aside| aside.delayed.len() == 0)
+        self.ready.is_empty() && self.aside.as_ref().is_none_or(|aside| aside.later().0 == 0)
     }
 
     /// Counts.
     pub(crate) fn status(&self) -> QueueStatus {
         let (unsettled, unsettled_bytes) = self.consumers.unsettled();
-        let delayed = self.aside.as_ref().map(|aside| &aside.delayed);
+        let later = self.aside.as_ref().map(|aside| aside.later());
         let dead = self.aside.as_ref().map(|aside| &aside.dead);
         QueueStatus {
             ready: self.ready.len(),
@@ -207,8 +219,8 @@ impl Queue {
             unsettled,
             unsettled_bytes,
             consumers: u32::try_from(self.consumers.registered()).unwrap_or(u32::MAX),
-            delayed: delayed.map_or(0, |delayed| delayed.len()),
-            delayed_bytes: delayed.map_or(0, |delayed| delayed.bytes()),
+            delayed: later.map_or(0, |(count, _)| count),
+            delayed_bytes: later.map_or(0, |(_, bytes)| bytes),
             dead: dead.map_or(0, |dead| dead.len()),
             dead_bytes: dead.map_or(0, |dead| dead.bytes()),
         }
@@ -280,16 +292,21 @@ impl Queue {
         let number = self.next_number;
         self.next_number = MessageNumber(number.0.saturating_add(1));
         let mut run = Run::published(number, arrival.at, arrival.size, arrival.parts.cloned());
+        self.judge(&mut run, arrival, now);
+        run
+    }
+
+    /// Has the settings say where a message stands, and for how long from `now` it may.
+    fn judge(&self, run: &mut Run, arrival: &Arrival<'_>, now: Timestamp) {
         if arrival.priority.is_some() {
             run.level = self.settings.level(arrival.priority);
         }
         let ttl_ms = match (self.settings.message_ttl_ms, arrival.expiration_ms) {
-            (None, None) => return run,
+            (None, None) => return,
             (Some(one), Some(other)) => one.min(other),
             (Some(one), None) | (None, Some(one)) => one,
         };
         run.deadline = now.plus_ms(ttl_ms);
-        run
     }
 }
 

@@ -4,8 +4,8 @@
 //! page      u16 version (3) | u32 page number | records, each whole
 //! record    u8 kind | fields
 //! order     head | nodes, each with its kept answers and uploads | tombstones
-//!           | queues, each with its turns, waiting runs by level, delayed and dead runs, and
-//!             consumers with what they hold
+//!           | queues, each with its turns, waiting runs by level, delayed, scheduled and dead
+//!             runs, and consumers with what they hold
 //!           | letters | rows | end
 //! ```
 //!
@@ -46,6 +46,7 @@ mod kind {
     pub(super) const DEAD: u8 = 14;
     pub(super) const KEPT: u8 = 15;
     pub(super) const LETTER: u8 = 16;
+    pub(super) const SCHEDULED: u8 = 17;
 }
 
 /// The byte of each standing of a consumer.

@@ -63,6 +63,11 @@ proptest! {
         prop_assert_eq!(expiration(&header), properties.expiration.as_deref());
         prop_assert_eq!(user_id(&header), properties.user_id.as_deref());
         prop_assert_eq!(reply_to(&header), properties.reply_to.as_deref());
+        let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
+        prop_assert_eq!(message_id(&header).map(<[u8]>::to_vec), bytes(&properties.message_id));
+        let answered = correlation_id(&header).map(<[u8]>::to_vec);
+        prop_assert_eq!(answered, bytes(&properties.correlation_id));
+        prop_assert_eq!(timestamp(&header), properties.timestamp);
         prop_assert_eq!(has_headers(&header), properties.headers.is_some());
         prop_assert_eq!(headers_table(&header), Ok(properties.headers));
     }

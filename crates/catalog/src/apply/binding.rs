@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::{NAME_LIMIT_BYTES, Step};
 use crate::catalog::VhostState;
-use crate::exchange::headers;
 use crate::{
-    Binding, BindingCommand, Catalog, DEFAULT_EXCHANGE, Destination, ExchangeKind, Name, Outcome,
-    Owner, Refusal, Resource,
+    Binding, BindingCommand, Catalog, DEFAULT_EXCHANGE, Destination, Name, Outcome, Owner, Refusal,
+    Resource,
 };
 
 impl Catalog {
@@ -30,9 +29,7 @@ impl Catalog {
         if state.hop(&destination).is_none() {
             return Err(Refusal::NoResource(resource(&vhost, &destination)));
         }
-        if exchange.row.kind == ExchangeKind::Headers {
-            headers::check_arguments(&arguments).map_err(Refusal::InvalidBinding)?;
-        }
+        exchange.row.check_binding(&routing_key, &arguments).map_err(Refusal::InvalidBinding)?;
         check_open(state, &vhost, &destination, connection)?;
         let binding = Binding::new(source, destination, routing_key, &arguments);
         if !self.insert_binding(&vhost, binding) {

@@ -46,6 +46,7 @@ impl Catalog {
                 });
             }
         }
+        kind.check_arguments(&wanted.arguments).map_err(Refusal::InvalidExchange)?;
         let row = self.insert_exchange(Exchange {
             vhost: wanted.vhost,
             name: wanted.exchange,

@@ -105,7 +105,18 @@ stored_struct! { Node { id, token, name, address, zone, boot, speaks, running, d
 stored_struct! { Shard { group, replicas } }
 stored_struct! { Vhost { name, meta, limits, created } }
 stored_struct! { User { name, password, tags, loopback_only, limits } }
-stored_enum! { ExchangeKind { 0 => Direct, 1 => Fanout, 2 => Topic, 3 => Headers } }
+stored_enum! {
+    ExchangeKind {
+        0 => Direct,
+        1 => Fanout,
+        2 => Topic,
+        3 => Headers,
+        4 => ConsistentHash,
+        5 => Random,
+        6 => ModulusHash,
+        7 => Delayed,
+    }
+}
 stored_struct! {
     ExchangeRecord {
         vhost,

@@ -86,6 +86,7 @@ stored_enum! {
         45 => InUse { resource },
         46 => QueueLimit { vhost, queue, limit },
         47 => InvalidBinding(reason),
+        48 => InvalidExchange(reason),
         64 => ProtectedVhost { vhost },
         65 => InvalidPattern(error),
         66 => InvalidDefinition(error),

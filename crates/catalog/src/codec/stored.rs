@@ -212,7 +212,7 @@ impl Stored for PasswordHash {
 }
 
 stored_enum! { QueueKind { 0 => Classic, 1 => Quorum, 2 => Stream } }
-stored_enum! { HashingAlgorithm { 0 => Sha256, 1 => Sha512 } }
+stored_enum! { HashingAlgorithm { 0 => Sha256, 1 => Sha512, 2 => Argon2id } }
 stored_enum! { PolicyLayer { 0 => User, 1 => Operator } }
 stored_enum! { VhostLimit { 0 => MaxConnections, 1 => MaxQueues } }
 stored_enum! { UserLimit { 0 => MaxConnections, 1 => MaxChannels } }

@@ -7,7 +7,7 @@ use warren_types::{BootId, GroupId, NodeId, QueueId, Table, Timestamp, Value};
 
 use super::*;
 use crate::testing::{
-    BOOT, Log, NODE, VHOST, exchange, exclusive, owner, queue, table, to_exchange, to_queue,
+    BOOT, Log, NODE, SALT, VHOST, exchange, exclusive, owner, queue, table, to_exchange, to_queue,
 };
 use crate::{
     ApplyTo, ClusterId, HashingAlgorithm, PasswordHash, PolicyLayer, PutPolicy, PutUser, QueueKind,
@@ -57,7 +57,7 @@ fn every_command() -> Vec<Command> {
         },
         Command::PutUser(PutUser {
             user: user.clone(),
-            password: Some(PasswordHash::new(HashingAlgorithm::Sha512, [1, 2, 3, 4], "p")),
+            password: Some(PasswordHash::new(HashingAlgorithm::Sha512, SALT, "p")),
             tags: Some(vec!["management".into()]),
             loopback_only: Some(true),
         }),

@@ -184,6 +184,10 @@ fn naive_route(catalog: &Catalog, exchange: &str, key: &str) -> Vec<QueueId> {
                 topic_fits(&split(&binding.routing_key), &split(key))
             }
             crate::ExchangeKind::Headers => binding.arguments.is_empty(),
+            crate::ExchangeKind::ConsistentHash
+            | crate::ExchangeKind::Random
+            | crate::ExchangeKind::ModulusHash
+            | crate::ExchangeKind::Delayed => unreachable!("histories declare none"),
         };
         let fitting: Vec<_> = catalog.bindings_of_source(VHOST, &name).filter(fits).collect();
         for binding in &fitting {

@@ -144,12 +144,12 @@ fn headers_are_asked_for_by_headers_exchanges_alone() {
     let mut routed = Routed::new();
 
     log.catalog.route(VHOST, "amq.fanout", message, &mut routed).expect("predeclared");
-    assert_eq!((headers.asked.get(), routed.depends_on_headers()), (0, false));
+    assert_eq!((headers.asked.get(), routed.varies()), (0, false));
     log.catalog.route(VHOST, "amq.headers", message, &mut routed).expect("predeclared");
-    assert_eq!((headers.asked.get(), routed.depends_on_headers()), (1, true));
+    assert_eq!((headers.asked.get(), routed.varies()), (1, true));
     assert_eq!(routed.targets().len(), 1);
     log.catalog.route(VHOST, "amq.fanout", message, &mut routed).expect("predeclared");
-    assert!(!routed.depends_on_headers());
+    assert!(!routed.varies());
 }
 
 #[test]

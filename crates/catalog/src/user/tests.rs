@@ -13,14 +13,17 @@ fn a_hash_made_by_rabbitmq_is_understood() {
     assert!(hash.matches(b"test12"));
     assert!(!hash.matches(b"test13"));
     assert_eq!(hash.to_base64(), text);
-    let salt = [0x90, 0x8D, 0xC6, 0x0A];
+    let mut salt = [0; SALT_BYTES];
+    salt[..4].copy_from_slice(&[0x90, 0x8D, 0xC6, 0x0A]);
     assert_eq!(PasswordHash::new(HashingAlgorithm::Sha256, salt, "test12"), hash);
 }
 
 #[test]
-fn both_algorithms_match_their_own() {
-    for algorithm in [HashingAlgorithm::Sha256, HashingAlgorithm::Sha512] {
-        let hash = PasswordHash::new(algorithm, [1, 2, 3, 4], "secret");
+fn every_algorithm_matches_its_own_also_after_a_journey_as_text() {
+    let all = [HashingAlgorithm::Sha256, HashingAlgorithm::Sha512, HashingAlgorithm::Argon2id];
+    for algorithm in all {
+        let hash = PasswordHash::new(algorithm, [1; SALT_BYTES], "secret");
+        let hash = PasswordHash::parse(algorithm, &hash.to_base64()).expect("it was written");
 
         assert!(hash.matches(b"secret"));
         assert!(!hash.matches(b"Secret"));
@@ -40,8 +43,20 @@ fn no_password_opens_an_account_without_one() {
 }
 
 #[test]
+fn a_hash_from_elsewhere_must_not_cost_too_much() {
+    let hash = PasswordHash::new(HashingAlgorithm::Argon2id, [1; SALT_BYTES], "secret");
+    let mut dear = hash.salted().to_vec();
+    dear[..4].copy_from_slice(&u32::MAX.to_be_bytes());
+
+    let stored = PasswordHash::from_salted(HashingAlgorithm::Argon2id, dear.clone());
+
+    assert!(!stored.matches(b"secret"));
+    assert_eq!(PasswordHash::parse(HashingAlgorithm::Argon2id, &STANDARD.encode(dear)), None);
+}
+
+#[test]
 fn a_hash_does_not_show_itself() {
-    let hash = PasswordHash::new(HashingAlgorithm::Sha256, [1, 2, 3, 4], "secret");
+    let hash = PasswordHash::new(HashingAlgorithm::Sha256, [1; SALT_BYTES], "secret");
 
     assert!(!format!("{hash:?}").contains("salted"));
 }

@@ -209,6 +209,7 @@ pub(crate) struct PublishRef<'a> {
     pub(crate) expiration_ms: Option<u64>,
     pub(crate) priority: Option<u8>,
     pub(crate) letter: Option<Letter>,
+    pub(crate) delay_ms: Option<u64>,
     queues: &'a [u8],
 }
 
@@ -366,6 +367,7 @@ impl PublishRef<'_> {
             priority: self.priority,
             trail: Bytes::copy_from_slice(content.trail),
             letter: self.letter,
+            delay_ms: self.delay_ms,
         }
     }
 }
@@ -413,7 +415,8 @@ pub(super) fn publish<'a>(
     let header = cursor.long("header")?;
     let body = cursor.long("body")?;
     let upload = if flags & publish_flag::UPLOAD != 0 { Some(cursor.u64("upload")?) } else { None };
-    let (mut expiration_ms, mut priority, mut trail, mut letter) = (None, None, &[][..], None);
+    let (mut expiration_ms, mut priority, mut trail) = (None, None, &[][..]);
+    let (mut letter, mut delay_ms) = (None, None);
     if flags & publish_flag::RARE != 0 {
         if flags & publish_flag::EXPIRATION != 0 {
             expiration_ms = Some(cursor.u64("expiration")?);
@@ -429,6 +432,9 @@ pub(super) fn publish<'a>(
             let sequence = DeadSequence(cursor.u64("dead sequence")?);
             letter = Some(Letter { source, sequence });
         }
+        if flags & publish_flag::DELAY != 0 {
+            delay_ms = Some(cursor.u64("delay")?);
+        }
     }
     let end = cursor.position();
     if end - start != count {
@@ -436,7 +442,16 @@ pub(super) fn publish<'a>(
         return Err(DecodeError::Unknown { what: "length of a publish", value });
     }
     let (offset, body_bytes) = (offset(at)?, size(body.len())?);
-    let record = PublishRef { offset, body_bytes, upload, expiration_ms, priority, letter, queues };
+    let record = PublishRef {
+        offset,
+        body_bytes,
+        upload,
+        expiration_ms,
+        priority,
+        letter,
+        delay_ms,
+        queues,
+    };
     let persistent = flags & publish_flag::PERSISTENT != 0;
     Ok((record, ContentRef { persistent, exchange, routing_key, header, body, trail }))
 }

@@ -31,6 +31,7 @@ fn large() -> Publish {
         priority: None,
         trail: Bytes::new(),
         letter: None,
+        delay_ms: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn plain() -> Publish {
         priority: None,
         trail: Bytes::new(),
         letter: None,
+        delay_ms: None,
     }
 }
 
@@ -248,6 +250,29 @@ fn a_trail_is_read_as_it_was_written_for_ever() {
     }
 }
 
+/// Publishes of messages that are not to wait at once.
+fn scheduled() -> Vec<Command> {
+    let trail = Bytes::from_static(b"\x01far");
+    vec![
+        Command::Publish(Publish { delay_ms: Some(1 << 40), ..plain() }),
+        Command::Publish(Publish { delay_ms: Some(0), trail, priority: Some(5), ..large() }),
+    ]
+}
+
+#[test]
+fn a_delay_is_read_as_it_was_written_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/entry-3-delay.bin"));
+
+    let written = entry_of(&[&scheduled()]);
+
+    assert!(written == frozen, "what was written of delays has changed");
+    let decoded = decode(&frozen).expect("a sound entry");
+    assert_eq!(decoded.fragments[0].commands, scheduled());
+    for end in 0..written.len() {
+        let _ = decode(&written[..end]);
+    }
+}
+
 #[test]
 fn a_dead_letter_is_read_as_it_was_written_for_ever() {
     let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/entry-3-letter.bin"));
@@ -358,6 +383,7 @@ fn a_body_in_slices_is_the_body() {
         priority: publish.priority,
         trail: &publish.trail,
         letter: publish.letter,
+        delay_ms: publish.delay_ms,
     };
 
     let ordinal = slices.publish(&parts, 13, [&b"the "[..], b"", b"last part"]);

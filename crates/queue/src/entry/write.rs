@@ -32,6 +32,8 @@ pub struct PublishParts<'a> {
     pub trail: &'a [u8],
     /// Where it died, if it has.
     pub letter: Option<Letter>,
+    /// How long it is put aside before it waits.
+    pub delay_ms: Option<u64>,
 }
 
 /// The commands of one request, in the making. Fit for use again after [`FragmentWriter::finish`].
@@ -61,7 +63,7 @@ impl FragmentWriter {
         let queues =
             u16::try_from(parts.queues.len()).expect("a publish names at most 65,535 queues");
         self.bytes.reserve(
-            61 + 8 * parts.queues.len()
+            69 + 8 * parts.queues.len()
                 + parts.exchange.len()
                 + parts.routing_key.len()
                 + parts.header.len()
@@ -83,6 +85,9 @@ impl FragmentWriter {
         }
         if parts.letter.is_some() {
             flags |= publish_flag::LETTER;
+        }
+        if parts.delay_ms.is_some() {
+            flags |= publish_flag::DELAY;
         }
 
         self.bytes.put_u8(kind::PUBLISH);
@@ -115,6 +120,9 @@ impl FragmentWriter {
         if let Some(letter) = parts.letter {
             self.bytes.put_u64(letter.source.0);
             self.bytes.put_u64(letter.sequence.0);
+        }
+        if let Some(delay_ms) = parts.delay_ms {
+            self.bytes.put_u64(delay_ms);
         }
         self.end_length(record);
         self.counted()
@@ -239,6 +247,7 @@ impl FragmentWriter {
             priority: publish.priority,
             trail: &publish.trail,
             letter: publish.letter,
+            delay_ms: publish.delay_ms,
         };
         self.publish(&parts, publish.body.len(), [&*publish.body])
     }

@@ -1,5 +1,5 @@
-//! Messages that neither wait nor are held: returned ones whose time has not come, and dead ones
-//! on their way elsewhere. Most queues have none, and no [`Aside`].
+//! Messages that neither wait nor are held: published and returned ones whose time has not come, and
+//! dead ones on their way elsewhere. Most queues have none, and no [`Aside`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
 use super::Held;
+use crate::clock::NEVER;
 use crate::run::Run;
 use crate::{
     DeadLetterTarget, DeadLettered, DeadRange, DeadRun, DeadSequence, DeathReason, Effect,
@@ -27,16 +28,43 @@ pub(crate) struct Death {
 /// What a queue has put aside.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
-    pub(crate) delayed: Delayed,
+    /// Returned messages, in the order of their places.
+    pub(crate) delayed: Later<MessageNumber>,
+    /// Published messages, in the order in which they came.
+    pub(crate) scheduled: Later<Location>,
     pub(crate) dead: Dead,
 }
 
-/// Returned messages, by when they wait again.
-#[derive(Debug, Default)]
-pub(crate) struct Delayed {
-    runs: BTreeMap<(Timestamp, MessageNumber), Run>,
+/// Messages by when their time comes; those of one time are in order.
+#[derive(Debug)]
+pub(crate) struct Later<K> {
+    runs: BTreeMap<(Timestamp, K), Run>,
     count: u64,
     bytes: u64,
+}
+
+impl<K> Default for Later<K> {
+    fn default() -> Self {
+        Self { runs: BTreeMap::new(), count: 0, bytes: 0 }
+    }
+}
+
+/// What messages of one time are ordered by.
+pub(crate) trait Order: Ord + Copy {
+    /// That of a message.
+    fn of(run: &Run) -> Self;
+}
+
+impl Order for MessageNumber {
+    fn of(run: &Run) -> Self {
+        run.number
+    }
+}
+
+impl Order for Location {
+    fn of(run: &Run) -> Self {
+        Self { index: run.index, offset: run.offset }
+    }
 }
 
 /// Dead messages, by the sequence in which they died.
@@ -54,11 +82,24 @@ pub(crate) struct Dead {
 impl Aside {
     /// Messages put aside.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.delayed.runs().map(|(_, run)| run).chain(self.dead.runs())
+        let later = self.delayed.runs().chain(self.scheduled.runs()).map(|(_, run)| run);
+        later.chain(self.dead.runs())
+    }
+
+    /// When the time of one comes.
+    pub(crate) fn due(&self) -> Timestamp {
+        let [delayed, scheduled] = [self.delayed.due(), self.scheduled.due()];
+        delayed.unwrap_or(NEVER).min(scheduled.unwrap_or(NEVER))
+    }
+
+    /// How many messages have a time to come, and the bytes of their bodies.
+    pub(crate) fn later(&self) -> (u64, u64) {
+        let (delayed, scheduled) = (&self.delayed, &self.scheduled);
+        (delayed.len() + scheduled.len(), delayed.bytes() + scheduled.bytes())
     }
 }
 
-impl Delayed {
+impl<K: Order> Later<K> {
     /// Puts messages aside until `due`.
     pub(crate) fn push(&mut self, due: Timestamp, run: Run) {
         for single in run.singles() {
@@ -66,7 +107,7 @@ impl Delayed {
         }
     }
 
-    /// Takes out what waits again at `now`.
+    /// Takes out what waits from `now` on.
     pub(crate) fn take_due(&mut self, now: Timestamp, mut visit: impl FnMut(Run)) {
         while let Some(first) = self.runs.first_entry().filter(|first| first.key().0 <= now) {
             let run = first.remove();
@@ -81,7 +122,7 @@ impl Delayed {
         self.take_due(Timestamp(u64::MAX), visit);
     }
 
-    /// When the first one waits again.
+    /// When the first one's time comes.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         self.runs.first_key_value().map(|((due, _), _)| *due)
     }
@@ -110,7 +151,7 @@ impl Delayed {
     pub(crate) fn restore(&mut self, due: Timestamp, run: Run) {
         self.count += u64::from(run.count);
         self.bytes += run.bytes();
-        self.runs.insert((due, run.number), run);
+        self.runs.insert((due, K::of(&run)), run);
     }
 }
 

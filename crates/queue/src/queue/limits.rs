@@ -6,9 +6,12 @@ use super::{Arrival, Moment, Queue};
 use crate::{DeathReason, Effect, Overflow};
 
 impl Queue {
-    /// Whether a message of `size` bytes is one too many besides what waits.
+    /// Whether a message of `size` bytes is one too many besides what waits and what will come.
     pub(crate) fn is_exceeded_by(&self, size: u32) -> bool {
-        let (length, bytes) = (self.ready.len() + 1, self.ready.bytes() + u64::from(size));
+        let scheduled = self.aside.as_ref().map(|aside| &aside.scheduled);
+        let (length, bytes) = scheduled.map_or((0, 0), |aside| (aside.len(), aside.bytes()));
+        let length = self.ready.len() + length + 1;
+        let bytes = self.ready.bytes() + bytes + u64::from(size);
         self.settings.max_length.is_some_and(|limit| length > limit)
             || self.settings.max_length_bytes.is_some_and(|limit| bytes > limit)
     }

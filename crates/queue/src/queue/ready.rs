@@ -16,6 +16,9 @@ pub(crate) struct Ready {
     returned: BTreeMap<MessageNumber, Run>,
     /// What was never given out, ascending.
     fresh: VecDeque<Run>,
+    /// Whether one of those may stand in an earlier row than one before it, as what was scheduled
+    /// does.
+    is_mixed: bool,
     count: u64,
     bytes: u64,
 }
@@ -43,7 +46,7 @@ impl Ready {
         {
             return;
         }
-        self.fresh.push_back(run);
+        self.add_fresh(run);
     }
 
     /// Adds messages at the place they were taken from.
@@ -82,6 +85,7 @@ impl Ready {
         for run in std::mem::take(&mut self.fresh) {
             visit(run);
         }
+        self.is_mixed = false;
         (self.count, self.bytes) = (0, 0);
     }
 
@@ -116,9 +120,10 @@ impl Ready {
         self.fresh.iter()
     }
 
-    /// All that stand in rows from `first` on, and those that came back from any.
+    /// All that stand in rows from `first` on, and more.
     pub(crate) fn runs_from(&self, first: LogIndex) -> impl Iterator<Item = &Run> {
-        let from = self.fresh.partition_point(|run| run.index < first);
+        let is_before = |run: &Run| run.index < first;
+        let from = if self.is_mixed { 0 } else { self.fresh.partition_point(is_before) };
         self.returned.values().chain(self.fresh.range(from..))
     }
 
@@ -129,7 +134,7 @@ impl Ready {
         if is_returned {
             self.returned.insert(run.number, run);
         } else {
-            self.fresh.push_back(run);
+            self.add_fresh(run);
         }
     }
 
@@ -137,6 +142,11 @@ impl Ready {
     pub(crate) fn memory_bytes(&self) -> usize {
         let run = size_of::<Run>();
         self.fresh.capacity() * run + self.returned.len() * (run + size_of::<MessageNumber>())
+    }
+
+    fn add_fresh(&mut self, run: Run) {
+        self.is_mixed |= self.fresh.back().is_some_and(|last| run.index < last.index);
+        self.fresh.push_back(run);
     }
 
     fn put_back_neighbours(&mut self, run: Run) {
@@ -166,6 +176,7 @@ impl Ready {
         if run.count == 0 {
             self.fresh.pop_front();
         }
+        self.is_mixed &= !self.fresh.is_empty();
         if self.fresh.is_empty() && self.fresh.capacity() > SPARE_RUNS {
             self.fresh = VecDeque::new();
         }

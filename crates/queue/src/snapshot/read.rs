@@ -152,6 +152,7 @@ impl Restored {
             kind::CONSUMER => self.consumer(reader),
             kind::HELD => self.held(reader),
             kind::DELAYED => self.delayed(reader),
+            kind::SCHEDULED => self.scheduled(reader),
             kind::DEAD => self.dead(reader),
             kind::LETTER => self.letter(reader),
             kind::ROW => self.row(reader),
@@ -303,6 +304,19 @@ impl Restored {
             return Err(Fault::Fit("delayed messages are not in order"));
         }
         delayed.restore(due, run);
+        Ok(())
+    }
+
+    fn scheduled(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let due = Timestamp(reader.u64("time of a scheduled message")?);
+        let run = read_run(reader)?;
+        let scheduled = &mut self.current_queue()?.aside.get_or_insert_default().scheduled;
+        let place = |run: &Run| (run.index, run.offset);
+        let before = scheduled.last().map(|(due, run)| (due, place(run)));
+        if run.count != 1 || before >= Some((due, place(&run))) {
+            return Err(Fault::Fit("scheduled messages are not in order"));
+        }
+        scheduled.restore(due, run);
         Ok(())
     }
 

@@ -144,6 +144,11 @@ impl Pages {
             out.u64(due.0);
             write_run(out, run);
         }
+        for (due, run) in aside.scheduled.runs() {
+            let out = self.record(kind::SCHEDULED);
+            out.u64(due.0);
+            write_run(out, run);
+        }
         for (first, run, death) in aside.dead.numbered() {
             let out = self.record(kind::DEAD);
             out.u64(first);

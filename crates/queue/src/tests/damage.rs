@@ -11,7 +11,8 @@ use super::kit::{FRONT, Log, QUEUE, publish, session, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
     Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
-    DelayedRetryKind, Letter, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply, Shard,
+    DelayedRetryKind, Letter, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply,
+    Shard,
 };
 
 /// Queues without rules, their messages and consumers.
@@ -206,7 +207,8 @@ fn a_snapshot_of_the_third_version_is_restored_for_ever() {
 
 #[test]
 fn a_snapshot_with_letters_is_restored_for_ever() {
-    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-letters.bin"));
+    let frozen =
+        Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-letters.bin"));
     let log = ruled();
 
     let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
@@ -214,6 +216,23 @@ fn a_snapshot_with_letters_is_restored_for_ever() {
     shard.check();
     assert!(log.shard.snapshot() == [frozen], "letters in version 3 have changed; they must not");
     assert_eq!(shard.letter_sources(), log.shard.letter_sources());
+}
+
+#[test]
+fn a_snapshot_with_scheduled_messages_is_restored_for_ever() {
+    let frozen =
+        Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-scheduled.bin"));
+    let mut log = Log::default();
+    for (body, delay_ms) in [(1, 100), (2, 50), (3, 100)] {
+        let Command::Publish(publish) = publish(&[QUEUE], &[body]) else { unreachable!() };
+        log.apply(Command::Publish(Publish { delay_ms: Some(delay_ms), ..publish }));
+    }
+
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
+
+    shard.check();
+    assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
+    assert_eq!(shard.queue_status(QUEUE).map(|status| status.delayed), Some(3));
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
     Attach, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence,
     DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, Letter,
-    MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, SettleRange, Shard,
+    MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, SettleRange,
+    Shard,
 };
 
 /// Histories in a run that nobody has asked for more of: seconds.
@@ -315,6 +316,7 @@ impl History {
                 source: QueueId(1 + self.dice.roll(4)),
                 sequence: DeadSequence(1 + self.dice.roll(30)),
             }),
+            delay_ms: self.dice.one_in(5).then(|| self.dice.roll(4) * 40),
         })
     }
 

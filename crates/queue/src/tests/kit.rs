@@ -363,6 +363,7 @@ pub(super) fn publish(queues: &[QueueId], body: &[u8]) -> Command {
         priority: None,
         trail: Bytes::new(),
         letter: None,
+        delay_ms: None,
     })
 }
 

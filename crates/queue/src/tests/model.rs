@@ -73,6 +73,8 @@ struct Queue {
     turns: BTreeMap<i32, u64>,
     used_at: u64,
     delayed: Vec<(u64, Message)>,
+    /// By when their time comes, and as they came.
+    scheduled: Vec<(u64, Message)>,
     dead: Vec<(Letter, Message)>,
     /// The last dead sequence, and the last one that was shown.
     died: u64,
@@ -153,6 +155,21 @@ impl Model {
         }
     }
 
+    /// Has messages come to the end whose time has come.
+    fn end_schedules(&mut self, id: QueueId) {
+        let now = self.now;
+        let queue = self.queues.get_mut(&id).unwrap();
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut queue.scheduled).into_iter().partition(|(due, _)| *due <= now);
+        queue.scheduled = later;
+        for (_, message) in due {
+            let queue = self.queues.get_mut(&id).unwrap();
+            queue.messages += 1;
+            let number = queue.messages;
+            self.wait(id, Message { number, ..message });
+        }
+    }
+
     /// What happens to a queue by itself.
     fn pass_time(&mut self, id: QueueId) {
         let is_used = !self.registered(id).is_empty();
@@ -167,6 +184,7 @@ impl Model {
         for (_, message) in due {
             self.wait(id, message);
         }
+        self.end_schedules(id);
         let settings = self.queues[&id].settings.clone();
         let overdue = self.consumers.iter().filter(|(_, one)| {
             let timeout = one.timeout.or(settings.consumer_timeout_ms).filter(|ms| *ms > 0);
@@ -240,8 +258,10 @@ impl Model {
         if settings.overflow == Overflow::DropHead {
             return false;
         }
-        let length = u64::try_from(queue.ready.len()).unwrap() + 1;
-        let bytes: usize = queue.ready.iter().map(|message| message.body.len()).sum();
+        let scheduled = queue.scheduled.iter().map(|(_, message)| message);
+        let coming: Vec<_> = queue.ready.iter().chain(scheduled).collect();
+        let length = u64::try_from(coming.len()).unwrap() + 1;
+        let bytes: usize = coming.iter().map(|message| message.body.len()).sum();
         let bytes = u64::try_from(bytes + size).unwrap();
         settings.max_length.is_some_and(|limit| length > limit)
             || settings.max_length_bytes.is_some_and(|limit| bytes > limit)
@@ -398,7 +418,9 @@ impl Model {
                     let queue = self.queues.get_mut(queue).unwrap();
                     let ready = std::mem::take(&mut queue.ready).len();
                     let delayed = std::mem::take(&mut queue.delayed).len();
-                    CommandReply::Purged { messages: u64::try_from(ready + delayed).unwrap() }
+                    let scheduled = std::mem::take(&mut queue.scheduled).len();
+                    let messages = u64::try_from(ready + delayed + scheduled).unwrap();
+                    CommandReply::Purged { messages }
                 }
             },
             Command::Status { queue } => match self.queue(*queue) {
@@ -486,7 +508,7 @@ impl Model {
         let messages = self.queues[&id].messages;
         let is_taken = self.receive(id, publish, body, rows);
         // What is refused may have died in here instead.
-        if self.queues[&id].messages > messages {
+        if is_taken || self.queues[&id].messages > messages {
             self.taken.insert((id, letter.source), letter.sequence.0);
         }
         is_taken
@@ -498,10 +520,12 @@ impl Model {
 
     /// Puts a message into a queue, unless it is full.
     fn receive(&mut self, id: QueueId, publish: &Publish, body: &[u8], rows: &[u64]) -> bool {
-        if self.is_exceeded(id, body.len()) {
+        let is_scheduled = publish.delay_ms.is_some_and(|delay_ms| delay_ms > 0);
+        if self.is_exceeded(id, body.len()) && !is_scheduled {
             self.deliver_from(id);
         }
-        let is_passage_free = self.queues[&id].ready.is_empty() && !self.able(id).is_empty();
+        let is_passage_free =
+            self.queues[&id].ready.is_empty() && !self.able(id).is_empty() && !is_scheduled;
         let is_full = self.is_exceeded(id, body.len()) && !is_passage_free;
         let queue = self.queues.get_mut(&id).unwrap();
         let settings = &queue.settings;
@@ -510,7 +534,8 @@ impl Model {
         {
             return false;
         }
-        queue.messages += 1;
+        let at = self.now + publish.delay_ms.filter(|_| !is_full).unwrap_or(0);
+        queue.messages += u64::from(!is_scheduled || is_full);
         let ttls = [settings.message_ttl_ms, publish.expiration_ms].into_iter().flatten();
         let level = match (settings.kind, publish.priority) {
             (_, None) => 0,
@@ -526,11 +551,14 @@ impl Model {
             acquired: 0,
             failed: 0,
             level,
-            deadline: ttls.min().map(|ttl| self.now + ttl),
+            deadline: ttls.min().map(|ttl| at + ttl),
             since: 0,
         };
         if is_full {
             self.die(id, message, "maxlen")
+        } else if is_scheduled {
+            queue.scheduled.push((at, message));
+            queue.scheduled.sort_by_key(|(due, _)| *due);
         } else {
             self.wait(id, message)
         }
@@ -707,7 +735,9 @@ impl Model {
             Ok(queue) => queue.ready.len(),
             Err(refusal) => return CommandReply::Refused(refusal),
         };
-        let is_empty = ready == 0 && self.queues[&id].delayed.is_empty();
+        let is_empty = ready == 0
+            && self.queues[&id].delayed.is_empty()
+            && self.queues[&id].scheduled.is_empty();
         if if_unused && !self.registered(id).is_empty() {
             return CommandReply::Refused(Refusal::InUse);
         }
@@ -883,14 +913,15 @@ impl Model {
         let held = self.consumers.values().filter(|one| one.queue == id);
         let held: Vec<_> = held.flat_map(|one| &one.held).map(|(_, message)| message).collect();
         let bytes = |size: usize| u64::try_from(size).unwrap();
+        let later = || queue.delayed.iter().chain(&queue.scheduled);
         Some(QueueStatus {
             ready: bytes(ready.len()),
             ready_bytes: ready.iter().map(|message| bytes(message.body.len())).sum(),
             unsettled: bytes(held.len()),
             unsettled_bytes: held.iter().map(|message| bytes(message.body.len())).sum(),
             consumers: u32::try_from(self.registered(id).len()).unwrap(),
-            delayed: bytes(queue.delayed.len()),
-            delayed_bytes: queue.delayed.iter().map(|(_, one)| bytes(one.body.len())).sum(),
+            delayed: bytes(later().count()),
+            delayed_bytes: later().map(|(_, one)| bytes(one.body.len())).sum(),
             dead: bytes(queue.dead.len()),
             dead_bytes: queue.dead.iter().map(|(_, one)| bytes(one.body.len())).sum(),
         })
@@ -900,8 +931,9 @@ impl Model {
     pub(super) fn rows(&self) -> Vec<u64> {
         let waiting = self.queues.values().flat_map(|queue| &queue.ready);
         let held = self.consumers.values().flat_map(|one| &one.held).map(|(_, message)| message);
-        let delayed =
-            self.queues.values().flat_map(|queue| &queue.delayed).map(|(_, message)| message);
+        let later =
+            self.queues.values().flat_map(|queue| queue.delayed.iter().chain(&queue.scheduled));
+        let delayed = later.map(|(_, message)| message);
         let dead = self.queues.values().flat_map(|queue| &queue.dead).map(|(_, message)| message);
         let messages = waiting
             .chain(held)

@@ -10,8 +10,8 @@ use warren_types::{ConsumerNumber, QueueId, Timestamp};
 use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
 use crate::{
     Attach, CancelReason, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange,
-    DeadSequence, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, EndReason, Letter, Outcome,
-    Overflow, Publish, QueueKind, QueueSettings, Refusal,
+    DeadSequence, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, EndReason, Letter,
+    Outcome, Overflow, Publish, QueueKind, QueueSettings, Refusal,
 };
 
 const PLAIN: QueueSettings = QueueSettings::PLAIN;
@@ -555,4 +555,66 @@ fn a_purge_takes_what_is_delayed_and_leaves_what_is_dead() {
     assert_eq!(reply, Some(CommandReply::Purged { messages: 1 }));
     let status = log.shard.queue_status(QUEUE).expect("it lives");
     assert_eq!((status.ready, status.delayed, status.dead, status.unsettled), (0, 0, 1, 3));
+}
+
+/// A message that is not to wait before `delay_ms` have passed.
+fn scheduled(body: u8, delay_ms: u64) -> Command {
+    let Command::Publish(publish) = publish(&[QUEUE], &[body]) else { unreachable!() };
+    Command::Publish(Publish { delay_ms: Some(delay_ms), ..publish })
+}
+
+#[test]
+fn scheduled_messages_come_by_their_times_and_behind_what_waits() {
+    let mut log = Log::default();
+    log.all(FRONT, &[scheduled(91, 200), scheduled(92, 100), scheduled(93, 100)]);
+    let waiting = log.enqueue();
+    let status = log.shard.queue_status(QUEUE).map(|status| (status.ready, status.delayed));
+    assert_eq!(status, Some((1, 3)));
+    assert_eq!(log.shard.next_deadline(), Some(Duration::from_millis(100)));
+
+    log.restart();
+    after(&mut log, 99, TICK);
+    assert_eq!(ready(&log), Some(1));
+    after(&mut log, 1, TICK);
+    assert_eq!(ready(&log), Some(3));
+    after(&mut log, 100, TICK);
+    log.attach(1, 0);
+
+    let given = [(1, 1, waiting, false), (1, 2, 92, false), (1, 3, 93, false), (1, 4, 91, false)];
+    assert_eq!(log.given(), given);
+}
+
+#[test]
+fn a_scheduled_message_may_wait_as_long_as_others_once_it_has_come() {
+    let mut log = Log::with(QueueSettings { message_ttl_ms: Some(50), ..PLAIN });
+    log.apply(scheduled(91, 100));
+
+    after(&mut log, 100, TICK);
+    assert_eq!(ready(&log), Some(1));
+    after(&mut log, 50, TICK);
+
+    assert_eq!((ready(&log), log.shard.row_count()), (Some(0), 0));
+}
+
+#[test]
+fn a_queue_that_refuses_counts_what_is_scheduled() {
+    let (max_length, overflow) = (Some(2), Overflow::RejectPublish);
+    let mut log = Log::with(QueueSettings { max_length, overflow, ..PLAIN });
+    log.all(FRONT, &[scheduled(91, 100), scheduled(92, 100)]);
+
+    let refused = [log.apply(scheduled(91, 100)), log.apply(publish(&[QUEUE], b"x"))];
+
+    let full = Some(CommandReply::Refused(Refusal::QueueFull));
+    assert_eq!(refused, [full.clone(), full]);
+}
+
+#[test]
+fn a_purge_takes_what_is_scheduled() {
+    let mut log = Log::default();
+    log.all(FRONT, &[scheduled(91, 100), scheduled(92, HOUR_MS)]);
+
+    let reply = log.apply(Command::PurgeQueue { queue: QUEUE });
+
+    assert_eq!(reply, Some(CommandReply::Purged { messages: 2 }));
+    assert_eq!((log.shard.row_count(), log.shard.next_deadline()), (0, None));
 }
