@@ -1,5 +1,6 @@
 //! The commands, each with its arguments, switches and what it does.
 
+mod certificates;
 mod chaos;
 mod checks;
 mod cluster;
@@ -219,6 +220,7 @@ fn version(_: &Call) -> Outcome {
 fn all() -> impl Iterator<Item = &'static Command> {
     [
         OWN,
+        certificates::COMMANDS,
         chaos::COMMANDS,
         checks::COMMANDS,
         cluster::COMMANDS,

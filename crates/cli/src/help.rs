@@ -18,7 +18,9 @@ short            | long             | description
 -p <vhost>       | --vhost <vhost>  | the virtual host in question, / otherwise
                  | --formatter <f>  | table, json, csv, pretty_table or erlang
                  | --data-dir <dir> | data directory of the node on this machine that is asked
-                 | --url <url>      | address of the node that is asked
+                 | --url <url>      | address of the node that is asked, http:// or https://
+                 | --cacertfile <f> | authorities that are believed under https
+                 | --certfile <f>   | certificate to show under https, with --keyfile
 -u <name>        | --username <n>   | whom to log in as, with --password";
 
 /// How a command is called.

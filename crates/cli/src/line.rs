@@ -83,6 +83,9 @@ static EVERYWHERE: &[Switch] = &[
     Switch::word("username").or('u'),
     Switch::word("password"),
     Switch::word("data-dir"),
+    Switch::word("cacertfile"),
+    Switch::word("certfile"),
+    Switch::word("keyfile"),
 ];
 
 /// The same as `--formatter`, where a command has no `--format` of its own.

@@ -10,7 +10,7 @@ use std::{env, fs, io};
 use crate::api::Login;
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::http::Url;
+use crate::http::{Trust, Url};
 
 /// Where data lies when nobody says.
 const DATA_DIRS: [&str; 2] = ["warren-data", "/var/lib/warren"];
@@ -36,6 +36,7 @@ pub(crate) fn locate(call: &Call) -> Result<(Url, Login), Failure> {
     let user = user(call);
     if let Some(url) = url {
         let url = Url::parse(&url).map_err(|text| call.misused(&text))?;
+        let url = if url.is_secure() { url.with_trust(trust(call)?) } else { url };
         return Ok((url, user.unwrap_or_else(guest)));
     }
     let Some(dir) = data_dir(call)? else {
@@ -53,6 +54,22 @@ pub(crate) fn locate(call: &Call) -> Result<(Url, Login), Failure> {
 fn said(call: &Call, option: &str, variable: &str) -> Option<String> {
     let said = call.option(option).map(str::to_owned);
     said.or_else(|| env::var(variable).ok()).filter(|text| !text.is_empty())
+}
+
+/// Whom is believed under TLS, and who this program is there.
+fn trust(call: &Call) -> Result<Trust, Failure> {
+    let authorities = said(call, "cacertfile", "WARREN_CACERTFILE");
+    let certificate = said(call, "certfile", "WARREN_CERTFILE");
+    let key = said(call, "keyfile", "WARREN_KEYFILE");
+    let own = match (certificate.as_deref(), key.as_deref()) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(call.misused("--certfile and --keyfile belong together"));
+        }
+    };
+    let trust = Trust::new(authorities.as_deref(), own);
+    trust.map_err(|text| Failure::refused(format!("Error: {text}")))
 }
 
 fn user(call: &Call) -> Option<Login> {

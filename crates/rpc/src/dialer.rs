@@ -111,10 +111,11 @@ fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "the other end closed the connection")
 }
 
-/// Writing to what the other end has closed is told as reading from it.
+/// All ways to hear that the other end has closed the connection are told alike.
 fn alike<T>(outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
     outcome.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => closed(),
+        // Under TLS, an end without goodbye is an error of its own.
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => closed(),
         _ => error,
     })
 }
@@ -126,7 +127,7 @@ impl AsyncRead for Dialled {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining() > 0);
-        let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let outcome = ready!(alike(Pin::new(&mut self.stream).poll_read(cx, buf)));
         let ended = outcome.is_ok() && room && buf.filled().len() == before;
         Poll::Ready(if ended { Err(closed()) } else { outcome })
     }

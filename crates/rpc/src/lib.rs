@@ -4,7 +4,7 @@
 //! connections per [`Purpose`], so that the small and urgent never waits behind the large. [`serve`]
 //! answers them through the handlers of a [`Desk`]. Both ends say who they are ([`Identity`]) with
 //! every call, and strangers are refused before anything else happens; only who looks for a cluster
-//! ([`Hello`], [`Join`]) need not be anybody.
+//! ([`Hello`], [`Join`]) need not be anybody. A [`Guard`] keeps those out who are no nodes at all.
 //!
 //! Every call that can be bounded takes its time limit as an argument; nothing here retries.
 //!
@@ -18,9 +18,11 @@ mod error;
 mod flow;
 mod frontend;
 mod gate;
+mod guard;
 mod identity;
 mod peers;
 mod raft;
+mod secret;
 mod server;
 mod wire;
 
@@ -37,12 +39,14 @@ pub use error::{PeerError, Refusal};
 pub use flow::Flow;
 pub use frontend::{DirectReply, FrontFragment, FrontItem, HostItem, Place};
 pub use gate::{Gate, Passed};
+pub use guard::{Guard, PROTOCOL};
 pub use identity::{Caller, ClusterId, Identity, Incarnation};
 pub use peers::{MESSAGE_LIMIT_BYTES, Peers, Purpose};
 pub use raft::{
     AppendReply, AppendRequest, Ballot, Entry, EntryId, EntryKind, SnapshotBegin, SnapshotPart,
     TransferReply, TransferRequest, VoteReply, VoteRequest,
 };
+pub use secret::Secrets;
 pub use server::{
     ClusterHandler, Desk, FrontendHandler, Nobody, RaftHandler, ServeError, serve, serve_streams,
 };

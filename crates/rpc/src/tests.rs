@@ -4,3 +4,4 @@ mod cluster;
 mod front;
 mod kit;
 mod simulated;
+mod strangers;

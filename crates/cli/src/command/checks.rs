@@ -69,6 +69,15 @@ pub(super) static COMMANDS: &[Command] = &[
     )
     .takes("[--timeout <timeout>]", 0, 0),
     Command::new(
+        "check_certificate_expiration",
+        Section::Monitoring,
+        CHECK,
+        "Fails if a certificate that the node shows ends soon",
+        certificates,
+    )
+    .takes("[--within <time>] [--unit <days | weeks | months | years>]", 0, 0)
+    .with(&[Switch::number("within"), Switch::word("unit")]),
+    Command::new(
         "check_if_node_is_quorum_critical",
         Section::Monitoring,
         QUEUE_CHECK,
@@ -259,6 +268,18 @@ fn vhosts(call: &Call) -> Outcome {
     call.say(&format!("Checking if all vhosts are running on node {node} ..."))?;
     let check = call.api_of_node()?.check(&path(&["health", "checks", "virtual-hosts"]))?;
     judged(check, format!("Node {node} reported all vhosts as running"))
+}
+
+fn certificates(call: &Call) -> Outcome {
+    let node = call.node()?;
+    let within = call.option("within").unwrap_or("4");
+    let unit = call.option("unit").unwrap_or("weeks");
+    call.say(&format!(
+        "Checking certificate expiration on node {node} within the next {within} {unit} ..."
+    ))?;
+    let at = path(&["health", "checks", "certificate-expiration", within, unit]);
+    let check = call.api_of_node()?.check(&at)?;
+    judged(check, format!("No certificate of node {node} ends within the next {within} {unit}"))
 }
 
 fn critical(call: &Call) -> Outcome {

@@ -89,7 +89,10 @@ impl Listener {
     pub(super) fn purpose(&self) -> &'static str {
         match self.protocol.as_str() {
             "amqp" => "AMQP 0-9-1",
+            "amqp/ssl" => "AMQP 0-9-1 over TLS",
             "http" => "HTTP API",
+            "https" => "HTTP API over TLS (HTTPS)",
+            "https/prometheus" => "Prometheus exporter API over TLS (HTTPS)",
             "http/prometheus" => "Prometheus exporter API over HTTP",
             "clustering" => "inter-node communication",
             _ => "",

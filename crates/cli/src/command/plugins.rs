@@ -42,10 +42,13 @@ pub(super) static COMMANDS: &[Command] = &[
 static PLACES: &[Switch] = &[Switch::flag("all"), Switch::flag("offline"), Switch::flag("online")];
 
 /// What is built into every node of this version.
-const BUILT_IN: [&str; 4] = [
+const BUILT_IN: [&str; 7] = [
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_delayed_message_exchange",
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_prometheus",
+    "rabbitmq_random_exchange",
     "rabbitmq_web_dispatch",
 ];
 

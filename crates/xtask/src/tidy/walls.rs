@@ -7,23 +7,24 @@ pub(super) struct Arrows {
 }
 
 /// The map. An arrow that is not here is a design decision.
-pub(super) const ARROWS: [Arrows; 14] = [
+pub(super) const ARROWS: [Arrows; 15] = [
     Arrows { krate: "types", may_use: &[] },
     Arrows { krate: "machine", may_use: &["types"] },
     Arrows { krate: "amqp", may_use: &["types"] },
     Arrows { krate: "catalog", may_use: &["types", "machine"] },
     Arrows { krate: "queue", may_use: &["types", "machine"] },
     Arrows { krate: "storage", may_use: &["types"] },
-    Arrows { krate: "rpc", may_use: &["types"] },
+    Arrows { krate: "tls", may_use: &[] },
+    Arrows { krate: "rpc", may_use: &["types", "tls"] },
     Arrows { krate: "consensus", may_use: &["types", "machine", "storage", "rpc"] },
     Arrows {
         krate: "broker",
-        may_use: &["types", "machine", "amqp", "catalog", "queue", "consensus", "rpc"],
+        may_use: &["types", "machine", "amqp", "catalog", "queue", "consensus", "rpc", "tls"],
     },
-    Arrows { krate: "management", may_use: &["types", "catalog", "broker"] },
+    Arrows { krate: "management", may_use: &["types", "tls", "catalog", "broker"] },
     Arrows {
         krate: "server",
-        may_use: &["types", "storage", "rpc", "consensus", "broker", "management"],
+        may_use: &["types", "storage", "rpc", "consensus", "broker", "management", "tls"],
     },
     Arrows { krate: "cli", may_use: &["types"] },
     Arrows { krate: "xtask", may_use: &[] },
@@ -65,7 +66,7 @@ pub(super) struct Fence {
 }
 
 /// Third-party crates and the only crates of ours that may name them.
-pub(super) const FENCES: [Fence; 14] = [
+pub(super) const FENCES: [Fence; 16] = [
     Fence {
         package: "openraft",
         only: &["consensus"],
@@ -97,6 +98,16 @@ pub(super) const FENCES: [Fence; 14] = [
         package: "amq-protocol",
         only: &["amqp"],
         reason: "the rest of warren speaks in events, not in generated classes",
+    },
+    Fence {
+        package: "rustls",
+        only: &["tls", "cli"],
+        reason: "what is believed, and in which words it is told, is decided once",
+    },
+    Fence {
+        package: "x509-parser",
+        only: &["tls"],
+        reason: "what is believed, and in which words it is told, is decided once",
     },
     Fence { package: "axum", only: &["management"], reason: "one front door for HTTP" },
     Fence { package: "hyper", only: &["management"], reason: "one front door for HTTP" },

@@ -16,6 +16,10 @@
 {{- .Values.auth.existingSecret | default (printf "%s-default-user" (include "warren.name" .)) -}}
 {{- end -}}
 
+{{- define "warren.peersSecret" -}}
+{{- .Values.auth.existingPeersSecret | default (include "warren.peers" .) -}}
+{{- end -}}
+
 {{- define "warren.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
