@@ -292,10 +292,12 @@ impl Cluster {
         Ok(None)
     }
 
-    /// Where one of our nodes serves the management API.
+    /// Where a node serves the management API.
     pub fn http(&self, node: usize) -> SocketAddr {
-        let Nodes::Own(nodes) = &self.nodes else { panic!("these are not our nodes") };
-        nodes[node].addresses().http
+        match &self.nodes {
+            Nodes::Own(nodes) => nodes[node].addresses().http,
+            Nodes::Foreign(foreign) => foreign.http[node],
+        }
     }
 
     /// Where one of our nodes listens for the others.

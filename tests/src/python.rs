@@ -79,6 +79,31 @@ impl Library {
     ///
     /// If the library cannot be installed or the program cannot be started.
     pub fn start(&self, broker: SocketAddr, program: &str, arguments: &[&str]) -> Program {
+        self.start_with(broker, program, arguments, None)
+    }
+
+    /// As [`Library::start`], a program that stays for as long as the file `marker` is there.
+    ///
+    /// # Panics
+    ///
+    /// As [`Library::start`] does.
+    pub fn start_staying(
+        &self,
+        broker: SocketAddr,
+        program: &str,
+        arguments: &[&str],
+        marker: &Path,
+    ) -> Program {
+        self.start_with(broker, program, arguments, Some(marker))
+    }
+
+    fn start_with(
+        &self,
+        broker: SocketAddr,
+        program: &str,
+        arguments: &[&str],
+        marker: Option<&Path>,
+    ) -> Program {
         let library = self.installed().expect("the library can be installed");
         // Asked when the test runs: a binary may have been built from another clone.
         let package = env::var("CARGO_MANIFEST_DIR");
@@ -95,6 +120,7 @@ impl Library {
         command
             .env("BROKER_HOST", broker.ip().to_string())
             .env("BROKER_PORT", broker.port().to_string());
+        command.envs(marker.map(|marker| ("STAY_WHILE", marker)));
         if self.without_libev {
             command.env("PIKA_WITHOUT_LIBEV", "1");
         }

@@ -6,12 +6,15 @@
 //! **Not here:** what can be seen of connections and queues ([`crate::survey`]).
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use warren_amqp::header::Properties;
-use warren_catalog::{AuthRefusal, Catalog, Command as Change, Name, Outcome as Changed, User};
+use warren_catalog::{
+    AuthRefusal, Catalog, Command as Change, HashingAlgorithm, Name, Outcome as Changed, User,
+};
 use warren_queue::{Outcome, QueueStatus};
 use warren_types::{SessionId, Table};
 
@@ -21,6 +24,7 @@ use crate::connection::operator::{Fetched, Published, publish_of};
 use crate::connection::state::Client;
 use crate::connection::topology::Declared;
 use crate::directory::{ChangeError, name};
+use crate::doorkeeper::{Attempts, Credentials, Door};
 use crate::failure::Failure;
 use crate::press::INTERNAL_USER;
 use crate::registry::ConnectionId;
@@ -38,6 +42,8 @@ pub struct Actor {
     pub user: Name,
     /// Whether no permissions are asked: an operator's tool on this machine.
     pub trusted: bool,
+    /// Where they come from, as far as is known.
+    pub from: Option<IpAddr>,
 }
 
 /// Why something was not done, or cannot be said to have been done.
@@ -83,6 +89,9 @@ pub enum LoginError {
     /// The user may come in from the node's own machine alone.
     #[error("user can only log in via localhost")]
     LoopbackOnly,
+    /// Too many logins from that address were refused of late.
+    #[error("too many failed logins from this address")]
+    TooManyFailures,
 }
 
 /// A queue to be declared.
@@ -188,34 +197,51 @@ impl Broker {
     /// # Errors
     /// What the catalog refuses, or that the node stops.
     pub async fn change(&self, change: Change) -> Result<Changed, ChangeError> {
-        self.change_by(INTERNAL_USER, change).await
+        self.change_by(INTERNAL_USER, None, change).await
     }
 
     /// As [`Broker::change`], on behalf of somebody whom events name.
     ///
     /// # Errors
     /// What the catalog refuses, or that the node stops.
-    pub async fn change_by(&self, user: &str, change: Change) -> Result<Changed, ChangeError> {
-        self.inner().change(user, change).await
+    pub async fn change_by(
+        &self,
+        user: &str,
+        from: Option<IpAddr>,
+        change: Change,
+    ) -> Result<Changed, ChangeError> {
+        self.inner().change_from(user, from, change).await
     }
 
     /// The user, if the password is theirs and they may come from where they are.
     ///
     /// # Errors
     /// Why they may not come in.
-    pub fn authenticate(
+    pub async fn authenticate(
         &self,
+        door: Door,
+        peer: IpAddr,
         user: &str,
         password: &[u8],
-        from_loopback: bool,
     ) -> Result<User, LoginError> {
-        self.look(|catalog| {
-            let user = catalog.authenticate(user, password)?;
-            if user.loopback_only && !from_loopback {
-                return Err(LoginError::LoopbackOnly);
-            }
-            Ok(user.clone())
-        })
+        self.inner().login(door, peer, user, Credentials::Password(password)).await
+    }
+
+    /// What came of logins on this node.
+    #[must_use]
+    pub fn login_attempts(&self) -> Vec<Attempts> {
+        self.inner().doorkeeper.attempts()
+    }
+
+    /// Counts logins from nothing again.
+    pub fn forget_login_attempts(&self) {
+        self.inner().doorkeeper.forget_attempts();
+    }
+
+    /// How passwords are hashed that are set without a word about it.
+    #[must_use]
+    pub fn hashing(&self) -> HashingAlgorithm {
+        self.inner().config.initial.hashing
     }
 
     /// queue.declare
@@ -317,7 +343,7 @@ impl Broker {
     fn context(&self, by: &Actor, vhost: &str) -> Context {
         let broker = Arc::clone(self.inner());
         let owner = broker.owner(NOBODY);
-        let client = Client { user: by.user.clone(), vhost: name(vhost) };
+        let client = Client { user: by.user.clone(), vhost: name(vhost), from: by.from };
         Context { broker, client, owner, trusted: by.trusted }
     }
 }

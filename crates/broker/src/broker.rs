@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustc_hash::FxHashSet;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,13 +20,15 @@ use warren_rpc::{Distress, Place};
 use warren_types::{BootId, GroupId, NodeId, QueueId, SessionId};
 
 use crate::admin::AdminError;
+use crate::audit::Auditor;
 use crate::cluster::{
     Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent, Sights, forgotten,
 };
-use crate::config::{Config, InitialContent};
-use crate::connection::{self, ToConnection};
+use crate::config::{Config, InitialContent, Limits};
+use crate::connection::ToConnection;
 use crate::counters::{Counters, Totals};
 use crate::directory::{Directory, name};
+use crate::doorkeeper::Doorkeeper;
 use crate::host::Host;
 use crate::janitor::{Chore, Janitor};
 use crate::maintenance;
@@ -48,9 +50,6 @@ use crate::undertaker::{Burial, Undertaker};
 
 /// The version of catalog commands and of shards that this build speaks.
 const SPEAKS: u16 = 1;
-
-/// How long a socket error of `accept` (no file descriptors, say) keeps the next try waiting.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Between two looks whether all groups are made.
 const FOUNDING_PAUSE: Duration = Duration::from_millis(5);
@@ -101,10 +100,15 @@ pub enum StartError {
 /// What all tasks of the broker share.
 pub(crate) struct Inner {
     pub(crate) config: Arc<Config>,
+    /// What clients may use up; at first as the configuration has it.
+    limits: ArcSwap<Limits>,
     pub(crate) session: SessionId,
     pub(crate) directory: Directory,
     pub(crate) registry: Registry,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) doorkeeper: Doorkeeper,
+    /// Who keeps a record of who does what, if anybody does.
+    pub(crate) auditor: OnceLock<Auditor>,
     pub(crate) peers: Peers,
     pub(crate) links: Links,
     pub(crate) shards: Shards,
@@ -132,7 +136,7 @@ pub(crate) struct Inner {
     draining: CancellationToken,
     /// Ends all tasks, once no connection needs them.
     stop: CancellationToken,
-    connections: TaskTracker,
+    pub(crate) connections: TaskTracker,
     tasks: TaskTracker,
 }
 
@@ -302,6 +306,11 @@ impl Inner {
         self.ready.load(Ordering::Relaxed) && !*self.suspended.borrow()
     }
 
+    /// What clients may use up at the moment.
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        self.limits.load_full()
+    }
+
     /// Tells when clients are to be sent away.
     pub(crate) fn draining(&self) -> &CancellationToken {
         &self.draining
@@ -379,11 +388,14 @@ impl Broker {
         let Common { registry, counters, .. } = common;
         let (press, bulletins) = Press::new(&config, counters.clone());
         let inner = Arc::new(Inner {
+            limits: ArcSwap::from_pointee(config.limits.clone()),
             config,
             session,
             directory,
             registry,
             counters,
+            doorkeeper: Doorkeeper::new(),
+            auditor: OnceLock::new(),
             peers,
             links: links.clone(),
             shards,
@@ -442,45 +454,15 @@ impl Broker {
         drop(self.inner.tracer.set(tracer));
     }
 
+    /// What clients who come from here on may use up.
+    pub fn set_limits(&self, limits: Limits) {
+        self.inner.limits.store(Arc::new(limits));
+    }
+
     /// Answers other nodes' fronts.
     #[must_use]
     pub fn frontend(&self) -> Arc<Host> {
         self.host.clone()
-    }
-
-    /// Accepts clients until the broker drains. While the node is out of service nobody listens.
-    pub async fn serve(&self, mut listener: TcpListener) {
-        let mut suspended = self.inner.suspended.subscribe();
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = self.inner.draining.cancelled() => return,
-                Ok(_) = suspended.wait_for(|suspended| *suspended) => None,
-                accepted = listener.accept() => Some(accepted),
-            };
-            let Some(accepted) = accepted else {
-                let Ok(address) = listener.local_addr() else { return };
-                drop(listener);
-                let again = maintenance::listen_again(&self.inner, address).await;
-                let Some(again) = again else { return };
-                listener = again;
-                continue;
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    if self.inner.registry.len() >= self.inner.config.limits.connections {
-                        tracing::warn!(%peer, "connection limit reached, client turned away");
-                        continue;
-                    }
-                    let client = connection::serve(self.inner.clone(), stream, peer);
-                    self.inner.connections.spawn(client);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "no connection could be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
     }
 
     /// Hands leaderships over, sends clients away and ends all tasks, within `deadline` if clients
@@ -709,6 +691,7 @@ fn initial_content(initial: &InitialContent) -> Vec<Change> {
         name: name(&initial.user),
         password: name(&initial.password),
         salt: rand::random(),
+        hashing: initial.hashing,
         loopback_only: initial.loopback_only,
     };
     first_start(&name(&initial.vhost), &user)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use warren_catalog::HashingAlgorithm;
 use warren_types::{BootId, NodeId};
 
 /// A broker's settings. The server reads them; nothing here looks at files or the environment.
@@ -52,6 +53,8 @@ pub struct InitialContent {
     pub vhost: String,
     /// Whether the user may log in from this machine alone.
     pub loopback_only: bool,
+    /// How passwords are hashed that are set without a word about it.
+    pub hashing: HashingAlgorithm,
 }
 
 impl Default for InitialContent {
@@ -62,6 +65,7 @@ impl Default for InitialContent {
             password: "guest".to_owned(),
             vhost: "/".to_owned(),
             loopback_only: true,
+            hashing: HashingAlgorithm::default(),
         }
     }
 }
@@ -83,6 +87,8 @@ pub struct Limits {
     pub operation_timeout: Duration,
     /// Connections that this node takes; further ones are closed at once.
     pub connections: usize,
+    /// Failed logins of one address in a minute after which it is turned away; 0 for any number.
+    pub login_failures_per_minute: u32,
     /// Consumers on one channel.
     pub consumers_per_channel: usize,
     /// What a consumer without a prefetch of its own is limited to; 0 for nothing.
@@ -103,6 +109,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
             connections: 100_000,
+            login_failures_per_minute: 100,
             consumers_per_channel: 65_535,
             default_prefetch: 0,
             connection_in_flight_bytes: 4 * 1024 * 1024,

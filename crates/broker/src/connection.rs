@@ -30,6 +30,7 @@ mod plan;
 mod pressure;
 pub(crate) mod publish;
 mod reply_to;
+mod secure;
 mod settle;
 mod socket;
 pub(crate) mod staging;
@@ -43,10 +44,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 use warren_amqp::{Body, ReplyCode};
 use warren_queue::{CancelReason, FragmentReply};
+use warren_tls::{Acceptor, Session};
 use warren_types::{ChannelNumber, ConsumerNumber};
 
 use crate::broker::Inner;
@@ -56,6 +59,7 @@ use crate::queue::handle::ShardSlot;
 pub(crate) use describe::Description;
 #[cfg(test)]
 pub(crate) use message::wishes;
+use secure::Secured;
 pub(crate) use socket::Stream;
 use state::Connection;
 
@@ -112,9 +116,40 @@ impl Mailbox {
 
 /// Serves one client until it leaves, is sent away, or breaks the protocol.
 pub(crate) async fn serve<S: Stream>(broker: Arc<Inner>, stream: S, peer: SocketAddr) {
+    serve_as(broker, stream, peer, None).await;
+}
+
+/// As [`serve`], once the client and this node agree on how to keep others out.
+pub(crate) async fn serve_tls(
+    broker: Arc<Inner>,
+    acceptor: Acceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let limit = broker.limits().handshake_timeout;
+    let draining = broker.draining().clone();
+    let agreed = draining.run_until_cancelled(acceptor.accept(stream, limit)).await;
+    let (stream, session) = match agreed {
+        Some(Ok(agreed)) => agreed.into_inner(),
+        Some(Err(error)) => {
+            tracing::info!(%peer, %error, "TLS was not agreed upon with a client");
+            return;
+        }
+        None => return,
+    };
+    let about = Arc::new(acceptor.session(&session));
+    serve_as(broker, Secured::new(stream, session), peer, Some(about)).await;
+}
+
+async fn serve_as<S: Stream>(
+    broker: Arc<Inner>,
+    stream: S,
+    peer: SocketAddr,
+    secured: Option<Arc<Session>>,
+) {
     #[expect(clippy::disallowed_methods, reason = "bounded by what the connection asks for")]
     let (sender, messages) = mpsc::unbounded_channel();
     let span = tracing::info_span!("connection", %peer);
-    let connection = Connection::new(broker, Mailbox(sender), peer);
+    let connection = Connection::new(broker, Mailbox(sender), peer, secured);
     socket::run(connection, stream, messages).instrument(span).await;
 }

@@ -10,6 +10,7 @@
 //! **Not here:** how entries are replicated (`consensus`), what a queue does with them (`queue`).
 
 mod admin;
+mod audit;
 mod broker;
 mod cluster;
 mod config;
@@ -18,6 +19,7 @@ mod counters;
 mod dead_letter;
 mod digest;
 mod directory;
+mod doorkeeper;
 mod failure;
 mod host;
 mod janitor;
@@ -26,6 +28,7 @@ mod placement;
 mod press;
 mod pressure;
 mod queue;
+mod reception;
 mod registry;
 mod shard_totals;
 mod shards;
@@ -39,6 +42,7 @@ mod undertaker;
 mod watchman;
 
 pub use admin::{AckMode, Actor, AdminError, LoginError, Publication, QueueDeclaration};
+pub use audit::{Auditor, Deed};
 pub use broker::{Broker, Overview, Parts, StartError};
 pub use cluster::{ClusterOverview, Envoy};
 pub use config::{Config, InitialContent, Limits};
@@ -46,6 +50,7 @@ pub use connection::operator::{Fetched, Published};
 pub use counters::Totals;
 pub use digest::GroupDigest;
 pub use directory::ChangeError;
+pub use doorkeeper::{Attempts, Door};
 pub use host::Host;
 pub use maintenance::{Drain, DrainState};
 pub use press::log::{LogLevel, LogSink};
@@ -56,9 +61,10 @@ pub use survey::{
     ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
     Explanation, Fact, Finding, Gathered, HolderRow, Listener, Machine, MessageCounts,
     MessageNumbers, MessageRates, NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail,
-    QueueFigures, QueueSample, Severity, ShardRow, Verdict, Which,
+    QueueFigures, QueueSample, Severity, ShardRow, TlsRow, Verdict, Which,
 };
 pub use traces::{Attribute, Sampling, Step, TraceSpan, Tracer};
 pub use warren_amqp::header::Properties;
+pub use warren_catalog::HashingAlgorithm;
 pub use warren_queue::QueueStatus;
 pub use warren_rpc::Distress;

@@ -16,6 +16,7 @@ pub(crate) mod log;
 mod printer;
 mod term;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -186,9 +187,19 @@ impl Press {
 impl Inner {
     /// Has the catalog changed on behalf of `user`, and tells it to those who listen.
     pub(crate) async fn change(&self, user: &str, change: Change) -> Result<Outcome, ChangeError> {
+        self.change_from(user, None, change).await
+    }
+
+    /// As [`Inner::change`], for a client that comes from there.
+    pub(crate) async fn change_from(
+        &self,
+        user: &str,
+        from: Option<IpAddr>,
+        change: Change,
+    ) -> Result<Outcome, ChangeError> {
         // Whoever binds the first queue is told of that binding.
         let begins = matches!(&change, Change::Bind(binding) if *binding.source == *EVENT_EXCHANGE);
-        if !begins && !self.press.tells_events() {
+        if !begins && !self.press.tells_events() && self.auditor.get().is_none() {
             let outcome = self.directory.change(change).await?;
             self.count(&outcome);
             self.press.refresh(&self.directory);
@@ -200,6 +211,7 @@ impl Inner {
         self.press.refresh(&self.directory);
         let told = self.directory.look(|catalog| foretold.comes_true(catalog, &change, &outcome));
         for told in told {
+            self.audit_change(user, from, &told).await;
             self.press.tell(told.by(user));
         }
         Ok(outcome)

@@ -38,7 +38,7 @@ pub use self::rows::{
     ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
     Gathered, HolderRow, Listener, Machine, MessageCounts, MessageNumbers, MessageRates,
     NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail, QueueFigures, QueueSample,
-    ShardRow,
+    ShardRow, TlsRow,
 };
 use self::samples::Samples;
 use self::wire::Wire;

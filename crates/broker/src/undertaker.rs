@@ -24,6 +24,7 @@ use warren_queue::{
 use warren_types::{Location, QueueId, Term};
 
 use crate::broker::Inner;
+use crate::connection::message::Properties;
 use crate::dead_letter::{Buried, Death, bury};
 use crate::queue::handle::{ShardSlot, Stopped, read_parts};
 use crate::trail::Trail;
@@ -208,10 +209,14 @@ impl Bearer {
         let exchange = String::from_utf8_lossy(letter.exchange);
         let extra_keys: Vec<&[u8]> = letter.buried.extra_keys.iter().map(Vec::as_slice).collect();
         self.broker.directory.look(|catalog| {
+            let properties = Properties {
+                header: &letter.buried.header,
+                headers: Some(letter.buried.headers()),
+            };
             let message = Message {
                 routing_key: letter.routing_key,
                 extra_keys: &extra_keys,
-                headers: letter.buried.headers(),
+                headers: &properties,
             };
             let mut routed = Routed::new();
             if catalog.route(&source.vhost, &exchange, message, &mut routed).is_err() {
@@ -253,6 +258,7 @@ impl Bearer {
                 priority: warren_amqp::header::priority(&letter.buried.header),
                 trail: &letter.buried.trail,
                 letter: Some(letter.id),
+                delay_ms: None,
             };
             fragment.publish(&parts, bytes, letter.body.iter().map(|piece| &**piece));
         }

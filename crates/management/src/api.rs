@@ -8,6 +8,7 @@
 
 mod access;
 mod answer;
+mod attempts;
 mod bindings;
 mod body;
 mod call;
@@ -45,6 +46,7 @@ mod whoami;
 pub(crate) use definitions::import::bring_in;
 pub(crate) use door::Peer;
 pub(crate) use router::router;
+pub use table::to_json;
 
 use route::Route;
 
@@ -54,6 +56,7 @@ fn routes() -> Vec<Route> {
         whoami::routes(),
         vhosts::routes(),
         users::routes(),
+        attempts::routes(),
         permissions::routes(),
         policies::routes(),
         parameters::routes(),

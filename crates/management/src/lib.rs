@@ -8,6 +8,9 @@
 //! **Not here:** the numbers. The node and the broker collect them; this crate gives them their
 //! names.
 
+// A request may become a change of the catalog, and that is many futures deep.
+#![recursion_limit = "256"]
+
 mod api;
 mod exposition;
 mod health;
@@ -18,10 +21,11 @@ mod node;
 mod server;
 mod ui;
 
+pub use api::to_json;
 pub use load::{LoadError, load_definitions};
 pub use node::{
     Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
-    Listener, Node, Observation, Phase, ProcessObservation, Setting, Spared, StorageTotals,
-    TraceTotals, Wish,
+    Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate, Spared,
+    StorageTotals, TraceTotals, Wish,
 };
 pub use server::{Server, Surface};

@@ -1,7 +1,8 @@
 //! A listener that a crowd, or a client that says nothing, cannot use up.
 //!
 //! At most [`CONNECTIONS`] are open at a time, further ones wait in the system's backlog, and a
-//! connection from which nothing comes for [`SILENCE`] is closed.
+//! connection from which nothing comes for [`SILENCE`] is closed. A handshake counts as silence, and
+//! is made by whoever reads: nobody's holds up the next client's.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +12,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+use warren_tls::{Acceptor, Opening};
 
 /// Connections that are open at a time on one address.
 const CONNECTIONS: usize = 256;
@@ -26,12 +28,19 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Bounded {
     listener: TcpListener,
     free: Arc<Semaphore>,
+    /// Agrees with clients on TLS, if that is spoken.
+    acceptor: Option<Acceptor>,
 }
 
+/// What carries a client's bytes.
+trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Carrier for S {}
+
 impl Bounded {
-    /// Bounds `listener`.
-    pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(CONNECTIONS)) }
+    /// Bounds `listener`, where TLS is spoken if there is an `acceptor`.
+    pub(crate) fn new(listener: TcpListener, acceptor: Option<Acceptor>) -> Self {
+        Self { listener, free: Arc::new(Semaphore::new(CONNECTIONS)), acceptor }
     }
 }
 
@@ -44,6 +53,12 @@ impl axum::serve::Listener for Bounded {
         let place = free.acquire_owned().await.expect("the semaphore is never closed");
         // Repeats by itself after an error, with a pause where it would only fail again.
         let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
+        let stream: Box<dyn Carrier> = match self.acceptor.clone() {
+            Some(acceptor) => {
+                Box::new(Opening::new(async move { acceptor.accept(stream, SILENCE).await }))
+            }
+            None => Box::new(stream),
+        };
         (Connection { stream, silence: Box::pin(sleep(SILENCE)), _place: place }, peer)
     }
 
@@ -53,9 +68,8 @@ impl axum::serve::Listener for Bounded {
 }
 
 /// A connection that ends when its client says nothing for too long.
-#[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Carrier>,
     silence: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }

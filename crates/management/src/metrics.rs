@@ -14,7 +14,7 @@ use warren_types::{GroupId, Measured};
 use crate::exposition::{Kind, Metric, Page};
 use crate::node::{
     ClientTotals, ClusterTotals, GroupObservation, Identity, Observation, ProcessObservation,
-    SPEAKS_AS, StorageTotals,
+    SPEAKS_AS, ShownCertificate, StorageTotals,
 };
 
 pub(crate) use objects::{Wishes, detailed, per_object};
@@ -39,6 +39,11 @@ const IDENTITY_INFO: Metric =
 const BUILD_INFO: Metric = gauge("rabbitmq_build_info", "Which program this is; always 1.");
 const UPTIME: Metric =
     gauge("rabbitmq_erlang_uptime_seconds", "Time since the node's start, under RabbitMQ's name.");
+
+const NOT_AFTER: Metric = gauge(
+    "warren_certificate_not_after_seconds",
+    "Until when a certificate counts that clients are shown, seconds since 1970.",
+);
 
 const NODES: Metric = gauge("warren_cluster_nodes", "Nodes that belong to the cluster.");
 const NODES_RUNNING: Metric =
@@ -259,6 +264,7 @@ pub(crate) fn page(observation: &Observation, totals: QueueTotals) -> Page {
     };
     identity(&mut page, &observation.identity, endpoint);
     process(&mut page, &observation.process);
+    certificates(&mut page, &observation.certificates);
     if let Some(clients) = &observation.clients {
         clients_now(&mut page, clients);
         if totals == QueueTotals::Shown {
@@ -310,6 +316,17 @@ pub(crate) fn identity(page: &mut Page, identity: &Identity, endpoint: &str) {
         ("commit", &identity.commit),
     ];
     page.single(BUILD_INFO, &labels, 1);
+}
+
+fn certificates(page: &mut Page, certificates: &[ShownCertificate]) {
+    if certificates.is_empty() {
+        return;
+    }
+    page.heading(NOT_AFTER);
+    for ShownCertificate { protocol, subject, not_after_s, .. } in certificates {
+        let labels = [("protocol", *protocol), ("subject", subject)];
+        page.sample(NOT_AFTER.name, &labels, not_after_s);
+    }
 }
 
 fn process(page: &mut Page, process: &ProcessObservation) {

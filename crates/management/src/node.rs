@@ -35,6 +35,11 @@ pub trait Node: Send + Sync + 'static {
         Err(Spared::Forbidden)
     }
 
+    /// The certificates that the node shows its clients.
+    fn certificates(&self) -> Vec<ShownCertificate> {
+        Vec::new()
+    }
+
     /// What the node was told when it started, without secrets.
     fn settings(&self) -> Vec<Setting>;
 
@@ -140,10 +145,24 @@ pub struct Facts {
 /// Something that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// What it speaks, in RabbitMQ's words: `amqp`, `http`, `http/prometheus`, `clustering`.
+    /// What it speaks, in RabbitMQ's words: `amqp`, `amqp/ssl`, `http`, `https`, `http/prometheus`,
+    /// `https/prometheus`, `clustering`.
     pub protocol: &'static str,
     /// Where.
     pub address: SocketAddr,
+}
+
+/// A certificate that a node shows its clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// What is spoken to those whom it is shown, in RabbitMQ's words.
+    pub protocol: &'static str,
+    /// Whose it is.
+    pub subject: String,
+    /// From when to when it counts.
+    pub validity: String,
+    /// Until when it counts, seconds since 1970.
+    pub not_after_s: u64,
 }
 
 /// Which node it is.
@@ -180,6 +199,8 @@ pub struct Observation {
     pub apply_us: Measured,
     /// What became of the spans of traced messages; nothing where none are traced.
     pub traces: Option<TraceTotals>,
+    /// The certificates that the node shows its clients.
+    pub certificates: Vec<ShownCertificate>,
     /// What the system says about the process.
     pub process: ProcessObservation,
 }

@@ -9,6 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use warren_tls::Acceptor;
 
 use crate::api::{self, Peer};
 use crate::exposition::{CONTENT_TYPE, Page};
@@ -48,11 +49,25 @@ impl Server {
     /// Answers what arrives at `listener` until `stop` is cancelled, then finishes the requests
     /// that are under way. One that never ends would be waited for: the caller sets the limit.
     pub async fn serve(&self, listener: TcpListener, surface: Surface, stop: CancellationToken) {
+        self.answer(Bounded::new(listener, None), surface, stop).await;
+    }
+
+    /// As [`Server::serve`], with TLS.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        acceptor: Acceptor,
+        surface: Surface,
+        stop: CancellationToken,
+    ) {
+        self.answer(Bounded::new(listener, Some(acceptor)), surface, stop).await;
+    }
+
+    async fn answer(&self, listener: Bounded, surface: Surface, stop: CancellationToken) {
         let context = Context { node: Arc::clone(&self.node) };
         let service = router(context, surface).into_make_service_with_connect_info::<Peer>();
-        let outcome = axum::serve(Bounded::new(listener), service)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
+        let outcome =
+            axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = outcome {
             tracing::error!(%error, "HTTP is not served any more");
         }

@@ -18,6 +18,7 @@ mod file;
 mod reference;
 mod section;
 mod sections;
+mod secure;
 mod setting;
 mod similar;
 #[cfg(test)]
@@ -32,9 +33,10 @@ pub use amount::Amount;
 pub use environment::CONFIG_VARIABLE;
 pub use section::Key;
 pub use sections::{
-    ChaosSection, LimitsSection, LogSection, NodeSection, RaftSection, RocksSection,
+    AuditSection, ChaosSection, LimitsSection, LogSection, NodeSection, RaftSection, RocksSection,
     StorageSection, TracingSection,
 };
+pub use secure::{LoginFrom, PeersSection, SanType, TlsSection, Verify, WebTlsSection};
 pub use setting::{LogFormat, Ratio, Sampler, Secret};
 
 use section::Section;
@@ -116,6 +118,14 @@ pub struct Inputs {
     pub flags: Vec<(&'static str, &'static str, String)>,
 }
 
+impl Inputs {
+    /// The file that is read, if one is named by a flag or a variable.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        self.file.clone().or_else(|| environment::file_of(&self.variables))
+    }
+}
+
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -133,8 +143,16 @@ pub struct Config {
     pub log: LogSection,
     /// Where single messages are followed to.
     pub tracing: TracingSection,
+    /// The record of who did what.
+    pub audit: AuditSection,
     /// Whether it may be broken on purpose.
     pub chaos: ChaosSection,
+    /// TLS for clients.
+    pub ssl: TlsSection,
+    /// TLS for HTTP, where that differs.
+    pub web: WebTlsSection,
+    /// What nodes trust each other by.
+    pub peers: PeersSection,
 }
 
 /// A configuration, with what should be said about it once there is a log.
@@ -153,8 +171,7 @@ impl Config {
     /// When the file cannot be read, or with everything that is wrong in any source.
     pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         let mut builder = Builder::default();
-        if let Some(path) = inputs.file.clone().or_else(|| environment::file_of(&inputs.variables))
-        {
+        if let Some(path) = inputs.config_file() {
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(source) => return Err(ConfigError::Unreadable { path, source }),
@@ -174,7 +191,7 @@ impl Config {
         self.sections().into_iter().flat_map(|section| section.keys()).collect()
     }
 
-    fn sections(&self) -> [&dyn Section; 8] {
+    fn sections(&self) -> [&dyn Section; 12] {
         [
             &self.node,
             &self.limits,
@@ -183,11 +200,15 @@ impl Config {
             &self.rocksdb,
             &self.log,
             &self.tracing,
+            &self.audit,
             &self.chaos,
+            &self.ssl,
+            &self.web,
+            &self.peers,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 8] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 12] {
         [
             &mut self.node,
             &mut self.limits,
@@ -196,7 +217,11 @@ impl Config {
             &mut self.rocksdb,
             &mut self.log,
             &mut self.tracing,
+            &mut self.audit,
             &mut self.chaos,
+            &mut self.ssl,
+            &mut self.web,
+            &mut self.peers,
         ]
     }
 }

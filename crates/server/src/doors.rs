@@ -11,6 +11,7 @@ use std::os::fd::AsFd as _;
 use tokio::net::TcpListener;
 
 use crate::config::NodeSection;
+use crate::secure::Security;
 
 /// All listeners of a node.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub struct Doors {
     pub http: TcpListener,
     /// For metrics.
     pub metrics: TcpListener,
+    /// As `http`, under TLS.
+    pub https: Option<TcpListener>,
+    /// As `metrics`, under TLS.
+    pub metrics_https: Option<TcpListener>,
     /// Where they listen.
     pub addresses: Addresses,
 }
@@ -32,9 +37,12 @@ pub struct Front {
     pub amqp: TcpListener,
     /// For other nodes.
     pub peer: TcpListener,
+    /// For clients, under TLS.
+    pub amqps: Option<TcpListener>,
 }
 
-/// Where a node listens. Shown as in `amqp=… http=… metrics=… peer=…`.
+/// Where a node listens. Shown as in `amqp=… http=… metrics=… peer=…`, with what is there under TLS
+/// behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// For clients.
@@ -45,6 +53,12 @@ pub struct Addresses {
     pub metrics: SocketAddr,
     /// For other nodes.
     pub peer: SocketAddr,
+    /// For clients, under TLS.
+    pub amqps: Option<SocketAddr>,
+    /// For HTTP, under TLS.
+    pub https: Option<SocketAddr>,
+    /// For metrics, under TLS.
+    pub metrics_https: Option<SocketAddr>,
 }
 
 /// An address cannot be listened on.
@@ -60,22 +74,37 @@ pub struct DoorError {
 }
 
 impl Doors {
-    /// Opens all of them.
+    /// Opens all of them, and those under TLS that `security` has certificates for.
     ///
     /// # Errors
     /// When one cannot be opened.
-    pub async fn open(config: &NodeSection) -> Result<Self, DoorError> {
+    pub async fn open(config: &NodeSection, security: &Security) -> Result<Self, DoorError> {
         let (amqp, amqp_address) = open("amqp", config.amqp).await?;
         let (http, http_address) = open("http", config.http).await?;
         let (metrics, metrics_address) = open("metrics", config.metrics).await?;
         let (peer, peer_address) = open("peer", config.peer).await?;
+        let (has_amqp, has_web) = (security.amqp().is_some(), security.web().is_some());
+        let (amqps, amqps_address) = open_if(has_amqp, "amqps", config.amqps).await?;
+        let (https, https_address) = open_if(has_web, "https", config.https).await?;
+        let metrics_https = open_if(has_web, "metrics_https", config.metrics_https).await?;
+        let (metrics_https, metrics_https_address) = metrics_https;
         let addresses = Addresses {
             amqp: amqp_address,
             http: http_address,
             metrics: metrics_address,
             peer: peer_address,
+            amqps: amqps_address,
+            https: https_address,
+            metrics_https: metrics_https_address,
         };
-        Ok(Self { front: Front { amqp, peer }, http, metrics, addresses })
+        Ok(Self {
+            front: Front { amqp, peer, amqps },
+            http,
+            metrics,
+            https,
+            metrics_https,
+            addresses,
+        })
     }
 }
 
@@ -87,7 +116,11 @@ impl Front {
     pub async fn open(addresses: &Addresses) -> Result<Self, DoorError> {
         let (amqp, _) = open("amqp", addresses.amqp).await?;
         let (peer, _) = open("peer", addresses.peer).await?;
-        Ok(Self { amqp, peer })
+        let amqps = match addresses.amqps {
+            Some(address) => Some(open("amqps", address).await?.0),
+            None => None,
+        };
+        Ok(Self { amqp, peer, amqps })
     }
 }
 
@@ -98,6 +131,18 @@ impl Front {
 pub fn twin(listener: &TcpListener) -> io::Result<TcpListener> {
     let handle = listener.as_fd().try_clone_to_owned()?;
     TcpListener::from_std(handle.into())
+}
+
+async fn open_if(
+    wanted: bool,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(Option<TcpListener>, Option<SocketAddr>), DoorError> {
+    if wanted {
+        open(key, address).await.map(|it| (Some(it.0), Some(it.1)))
+    } else {
+        Ok((None, None))
+    }
 }
 
 async fn open(
@@ -113,18 +158,26 @@ async fn open(
 
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { amqp, http, metrics, peer } = self;
-        write!(f, "amqp={amqp} http={http} metrics={metrics} peer={peer}")
+        let Self { amqp, http, metrics, peer, amqps, https, metrics_https } = self;
+        write!(f, "amqp={amqp} http={http} metrics={metrics} peer={peer}")?;
+        let secure = [("amqps", amqps), ("https", https), ("metrics_https", metrics_https)];
+        for (name, address) in secure {
+            if let Some(address) = address {
+                write!(f, " {name}={address}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[tokio::test]
     async fn ports_that_the_system_picks_are_the_ones_that_are_shown() {
-        let doors = Doors::open(&loopback()).await.expect("loopback has free ports");
+        let doors = Doors::open(&loopback(), &plain()).await.expect("loopback has free ports");
 
         assert_ne!(doors.addresses.amqp.port(), 0);
         assert_eq!(doors.addresses.http, doors.http.local_addr().expect("it is bound"));
@@ -135,14 +188,18 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_is_taken_is_named_with_its_key() {
-        let taken = Doors::open(&loopback()).await.expect("loopback has free ports");
+        let taken = Doors::open(&loopback(), &plain()).await.expect("loopback has free ports");
         let mut config = loopback();
         config.metrics = taken.addresses.amqp;
 
-        let error = Doors::open(&config).await.expect_err("somebody listens there");
+        let error = Doors::open(&config, &plain()).await.expect_err("somebody listens there");
 
         let expected = format!("cannot listen on {} (metrics)", taken.addresses.amqp);
         assert_eq!(error.to_string(), expected);
+    }
+
+    fn plain() -> Security {
+        Security::open(&Config::default()).expect("there is nothing to read")
     }
 
     fn loopback() -> NodeSection {

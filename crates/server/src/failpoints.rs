@@ -13,9 +13,11 @@
 //! | Place | |
 //! | --- | --- |
 //! | `consensus.append.before`, `consensus.append.after` | rows are handed to the log |
+//! | `storage.read` | something is read; `return` fails it |
 //! | `storage.write` | a batch is written; `return` fails it |
 //! | `storage.sync.before`, `storage.sync.after` | around the sync of a written batch |
 //! | `storage.sync` | `return` fails the sync |
+//! | `storage.checkpoint.written` | the segments' checkpoint is on the disk, and nothing was taken back for it |
 //! | `sync.skip` | `return` leaves the sync out and says that it was done |
 //! | `consensus.vote.saved` | a vote is on the disk, and nobody was told |
 //! | `consensus.snapshot.copied` | a snapshot is taken, and nothing of it written |

@@ -28,6 +28,11 @@ pub enum Task {
         /// The file.
         file: PathBuf,
     },
+    /// Say whether the record of who did what is unbroken, and where not.
+    VerifyAudit {
+        /// The directory that audit.dir names.
+        dir: PathBuf,
+    },
     /// Print a configuration file with every key, its default, its meaning and its environment variable.
     DefaultConfig,
     /// Stop the process that started this one, and let it go on after a time. Nodes do this to themselves.

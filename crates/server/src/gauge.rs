@@ -5,9 +5,9 @@
 //! **Not here:** what follows from it. See `cluster/distress.rs` and `pressure.rs` of the broker.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -48,13 +48,23 @@ impl Marks {
 /// What was seen last, for whoever shows it.
 #[derive(Debug)]
 pub struct Levels {
-    /// Where alarms begin.
-    pub marks: Marks,
+    marks: RwLock<Marks>,
     disk_free: AtomicU64,
     memory_used: AtomicU64,
 }
 
 impl Levels {
+    /// Where alarms begin.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        *self.marks.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has alarms begin elsewhere.
+    pub fn set_marks(&self, marks: Marks) {
+        *self.marks.write().unwrap_or_else(PoisonError::into_inner) = marks;
+    }
+
     /// What runs out.
     #[must_use]
     pub fn distress(&self) -> Distress {
@@ -62,7 +72,7 @@ impl Levels {
     }
 
     fn judge(&self, stalled_for: Duration) -> Distress {
-        let Marks { disk_free, memory_used } = self.marks;
+        let Marks { disk_free, memory_used } = self.marks();
         Distress {
             disk: self.disk_free.load(Ordering::Relaxed) < disk_free,
             memory: memory_used > 0 && self.memory_used.load(Ordering::Relaxed) > memory_used,
@@ -90,7 +100,7 @@ impl Gauge {
         broker: Broker,
     ) -> std::io::Result<Self> {
         let levels = Arc::new(Levels {
-            marks,
+            marks: RwLock::new(marks),
             disk_free: AtomicU64::new(u64::MAX),
             memory_used: AtomicU64::new(0),
         });
@@ -136,7 +146,7 @@ mod tests {
 
     fn levels(disk_free: u64, memory_used: u64) -> Levels {
         Levels {
-            marks: Marks { disk_free: 100, memory_used: 1_000 },
+            marks: RwLock::new(Marks { disk_free: 100, memory_used: 1_000 }),
             disk_free: AtomicU64::new(disk_free),
             memory_used: AtomicU64::new(memory_used),
         }
@@ -154,9 +164,9 @@ mod tests {
 
     #[test]
     fn no_limit_is_never_exceeded() {
-        let marks = Marks { disk_free: 0, memory_used: 0 };
+        let unlimited = levels(0, u64::MAX);
 
-        let unlimited = Levels { marks, ..levels(0, u64::MAX) };
+        unlimited.set_marks(Marks { disk_free: 0, memory_used: 0 });
 
         assert_eq!(unlimited.judge(Duration::ZERO), Distress::default());
     }

@@ -1,5 +1,6 @@
 //! The node as a program: configuration, wiring, shutdown.
 
+pub mod audit;
 pub mod chaos;
 pub mod cluster;
 pub mod config;
@@ -17,6 +18,8 @@ pub mod node;
 pub mod observer;
 pub mod process;
 pub mod reception;
+pub mod reload;
+pub mod secure;
 pub mod settings;
 pub mod signals;
 pub mod telemetry;

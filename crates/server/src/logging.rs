@@ -2,14 +2,14 @@
 
 use std::fmt::{Debug, Write as _};
 use std::io::{self, IsTerminal as _};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 use warren_broker::{LogLevel, LogSink};
 
 use crate::config::{LogFormat, LogSection};
@@ -33,7 +33,24 @@ pub fn start(config: &LogSection) {
         LogFormat::Json => lines.json().boxed(),
     };
     let filter = filter(&config.filter).expect("the configuration was checked");
+    let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry().with(filter).with(lines).with(Copies).init();
+    // It is called once.
+    let _first = FILTER.set(handle);
+}
+
+/// Where the filter can be changed, once there are lines.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Lets those lines out that `text` lets through, from here on.
+///
+/// # Panics
+/// With a filter that was not checked.
+pub fn set_filter(text: &str) {
+    let filter = filter(text).expect("the configuration was checked");
+    if let Some(handle) = FILTER.get() {
+        handle.reload(filter).expect("the subscriber lives as long as the process");
+    }
 }
 
 /// Where copies of the lines go while a broker runs.

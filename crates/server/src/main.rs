@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use clap::Parser as _;
 use mimalloc::MiMalloc;
 use warren_server::config::{Config, Inputs, Loaded};
 use warren_server::flags::{ClusterFlags, Flags, Task};
-use warren_server::{chaos, cluster, death, logging, node, process};
+use warren_server::{audit, chaos, cluster, death, logging, node, process};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -24,6 +25,7 @@ pub(crate) fn main() -> ExitCode {
         Task::Server(flags) => serve(&flags.inputs()),
         Task::Cluster(flags) => run_cluster(&flags),
         Task::CheckConfig { file } => check(Inputs { file: Some(file), ..Inputs::default() }),
+        Task::VerifyAudit { dir } => verify_audit(&dir),
         Task::DefaultConfig => {
             print!("{}", Config::default().reference());
             Ok(())
@@ -56,7 +58,7 @@ fn serve(inputs: &Inputs) -> Result<(), String> {
     // One worker per core that the process may use.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no threads can be started: {error}"))?;
-    let outcome = runtime.block_on(node::run(&config)).map_err(|error| chain(&error));
+    let outcome = runtime.block_on(node::run(&config, inputs)).map_err(|error| chain(&error));
     if outcome.is_err() {
         // What still runs is left alone: taken apart out of order, it would take itself for broken.
         std::mem::forget(runtime);
@@ -74,6 +76,13 @@ fn run_cluster(flags: &ClusterFlags) -> Result<(), String> {
 /// Says whether a configuration file is right.
 fn check(inputs: Inputs) -> Result<(), String> {
     Config::load(&inputs).map(drop).map_err(|error| chain(&error))
+}
+
+/// Says whether a record is unbroken, and what it ends with.
+fn verify_audit(dir: &Path) -> Result<(), String> {
+    let verified = audit::verify(dir).map_err(|error| chain(&error))?;
+    println!("{verified}");
+    Ok(())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -16,6 +16,7 @@ pub use life::run;
 
 use std::future::Future;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +24,15 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use warren_broker::{Broker, Envoy, Host, Parts};
+use warren_broker::{Auditor, Broker, Envoy, Host, Parts};
 use warren_consensus::{BootstrapError, Handler, Node as Consensus, Peers};
 use warren_management::{Identity, Server, Surface};
 use warren_rpc::{Desk, Dialer, Gate};
 use warren_storage::{OpenError, StorageError, Store};
+use warren_tls::TlsError;
 use warren_types::GroupId;
 
+use crate::audit::{self, AuditError, Ledger};
 use crate::chaos::Chaos;
 use crate::config::Config;
 use crate::death;
@@ -42,10 +45,10 @@ use crate::logging::{self, chain};
 use crate::observer::{Observer, Operator};
 use crate::process;
 use crate::reception::Reception;
+use crate::secure::Security;
 use crate::settings::{self, Names};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::version;
-use crate::wishes::Wishes;
 
 /// How long a part may take to stop, beyond what clients are given.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -53,6 +56,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Why a node did not run, or did not end in order.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    /// The record of who did what cannot be kept.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Another process uses the data directory.
     #[error("the data directory {dir} is locked by another process{}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     Locked {
@@ -100,6 +106,18 @@ pub enum NodeError {
     /// The definitions make no sense.
     #[error(transparent)]
     LoadDefinitions(#[from] warren_management::LoadError),
+    /// Anybody could pass for another node.
+    #[error(
+        "other machines can reach {address} (peer), and nothing keeps strangers out: set \
+         peers.secret, or certificates in [peers], or peers.insecure = true"
+    )]
+    Unguarded {
+        /// Where other nodes connect.
+        address: SocketAddr,
+    },
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The listeners cannot be used.
     #[error("the listeners cannot be used")]
     Handles(#[source] io::Error),
@@ -133,6 +151,8 @@ struct Node {
     observer: Arc<Observer>,
     /// In all connections to other nodes, where the node may be broken on purpose.
     gate: Option<Gate>,
+    /// The certificates in use.
+    security: Security,
     /// Whatever listens.
     tasks: TaskTracker,
     /// Ends the listeners that are of use to the last.
@@ -146,7 +166,7 @@ impl Node {
         record: Record,
         addresses: Addresses,
         secret: String,
-        wishes: Wishes,
+        operator: Operator,
     ) -> Self {
         let names = Names::new(&config);
         let identity = Identity {
@@ -157,12 +177,14 @@ impl Node {
             commit: version::COMMIT.to_owned(),
         };
         let data_dir = config.node.data_dir.clone();
-        let operator = Operator { settings: settings::shown(&config), wishes };
+        let security = operator.security.clone();
         let observer =
             Observer::new(identity, &addresses, secret, data_dir, store.clone(), operator);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let gate = config.chaos.allowed.then(Gate::new);
         let dialer = gate.as_ref().map_or_else(Dialer::tcp, |gate| gate.dialer(Dialer::tcp()));
+        let guard = security.guard();
+        let dialer = if guard.is_open() { dialer } else { guard.dialer(dialer) };
         let peers = Peers::unknown_with_dialer(dialer);
         if let Some(gate) = &gate {
             let (tasks, closing) = (tasks.clone(), closing.clone());
@@ -181,6 +203,7 @@ impl Node {
             store,
             peers,
             gate,
+            security,
             desk: Arc::new(Desk::new()),
             reception: Arc::new(Reception::new(candidate.clone())),
             candidate,
@@ -200,18 +223,35 @@ impl Node {
         self.tasks.spawn(async move { server.serve(listener, surface, closing).await });
     }
 
+    /// As [`Node::serve_http`], under TLS.
+    fn serve_https(&self, listener: TcpListener, surface: Surface) {
+        let server = Server::new(Arc::clone(&self.observer));
+        let acceptor = self.security.web().expect("who listens has a certificate");
+        let closing = self.closing.clone();
+        self.tasks.spawn(async move {
+            server.serve_tls(listener, acceptor, surface, closing).await;
+        });
+    }
+
     /// Answers other nodes from here on, as far as there is somebody to answer.
     fn serve_peers(&self, listener: TcpListener) {
         self.desk.set_cluster(Arc::clone(&self.reception));
         let (desk, closing) = (Arc::clone(&self.desk), self.closing.clone().cancelled_owned());
-        let gate = self.gate.clone();
+        let (gate, guard) = (self.gate.clone(), self.security.guard().clone());
         self.tasks.spawn(async move {
             // A node that its peers cannot reach would look alive to itself alone.
-            let served = match gate {
-                Some(gate) => {
+            let served = match (gate, guard.is_open()) {
+                (Some(gate), true) => {
                     warren_rpc::serve_streams(gate.incoming(listener), desk, closing).await
                 }
-                None => warren_rpc::serve(listener, desk, closing).await,
+                (Some(gate), false) => {
+                    let incoming = guard.incoming(gate.incoming(listener));
+                    warren_rpc::serve_streams(incoming, desk, closing).await
+                }
+                (None, true) => warren_rpc::serve(listener, desk, closing).await,
+                (None, false) => {
+                    warren_rpc::serve_streams(guard.listen(listener), desk, closing).await
+                }
             };
             if let Err(error) = served {
                 death::end(&chain(&error));
@@ -221,7 +261,11 @@ impl Node {
 
     /// Finds the node's cluster, starts groups and broker, and serves clients. Waits for other nodes,
     /// and for a leader of the catalog.
-    async fn start(&mut self, amqp: TcpListener) -> Result<(), NodeError> {
+    async fn start(
+        &mut self,
+        amqp: TcpListener,
+        amqps: Option<TcpListener>,
+    ) -> Result<(), NodeError> {
         let membership = self.find_place().await?;
         let serving = CancellationToken::new();
         let _when_started = serving.clone().drop_guard();
@@ -242,10 +286,15 @@ impl Node {
         broker.set_machine(move || machine().unwrap_or_default());
         self.watch(&broker)?;
         self.trace(&broker)?;
+        self.audit(&broker)?;
         logging::copy_to(Some(broker.log_sink()));
         self.load_definitions(&broker).await?;
         let accepting = broker.clone();
         self.tasks.spawn(async move { accepting.serve(amqp).await });
+        if let (Some(listener), Some(acceptor)) = (amqps, self.security.amqp()) {
+            let accepting = broker.clone();
+            self.tasks.spawn(async move { accepting.serve_tls(listener, acceptor).await });
+        }
         self.observer.set_serving(broker);
         self.announce(membership);
         Ok(())
@@ -271,6 +320,20 @@ impl Node {
         broker.set_tracer(telemetry.tracer());
         self.observer.set_telemetry(telemetry);
         self.tasks.spawn(sender.run(self.closing.clone()));
+        Ok(())
+    }
+
+    /// Has a record kept of who does what from here on, if one is configured.
+    fn audit(&self, broker: &Broker) -> Result<(), NodeError> {
+        let audit = &self.config.audit;
+        if audit.dir.is_empty() {
+            return Ok(());
+        }
+        let record = Ledger::open(audit, &self.names.node)?;
+        let (auditor, deeds) = Auditor::new();
+        broker.set_auditor(auditor.clone());
+        self.tasks.spawn(audit::run(record, auditor, deeds, self.closing.clone()));
+        tracing::info!(dir = %audit.dir, "a record is kept of who does what");
         Ok(())
     }
 

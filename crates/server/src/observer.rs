@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,16 +13,20 @@ use warren_broker::{Broker, ClusterOverview, Machine, Overview};
 use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
     Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
-    Listener, Node, Observation, Phase, ProcessObservation, Setting, Spared, StorageTotals, Wish,
+    Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate, Spared,
+    StorageTotals, Wish,
 };
 use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};
 use warren_types::{GroupId, Timestamp};
 
 use crate::chaos::Chaos;
+use crate::config::Config;
 use crate::doors::Addresses;
-use crate::gauge::Levels;
+use crate::gauge::{Levels, Marks};
 use crate::process;
+use crate::secure::Security;
+use crate::settings;
 use crate::telemetry::Telemetry;
 use crate::wishes::Wishes;
 
@@ -33,6 +37,8 @@ pub struct Operator {
     pub settings: Vec<Setting>,
     /// Where wishes go.
     pub wishes: Wishes,
+    /// The certificates in use.
+    pub security: Security,
 }
 
 /// What is known about the node from outside.
@@ -43,8 +49,9 @@ pub struct Observer {
     data_dir: PathBuf,
     started: Instant,
     phase: AtomicU8,
-    settings: Vec<Setting>,
+    settings: RwLock<Vec<Setting>>,
     wishes: Wishes,
+    security: Security,
     store: Store,
     consensus: OnceLock<Consensus>,
     broker: OnceLock<Broker>,
@@ -75,8 +82,9 @@ impl Observer {
             data_dir,
             started: Instant::now(),
             phase: AtomicU8::new(STARTING),
-            settings: operator.settings,
+            settings: RwLock::new(operator.settings),
             wishes: operator.wishes,
+            security: operator.security,
             store,
             consensus: OnceLock::new(),
             broker: OnceLock::new(),
@@ -119,6 +127,18 @@ impl Observer {
         self.phase.store(SERVING, Ordering::Release);
     }
 
+    /// The configuration is another.
+    pub fn set_config(&self, config: &Config) {
+        let shown = settings::shown(config);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = shown;
+        if let Some(levels) = self.levels.get() {
+            levels.set_marks(Marks::new(&config.limits));
+        }
+        if let Some(broker) = self.broker.get() {
+            broker.set_limits(settings::limits(config));
+        }
+    }
+
     /// The node waits to be told to start.
     pub fn set_stopped(&self) {
         self.phase.store(STOPPED, Ordering::Release);
@@ -143,7 +163,7 @@ impl Observer {
     pub fn machine(&self) -> Machine {
         let facts = &self.facts;
         let levels = self.levels.get();
-        let marks = levels.map(|levels| levels.marks);
+        let marks = levels.map(|levels| levels.marks());
         let distress = levels.map(|levels| levels.distress()).unwrap_or_default();
         let listeners = facts.listeners.iter().map(|listener| warren_broker::Listener {
             protocol: listener.protocol.to_owned(),
@@ -258,13 +278,14 @@ impl Node for Observer {
             apply_us: self.consensus.get().map(Consensus::apply_turns_us).unwrap_or_default(),
             storage: Some(self.storage()),
             traces: self.telemetry.get().map(Telemetry::totals),
+            certificates: self.certificates(),
             process: ProcessObservation {
                 resident_memory_bytes: process::resident_memory_bytes(),
                 open_files: process::open_files(),
                 open_files_limit: process::open_files_limit(),
                 disk_available_bytes: process::disk_available_bytes(&self.data_dir),
-                memory_limit_bytes: levels.map_or(0, |levels| levels.marks.memory_used),
-                disk_limit_bytes: levels.map_or(0, |levels| levels.marks.disk_free),
+                memory_limit_bytes: levels.map_or(0, |levels| levels.marks().memory_used),
+                disk_limit_bytes: levels.map_or(0, |levels| levels.marks().disk_free),
                 memory_alarm: distress.memory,
                 disk_alarm: distress.disk,
                 uptime_s: self.started.elapsed().as_secs_f64(),
@@ -272,8 +293,12 @@ impl Node for Observer {
         }
     }
 
+    fn certificates(&self) -> Vec<ShownCertificate> {
+        self.security.shown()
+    }
+
     fn settings(&self) -> Vec<Setting> {
-        self.settings.clone()
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn harm(&self, fault: Fault, time: Duration) -> Result<(), Spared> {
@@ -291,11 +316,18 @@ impl Node for Observer {
 
 /// What listens, in the words that RabbitMQ's tools look for.
 fn listeners(addresses: &Addresses) -> Vec<Listener> {
-    let Addresses { amqp, http, metrics, peer } = *addresses;
-    [("amqp", amqp), ("clustering", peer), ("http", http), ("http/prometheus", metrics)]
-        .into_iter()
-        .map(|(protocol, address)| Listener { protocol, address })
-        .collect()
+    let Addresses { amqp, http, metrics, peer, amqps, https, metrics_https } = *addresses;
+    let all = [
+        ("amqp", Some(amqp)),
+        ("amqp/ssl", amqps),
+        ("clustering", Some(peer)),
+        ("http", Some(http)),
+        ("http/prometheus", Some(metrics)),
+        ("https", https),
+        ("https/prometheus", metrics_https),
+    ];
+    let there = all.into_iter().filter_map(|(protocol, address)| Some((protocol, address?)));
+    there.map(|(protocol, address)| Listener { protocol, address }).collect()
 }
 
 fn clients(overview: &Overview) -> ClientTotals {

@@ -47,6 +47,8 @@ pub fn storage(config: &Config) -> warren_storage::Config {
         data_dir: config.node.data_dir.clone(),
         recent_bytes: config.storage.recent_bytes,
         write_batch_bytes: config.storage.write_batch_bytes,
+        log_engine: config.storage.log_engine,
+        segment_bytes: config.storage.segment_bytes,
         rocksdb: RocksConfig {
             write_buffer_bytes: rocksdb.write_buffer_bytes,
             write_buffers: rocksdb.write_buffers,
@@ -108,13 +110,15 @@ pub fn broker(
             password: node.default_pass.expose().to_owned(),
             vhost: node.default_vhost.clone(),
             loopback_only: node.loopback_users.contains(&node.default_user),
+            hashing: node.password_hashing,
         },
         limits: limits(config),
         local_shards: available_parallelism().map_or(1, usize::from),
     }
 }
 
-fn limits(config: &Config) -> warren_broker::Limits {
+/// What clients may use up.
+pub(crate) fn limits(config: &Config) -> warren_broker::Limits {
     let limits = &config.limits;
     warren_broker::Limits {
         frame_max_bytes: limits.frame_max,
@@ -124,6 +128,7 @@ fn limits(config: &Config) -> warren_broker::Limits {
         handshake_timeout: Duration::from_millis(limits.handshake_timeout_ms),
         operation_timeout: Duration::from_millis(limits.operation_timeout_ms),
         connections: limits.connection_max,
+        login_failures_per_minute: limits.login_failures_per_minute,
         consumers_per_channel: limits.consumer_max_per_channel,
         default_prefetch: limits.default_prefetch,
         connection_in_flight_bytes: limits.connection_in_flight_bytes,

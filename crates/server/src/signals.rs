@@ -1,4 +1,4 @@
-//! What asks the process to end.
+//! What asks the process to end, or to read its files again.
 
 use std::io;
 
@@ -21,6 +21,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
+    }
+
+    /// Takes over the signal that asks for the files to be read again.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn hangup() -> io::Result<Signal> {
+        signal(SignalKind::hangup())
     }
 
     /// Waits for the next one and says which it was.

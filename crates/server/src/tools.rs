@@ -29,8 +29,7 @@ pub fn announce(data_dir: &Path, addresses: &Addresses) -> io::Result<String> {
     let bytes: [u8; SECRET_BYTES] = rand::random();
     let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     write(data_dir, SECRET_FILE, &secret)?;
-    let Addresses { amqp, http, metrics, peer } = addresses;
-    let lines = format!("amqp={amqp}\nhttp={http}\nmetrics={metrics}\npeer={peer}\n");
+    let lines: String = addresses.to_string().replace(' ', "\n") + "\n";
     write(data_dir, ADDRESSES_FILE, &lines)?;
     Ok(secret)
 }
@@ -58,7 +57,15 @@ mod tests {
     fn the_secret_is_for_the_owner_alone_and_another_after_every_start() {
         let dir = tempfile::tempdir().expect("there is room");
         let at = |port| ([127, 0, 0, 1], port).into();
-        let addresses = Addresses { amqp: at(1), http: at(2), metrics: at(3), peer: at(4) };
+        let addresses = Addresses {
+            amqp: at(1),
+            http: at(2),
+            metrics: at(3),
+            peer: at(4),
+            amqps: None,
+            https: Some(at(5)),
+            metrics_https: None,
+        };
 
         let first = announce(dir.path(), &addresses).expect("it is writable");
         let second = announce(dir.path(), &addresses).expect("it is writable");
@@ -71,7 +78,8 @@ mod tests {
         let lines = fs::read_to_string(dir.path().join(ADDRESSES_FILE)).expect("it was written");
         assert_eq!(
             lines,
-            "amqp=127.0.0.1:1\nhttp=127.0.0.1:2\nmetrics=127.0.0.1:3\npeer=127.0.0.1:4\n"
+            "amqp=127.0.0.1:1\nhttp=127.0.0.1:2\nmetrics=127.0.0.1:3\npeer=127.0.0.1:4\n\
+             https=127.0.0.1:5\n"
         );
     }
 }

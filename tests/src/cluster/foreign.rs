@@ -37,7 +37,8 @@ enum State {
 pub struct Foreign {
     /// Where clients connect.
     pub amqp: Vec<SocketAddr>,
-    http: Vec<SocketAddr>,
+    /// Where the management API is, if that was said.
+    pub http: Vec<SocketAddr>,
     states: Vec<State>,
 }
 

@@ -7,6 +7,7 @@
 
 mod consuming;
 mod deaths;
+mod exchanges;
 mod lengths;
 mod policies;
 mod times;
@@ -56,6 +57,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("policies of exchanges", policies::alternate_exchange),
     ("limits", policies::limits),
     ("default queue type", policies::default_type),
+    ("x-consistent-hash", exchanges::consistent_hash),
+    ("x-random", exchanges::random),
+    ("x-delayed-message", exchanges::scheduled),
     ("tx, classic", |stage| transactions::commit_and_rollback(stage, CLASSIC)),
     ("tx, quorum", |stage| transactions::commit_and_rollback(stage, QUORUM)),
 ];

@@ -18,6 +18,7 @@ mod failover;
 mod limits;
 mod membership;
 mod overload;
+mod permissions;
 mod quorum;
 mod regressions;
 mod support;

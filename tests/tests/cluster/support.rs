@@ -63,7 +63,16 @@ impl Client {
     }
 
     pub fn declare_exchange(&mut self, exchange: &str, kind: &str) {
-        let declare = declare_exchange(1, exchange, kind, Flags::DURABLE, &pairs(&[]));
+        self.declare_exchange_with(exchange, kind, &[]);
+    }
+
+    pub fn declare_exchange_with(
+        &mut self,
+        exchange: &str,
+        kind: &str,
+        arguments: &[(&str, Field)],
+    ) {
+        let declare = declare_exchange(1, exchange, kind, Flags::DURABLE, &pairs(arguments));
         self.wire.call(1, declare, id::EXCHANGE_DECLARE_OK).unwrap();
     }
 
@@ -120,7 +129,12 @@ impl Client {
 
     /// Publishes with these properties and does not wait.
     pub fn send_with(&mut self, queue: &str, properties: &[u8], body: &str) {
-        self.wire.send(&publish(1, "", queue, 0, properties, body.as_bytes())).unwrap();
+        self.send_to("", queue, properties, body);
+    }
+
+    /// Publishes to an exchange with these properties and does not wait.
+    pub fn send_to(&mut self, exchange: &str, key: &str, properties: &[u8], body: &str) {
+        self.wire.send(&publish(1, exchange, key, 0, properties, body.as_bytes())).unwrap();
         self.sent += 1;
     }
 

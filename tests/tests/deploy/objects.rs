@@ -143,8 +143,14 @@ pub(crate) fn chart_values() -> Vec<(&'static str, Value)> {
     });
     let one =
         json!({ "replicaCount": 1, "antiAffinity": "none", "auth": { "existingSecret": "mine" } });
+    let certificates = json!({
+        "config": { "ssl_options": { "verify": "verify_peer" } },
+        "tls": { "existingSecret": "clients", "existingPeersSecret": "nodes" },
+        "auth": { "existingPeersSecret": "known" },
+    });
     vec![
         ("as it is", json!({})),
+        ("with certificates", certificates),
         ("watched", json!({ "monitoring": watched })),
         ("everything set", everything),
         ("one node", one),

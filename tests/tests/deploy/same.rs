@@ -10,9 +10,10 @@ use crate::objects::{Renderer, named};
 const HELMS_LABELS: [&str; 3] =
     ["app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"];
 
-/// The Secret is made by hand for the base.
+/// The Secrets are made by hand for the base.
 fn values() -> Value {
-    json!({ "auth": { "existingSecret": "warren-default-user" } })
+    let names = ("warren-default-user", "warren-peers");
+    json!({ "auth": { "existingSecret": names.0, "existingPeersSecret": names.1 } })
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Connection {
         let context = self.context();
         let waits_for = format!("queue '{}'", wanted.queue);
         let work = async move {
-            context.permit(Access::Read, Kind::Queue, &wanted.queue)?;
+            context.permit(Access::Read, Kind::Queue, &wanted.queue).await?;
             let queue = context.queue(&wanted.queue).await?;
             let finish: Finish = Box::new(move |connection| {
                 connection.attach(number, &context, &queue, wanted);
@@ -361,7 +361,7 @@ impl Connection {
         let context = self.context();
         let waits_for = format!("queue '{queue}'");
         let work = async move {
-            context.permit(Access::Read, Kind::Queue, &queue)?;
+            context.permit(Access::Read, Kind::Queue, &queue).await?;
             let queue = context.queue(&queue).await?;
             let finish: Finish = Box::new(move |connection| {
                 connection.get_from(number, context, &queue, no_ack);

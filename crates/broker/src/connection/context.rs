@@ -45,12 +45,30 @@ pub(crate) enum Kind {
 
 impl Context {
     /// Refuses unless the client may have `access` to `name`.
-    pub(crate) fn permit(&self, access: Access, kind: Kind, name: &str) -> Result<(), Failure> {
-        let Client { user, vhost } = &self.client;
-        let directory = &self.broker.directory;
-        let permitted =
-            || directory.look(|catalog| catalog.check_permission(user, vhost, name, access));
-        if self.trusted || permitted() {
+    pub(crate) async fn permit(
+        &self,
+        access: Access,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(), Failure> {
+        self.permit_any(&[access], kind, name).await
+    }
+
+    /// Refuses unless the client may look whether `name` is there: any permission will do.
+    pub(crate) async fn permit_look(&self, kind: Kind, name: &str) -> Result<(), Failure> {
+        self.permit_any(&[Access::Configure, Access::Write, Access::Read], kind, name).await
+    }
+
+    async fn permit_any(&self, accesses: &[Access], kind: Kind, name: &str) -> Result<(), Failure> {
+        if self.trusted {
+            return Ok(());
+        }
+        // Another node may have granted it a moment ago.
+        let granted = |catalog: &Catalog| {
+            let mut accesses = accesses.iter();
+            accesses.any(|access| self.client.may(catalog, name, *access)).then_some(())
+        };
+        if self.find(granted).await?.is_some() {
             return Ok(());
         }
         let shown = if kind == Kind::Exchange && name.is_empty() { "amq.default" } else { name };
@@ -58,7 +76,7 @@ impl Context {
             Kind::Queue => "queue",
             Kind::Exchange => "exchange",
         };
-        let access = access.as_str();
+        let access = accesses.first().map_or("", |access| access.as_str());
         Err(super::publish::refused(access, format_args!("{kind} '{shown}'"), &self.client))
     }
 
@@ -108,7 +126,8 @@ impl Context {
 
     /// Has the catalog changed.
     pub(crate) async fn change(&self, change: Change) -> Result<Outcome, Failure> {
-        Ok(self.broker.change(&self.client.user, change).await?)
+        let Client { user, from, .. } = &self.client;
+        Ok(self.broker.change_from(user, *from, change).await?)
     }
 
     /// The shard that has the queue.

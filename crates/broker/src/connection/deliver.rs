@@ -504,3 +504,74 @@ pub(crate) fn with_counts(acquired: u32, failed: u32, properties: &Bytes) -> Opt
     }
     Some(header::replace_headers(properties, Some(&sorted(&headers))))
 }
+
+#[cfg(test)]
+mod tests {
+    use warren_queue::entry::{EntryWriter, FragmentWriter};
+    use warren_types::{BootId, NodeId, RequestSequence, SessionId, Timestamp};
+
+    use super::*;
+
+    const SLOT: ShardSlot = ShardSlot(3);
+
+    /// A row that is nothing but a part of a body, and where that stands.
+    fn row_of_part(index: u64) -> (Location, Bytes) {
+        let mut fragment = FragmentWriter::new();
+        fragment.chunk(7, b"a part");
+        let session = SessionId { node: NodeId(1), boot: BootId(1) };
+        let mut entry = EntryWriter::new(1, Timestamp(0));
+        entry.push(session, RequestSequence(1), RequestSequence(0), &fragment.finish());
+        let row = entry.finish();
+        let is_part = |offset: &u32| chunk(&row, *offset).is_ok();
+        let offset = (0..100).find(is_part).expect("the part stands somewhere");
+        (Location { index: LogIndex(index), offset }, row)
+    }
+
+    /// A delivery of a large body with these earlier parts, of which nothing is there.
+    fn large(parts: &[Location]) -> Pending {
+        let run = DeliveredRun {
+            location: Location { index: LogIndex(9), offset: 40 },
+            stride: 0,
+            count: 1,
+            size: 100,
+            redelivered: false,
+            delivery_count: 0,
+            acquired_count: 0,
+            parts: Some(parts.into()),
+        };
+        let first = DeliverySequence(1);
+        Pending { nth: 1, first, run, done: 0, row: None, parts: Vec::new(), since: None }
+    }
+
+    #[test]
+    fn a_body_of_which_some_parts_were_read_for_others_is_read_again_as_a_whole() {
+        let (one, row_of_one) = row_of_part(5);
+        let (other, row_of_other) = row_of_part(6);
+        let mut pending = large(&[one, other]);
+        let some = BTreeMap::from([((SLOT, one.index), row_of_one.clone())]);
+        let mut all = some.clone();
+        all.insert((SLOT, other.index), row_of_other);
+
+        fill(&mut pending, SLOT, &some);
+        let was_missing = pending.parts_missing();
+        fill(&mut pending, SLOT, &all);
+
+        assert!(was_missing && !pending.parts_missing());
+    }
+
+    #[test]
+    fn a_delivery_whose_rows_nobody_asked_for_is_not_lost() {
+        let (part, _) = row_of_part(5);
+        let pending = large(&[part]);
+        let mut asked = Wanted::new();
+        // Somebody else's message in the same row.
+        asked.insert((SLOT, LogIndex(9)), vec![1]);
+        asked.insert((SLOT, part.index), vec![part.offset]);
+
+        let before = is_lost(&pending, SLOT, &asked);
+        want(&mut asked, SLOT, &pending);
+
+        assert!(!before, "it was not asked for");
+        assert!(is_lost(&pending, SLOT, &asked), "it was, and is gone");
+    }
+}

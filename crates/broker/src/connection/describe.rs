@@ -11,7 +11,7 @@ use super::channel::Mode;
 use super::holder::{Holder, Stage};
 use super::state::Connection;
 use crate::queue::batch::wall_clock;
-use crate::survey::{ChannelRow, ConnectionRow, ConsumerRow, Pace};
+use crate::survey::{ChannelRow, ConnectionRow, ConsumerRow, Pace, TlsRow};
 
 /// Bytes of a client's own properties that are kept for operators. Usual are some hundred.
 const PROPERTIES_BYTES: usize = 8 * 1024;
@@ -158,6 +158,7 @@ impl Connection {
             send_pend: u64::try_from(self.out.len()).unwrap_or(u64::MAX),
             recv_oct_rate: rates.0,
             send_oct_rate: rates.1,
+            tls: self.secured.as_deref().map(TlsRow::of),
         }
     }
 

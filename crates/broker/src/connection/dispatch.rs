@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
-use warren_amqp::{ChannelError, ConnectionError, Event, Reply, ReplyCode, Request};
+use warren_amqp::{ChannelError, ConnectionError, Event, MethodId, Reply, ReplyCode, Request};
 use warren_catalog::Command as Change;
 use warren_types::ChannelNumber;
 
 use super::channel::{Channel, Mode};
 use super::confirm::{Confirms, Due};
+use super::operation::Finish;
 use super::state::{Connection, Phase};
+use crate::doorkeeper::{Credentials, Door};
 use crate::failure::Failure;
 use crate::press::INTERNAL_USER;
 
@@ -109,7 +111,10 @@ impl Connection {
             return Ok(());
         }
         match request {
-            Request::UpdateSecret { secret, .. } => self.update_secret(&secret),
+            Request::UpdateSecret { secret, .. } => {
+                self.update_secret(secret);
+                Ok(())
+            }
             Request::ChannelFlow { active } => self.channel_flow(channel, active),
             Request::ChannelFlowOk { .. } | Request::CancelOk { .. } => Ok(()),
             Request::AccessRequest { .. } => self.reply(channel, &Reply::AccessRequestOk),
@@ -206,12 +211,26 @@ impl Connection {
 
     /// Ends what a failure ends.
     pub(crate) fn fail(&mut self, number: ChannelNumber, failure: Failure) {
+        self.audit_failure(&failure);
         match failure {
             Failure::Channel(error) => self.close_channel(number, &error),
             Failure::Connection(error) => {
                 self.failed.get_or_insert(error);
             }
         }
+    }
+
+    /// Tells of what the client may not do.
+    fn audit_failure(&self, failure: &Failure) {
+        let (code, text, method) = match failure {
+            Failure::Channel(error) => (error.code(), error.text(), error.method()),
+            Failure::Connection(error) => (error.code(), error.text(), error.method()),
+        };
+        if !matches!(code, ReplyCode::AccessRefused | ReplyCode::NotAllowed) {
+            return;
+        }
+        let user = self.user.as_deref().unwrap_or_default();
+        self.broker.audit_refusal(user, Some(self.peer.ip()), &method.to_string(), text);
     }
 
     fn close_channel(&mut self, number: ChannelNumber, error: &ChannelError) {
@@ -233,17 +252,21 @@ impl Connection {
     }
 
     /// connection.update-secret: the password is checked again, as at the login.
-    fn update_secret(&mut self, secret: &[u8]) -> Result<(), Failure> {
+    fn update_secret(&mut self, secret: Vec<u8>) {
+        let (broker, peer) = (self.broker.clone(), self.peer.ip());
         let user = self.client().user.clone();
-        let known =
-            self.broker.directory.look(|catalog| catalog.authenticate(&user, secret).is_ok());
-        if !known {
-            return Err(Failure::new(
-                ReplyCode::NotAllowed,
-                format_args!("New secret was refused by one of the backends for user '{user}'"),
-            ));
-        }
-        self.reply(ChannelNumber(0), &Reply::UpdateSecretOk)
+        self.begin_apart(MethodId::CONNECTION_UPDATE_SECRET, async move {
+            let shown = Credentials::Password(&secret);
+            if broker.login(Door::Amqp, peer, &user, shown).await.is_err() {
+                return Err(Failure::new(
+                    ReplyCode::NotAllowed,
+                    format_args!("New secret was refused by one of the backends for user '{user}'"),
+                ));
+            }
+            let finish: Finish =
+                Box::new(|connection| connection.reply(ChannelNumber(0), &Reply::UpdateSecretOk));
+            Ok(finish)
+        });
     }
 
     fn confirm_select(&mut self, number: ChannelNumber, nowait: bool) -> Result<(), Failure> {

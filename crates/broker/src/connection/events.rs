@@ -28,7 +28,7 @@ impl Connection {
                 .text("connection_name", &connection.name())
                 .text("connection_type", "network")
                 .text("protocol", "{0,9,1}")
-                .flag("ssl", false);
+                .flag("ssl", connection.secured.is_some());
             let told = connection.ends(told);
             match refused {
                 None => told,
@@ -50,7 +50,7 @@ impl Connection {
                 .text("vhost", &client.vhost)
                 .text("auth_mechanism", connection.facts.mechanism())
                 .text("protocol", "{0,9,1}")
-                .flag("ssl", false)
+                .flag("ssl", connection.secured.is_some())
                 .number("timeout", connection.heartbeat_s)
                 .number("frame_max", connection.frame_max)
                 .number("channel_max", connection.facts.channel_max)

@@ -1,7 +1,7 @@
 //! Who comes in: from connection.start-ok to connection.open.
 
 use warren_amqp::{
-    ClientCapabilities, Config as Offer, ConnectionError, LoginRefusal, ReplyCode, sasl,
+    ClientCapabilities, Config as Offer, ConnectionError, LoginRefusal, MethodId, ReplyCode, sasl,
 };
 use warren_catalog::{Catalog, Name};
 use warren_types::{Table, Value};
@@ -9,13 +9,17 @@ use warren_types::{Table, Value};
 use super::operation::Finish;
 use super::state::{Client, Connection, Phase};
 use crate::admin::LoginError;
-use crate::config::Config;
+use crate::config::{Config, Limits};
+use crate::doorkeeper::{Credentials, Door};
 use crate::failure::Failure;
 use crate::registry::Registered;
 use crate::survey::Whose;
 
 /// The mechanisms on offer, by preference.
 const MECHANISMS: &str = "PLAIN AMQPLAIN";
+
+/// The same for a client whose certificate was verified.
+const MECHANISMS_WITH_CERTIFICATE: &str = "EXTERNAL PLAIN AMQPLAIN";
 
 /// The smallest frame size that a client may ask for: AMQP's own minimum.
 const FRAME_MIN_BYTES: u32 = 4096;
@@ -36,8 +40,8 @@ const CAPABILITIES: [&str; 9] = [
     "direct_reply_to",
 ];
 
-/// What every client is offered.
-pub(crate) fn offer(config: &Config) -> Offer {
+/// What a client is offered.
+pub(crate) fn offer(config: &Config, limits: &Limits, has_certificate: bool) -> Offer {
     let mut capabilities = Table::new();
     for name in CAPABILITIES {
         capabilities.insert(name, Value::Bool(true));
@@ -50,10 +54,10 @@ pub(crate) fn offer(config: &Config) -> Offer {
     properties.insert("platform", Value::text("Rust"));
     properties.insert("product", Value::text("warren"));
     properties.insert("version", Value::text(env!("CARGO_PKG_VERSION")));
-    let limits = &config.limits;
+    let mechanisms = if has_certificate { MECHANISMS_WITH_CERTIFICATE } else { MECHANISMS };
     Offer {
         server_properties: properties,
-        mechanisms: MECHANISMS.to_owned(),
+        mechanisms: mechanisms.to_owned(),
         locales: "en_US".to_owned(),
         frame_max: limits.frame_max_bytes,
         min_frame_max: FRAME_MIN_BYTES,
@@ -75,29 +79,39 @@ impl Connection {
     ) -> Result<(), Failure> {
         self.capabilities = ClientCapabilities::of(client_properties);
         self.facts.introduced(mechanism, client_properties);
-        let credentials = match mechanism {
-            "PLAIN" => sasl::plain(response)?,
-            "AMQPLAIN" => sasl::amqplain(response)?,
-            other => {
+        let certified = self.secured.as_ref().and_then(|session| session.login_name.clone());
+        let (user, password) = match (mechanism, certified) {
+            ("PLAIN", _) => shown(sasl::plain(response)?),
+            ("AMQPLAIN", _) => shown(sasl::amqplain(response)?),
+            ("EXTERNAL", Some(name)) => (name, None),
+            (other, _) => {
                 let text = format!("unknown authentication mechanism '{other}'");
                 return Err(Failure::new(ReplyCode::CommandInvalid, text));
             }
         };
-        let from_here = self.peer.ip().to_canonical().is_loopback();
-        let user = self.broker.directory.look(|catalog| {
-            let user = catalog.authenticate(&credentials.user, &credentials.password)?;
-            let welcome = from_here || !user.loopback_only;
-            welcome.then(|| user.name.clone()).ok_or(LoginError::LoopbackOnly)
+        let (broker, peer, mechanism) = (self.broker.clone(), self.peer.ip(), mechanism.to_owned());
+        self.begin_apart(MethodId::CONNECTION_START_OK, async move {
+            let shown = match &password {
+                Some(password) => Credentials::Password(password),
+                None => Credentials::Certificate,
+            };
+            let known = broker.login(Door::Amqp, peer, &user, shown).await;
+            let finish: Finish = Box::new(move |connection| {
+                match known {
+                    Ok(known) => connection.welcome(&mechanism, known.name),
+                    Err(why) => connection.refuse(&mechanism, &user, why),
+                }
+                Ok(())
+            });
+            Ok(finish)
         });
-        match user {
-            Ok(user) => {
-                self.tell_login(mechanism, &user, None);
-                self.user = Some(user);
-                self.wire.accept_login(&mut self.out);
-            }
-            Err(why) => self.refuse(mechanism, &credentials.user, why),
-        }
         Ok(())
+    }
+
+    fn welcome(&mut self, mechanism: &str, user: Name) {
+        self.tell_login(mechanism, &user, None);
+        self.user = Some(user);
+        self.wire.accept_login(&mut self.out);
     }
 
     fn refuse(&mut self, mechanism: &str, user: &str, why: LoginError) {
@@ -117,8 +131,34 @@ impl Connection {
     /// connection.open
     pub(crate) fn open(&mut self, vhost: &str) -> Result<(), Failure> {
         let user = self.user.clone().expect("a virtual host is opened after the login");
-        let vhost = self.broker.directory.look(|catalog| admit(catalog, &user, vhost))?;
-        let client = Client { user: user.clone(), vhost: vhost.clone() };
+        match self.broker.directory.look(|catalog| admit(catalog, &user, vhost)) {
+            Ok(vhost) => self.enter(user, vhost),
+            Err(error) if self.broker.directory.is_alone() => return Err(error.into()),
+            Err(_) => self.ask_again_for(user, vhost.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Another node may have made the virtual host, or given a permission in it, a moment ago.
+    fn ask_again_for(&mut self, user: Name, vhost: String) {
+        let directory = self.broker.directory.clone();
+        let limit = self.limits().operation_timeout;
+        self.begin_apart(MethodId::CONNECTION_OPEN, async move {
+            // Without a majority the local copy is the best there is.
+            let _caught_up = tokio::time::timeout(limit, directory.catch_up()).await;
+            let finish: Finish = Box::new(move |connection| {
+                let admit = |catalog: &Catalog| admit(catalog, &user, &vhost);
+                let vhost = connection.broker.directory.look(admit)?;
+                connection.enter(user.clone(), vhost);
+                Ok(())
+            });
+            Ok(finish)
+        });
+    }
+
+    fn enter(&mut self, user: Name, vhost: Name) {
+        let from = Some(self.peer.ip());
+        let client = Client { user: user.clone(), vhost: vhost.clone(), from };
         let name = self.name();
         let registered = Registered { mailbox: self.mailbox.clone(), vhost, user, name };
         // Whoever is counted first is seen by whoever counts later, on whichever node: of clients
@@ -126,11 +166,10 @@ impl Connection {
         self.broker.registry.enter(self.id, registered);
         let limits = self.broker.directory.look(|catalog| Limit::of(catalog, &client));
         if limits.is_empty() {
-            self.opened(client);
-            return Ok(());
+            return self.opened(client);
         }
         let broker = self.broker.clone();
-        self.begin_open(async move {
+        self.begin_apart(MethodId::CONNECTION_OPEN, async move {
             for limit in &limits {
                 let count = broker.count_connections(limit.whose.clone()).await;
                 if count > limit.connections {
@@ -143,18 +182,21 @@ impl Connection {
             });
             Ok(finish)
         });
-        Ok(())
     }
 
     fn opened(&mut self, client: Client) {
         self.client = Some(client);
         self.phase = Phase::Open;
         self.wire.accept_open(&mut self.out);
-        if let Some(Client { user, vhost }) = &self.client {
+        if let Some(Client { user, vhost, .. }) = &self.client {
             tracing::info!("user '{user}' authenticated and granted access to vhost '{vhost}'");
         }
         self.tell_opened();
     }
+}
+
+fn shown(credentials: sasl::Credentials) -> (String, Option<Vec<u8>>) {
+    (credentials.user, Some(credentials.password))
 }
 
 /// How many connections somebody may have, over all nodes.
@@ -167,7 +209,7 @@ struct Limit {
 impl Limit {
     /// Those that a client falls under.
     fn of(catalog: &Catalog, client: &Client) -> Vec<Self> {
-        let Client { user, vhost } = client;
+        let Client { user, vhost, .. } = client;
         let of_vhost = catalog.vhost(vhost).and_then(|vhost| vhost.limits.max_connections);
         let of_user = catalog.user(user).and_then(|user| user.limits.max_connections);
         let limits =
@@ -177,7 +219,7 @@ impl Limit {
     }
 
     fn refusal(&self, client: &Client) -> Failure {
-        let (Client { user, vhost }, limit) = (client, self.connections);
+        let (Client { user, vhost, .. }, limit) = (client, self.connections);
         match self.whose {
             Whose::User(_) => Failure::new(
                 ReplyCode::NotAllowed,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use warren_amqp::{ReplyCode, header};
+use warren_catalog::{MessageHeaders, Property};
 use warren_queue::entry::PublishParts;
 use warren_types::{QueueId, Table, Value};
 
@@ -12,6 +13,9 @@ use crate::trail::Trail;
 
 /// The longest time to live that RabbitMQ takes: ten years, in milliseconds.
 const EXPIRATION_MAX_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
+
+/// The header that says for how many milliseconds a message is to be put aside.
+const DELAY: &str = "x-delay";
 
 /// What a message's properties ask for, besides being carried along.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Wishes {
     pub(crate) persistent: bool,
     /// How long the message may wait in a queue, in milliseconds.
     pub(crate) expiration_ms: Option<u64>,
+    /// How long the message is put aside before it waits in a queue, in milliseconds.
+    pub(crate) delay_ms: Option<u32>,
     /// The message's priority.
     pub(crate) priority: Option<u8>,
     /// What is to be known of it when it dies.
@@ -52,7 +58,35 @@ impl Wishes {
             priority: self.priority,
             trail: &self.trail,
             letter: None,
+            delay_ms: self.delay_ms.map(u64::from),
         }
+    }
+}
+
+/// What exchanges may ask of a message besides its keys.
+#[derive(Debug)]
+pub(crate) struct Properties<'a> {
+    pub(crate) header: &'a [u8],
+    pub(crate) headers: Option<&'a Table>,
+}
+
+impl MessageHeaders for Properties<'_> {
+    fn table(&self) -> Option<&Table> {
+        self.headers
+    }
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        match property {
+            Property::CorrelationId => header::correlation_id(self.header).map(<[u8]>::to_vec),
+            Property::MessageId => header::message_id(self.header).map(<[u8]>::to_vec),
+            Property::Timestamp => {
+                header::timestamp(self.header).map(|seconds| seconds.to_be_bytes().to_vec())
+            }
+        }
+    }
+
+    fn dice(&self) -> u64 {
+        rand::random()
     }
 }
 
@@ -77,6 +111,7 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
         extra_keys: Vec::new(),
         headers: None,
         expiration_ms,
+        delay_ms: None,
         trail: Bytes::new(),
         traced: None,
     };
@@ -88,7 +123,12 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
     if let Some(table) = &mut headers {
         extra_keys.extend(keys(table, "CC")?);
         let hidden_keys = keys(table, "BCC")?;
-        if table.remove("BCC").is_some() {
+        wishes.delay_ms = delay_ms(table);
+        if let Some(delay_ms) = wishes.delay_ms {
+            // Turned round, as by the plugin: whoever publishes it again sees that it is over.
+            table.insert(DELAY, Value::I64(-i64::from(delay_ms)));
+        }
+        if table.remove("BCC").is_some() || wishes.delay_ms.is_some() {
             wishes.header = header::replace_headers(&wishes.header, Some(table));
         }
         extra_keys.extend(hidden_keys.iter().cloned());
@@ -96,6 +136,17 @@ pub(crate) fn wishes(header: Bytes, user: &str, may_impersonate: bool) -> Result
     }
     wishes.headers = headers;
     Ok(wishes)
+}
+
+/// How long a message is to be put aside. As with RabbitMQ's plugin, what is no number of
+/// milliseconds above 0, or more than it knows, is no delay.
+fn delay_ms(headers: &Table) -> Option<u32> {
+    let value = headers.value(DELAY)?;
+    let delay = match value.as_text() {
+        Some(text) => text.parse().ok(),
+        None => value.as_integer(),
+    };
+    delay.and_then(|delay| u32::try_from(delay).ok()).filter(|delay| *delay > 0)
 }
 
 /// A per-message time to live: whole milliseconds, in digits. The texts are RabbitMQ's.
@@ -139,6 +190,18 @@ fn keys(headers: &Table, name: &str) -> Result<Vec<Vec<u8>>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delay_is_a_number_of_milliseconds_above_zero() {
+        let delay = |value: Value| delay_ms(&std::iter::once((DELAY.to_owned(), value)).collect());
+
+        assert_eq!(delay(Value::I32(5000)), Some(5000));
+        assert_eq!(delay(Value::text("5000")), Some(5000));
+        assert_eq!(delay(Value::I64(4_294_967_295)), Some(u32::MAX));
+        let none =
+            [Value::I32(0), Value::I32(-1), Value::I64(1 << 32), Value::text("soon"), Value::Void];
+        assert_eq!(none.map(delay), [None; 5]);
+    }
 
     fn refusal(text: &str) -> Option<String> {
         expiration_ms(text).err().map(|failure| failure.to_string())

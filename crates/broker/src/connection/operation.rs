@@ -57,14 +57,14 @@ impl Connection {
         }));
     }
 
-    /// Has the client wait for its virtual host, for as long as a handshake may take.
-    pub(crate) fn begin_open<W>(&mut self, work: W)
+    /// Has `work` done that belongs to no channel. Where the client waits to come in, that is for
+    /// as long as a handshake may take.
+    pub(crate) fn begin_apart<W>(&mut self, method: MethodId, work: W)
     where
         W: Future<Output = Result<Finish, Failure>> + Send + 'static,
     {
         self.operations.push(Box::pin(async move {
             let (channel, generation) = (ChannelNumber(0), 0);
-            let method = MethodId::CONNECTION_OPEN;
             Ended { channel, generation, method, outcome: work.await }
         }));
     }

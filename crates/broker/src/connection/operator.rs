@@ -137,7 +137,7 @@ impl Context {
         outcome: Outcome,
         truncate_bytes: usize,
     ) -> Result<Vec<Fetched>, Failure> {
-        self.permit(Access::Read, Kind::Queue, queue)?;
+        self.permit(Access::Read, Kind::Queue, queue).await?;
         let queue = self.queue(queue).await?;
         let slot = self.slot(&queue)?;
         // No connection has this number, so neither has one of its consumers.

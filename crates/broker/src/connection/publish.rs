@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use warren_amqp::{Body, MethodId, ReplyCode};
-use warren_catalog::{Access, Catalog, Message, Routed, TopicAccess, TopicVariables};
+use warren_catalog::{Access, Catalog, Message, Routed, TopicAccess};
 use warren_types::ChannelNumber;
 
 use super::channel::Mode;
-use super::message::{Wishes, wishes};
+use super::message::{Properties, Wishes, wishes};
 use super::operation::Finish;
 use super::plan::Plan;
 use super::staging::Origin;
@@ -73,7 +73,16 @@ impl Connection {
     ) -> Result<(), Failure> {
         let (publish, mut wishes) = self.examine(number, publish)?;
         if let Some(address) = super::reply_to::address(&publish) {
-            return self.publish_reply(number, address, &publish, &wishes);
+            // Replies pass the default exchange, as everything does that names none.
+            let permitted = self
+                .broker
+                .directory
+                .look(|catalog| permit(catalog, self.client(), "", &publish, &wishes));
+            return match permitted {
+                Ok(()) => self.publish_reply(number, address, &publish, &wishes),
+                Err(failure) if freshness == Freshness::CaughtUp => Err(failure),
+                Err(_) => self.ask_again(number, publish),
+            };
         }
         let plan = match self.plan(&publish, &wishes) {
             Route::Known { plan, lasting } => {
@@ -125,8 +134,8 @@ impl Connection {
             return Route::Known { plan, lasting: false };
         }
         match route(&self.broker, self.client(), publish, wishes) {
-            Ok((plan, depends_on_headers)) => {
-                Route::Known { plan: Arc::new(plan), lasting: cacheable && !depends_on_headers }
+            Ok((plan, varies)) => {
+                Route::Known { plan: Arc::new(plan), lasting: cacheable && !varies }
             }
             Err(failure) => Route::Refused(failure),
         }
@@ -224,7 +233,8 @@ pub(crate) enum Freshness {
     CaughtUp,
 }
 
-/// Where a message goes by the local copy of the catalog, and whether that hangs on its headers.
+/// Where a message goes by the local copy of the catalog, and whether others with its keys may go
+/// elsewhere.
 pub(crate) fn route(
     broker: &Inner,
     client: &Client,
@@ -250,14 +260,11 @@ pub(crate) fn route_permitted(
     let exchange = exchange_of(publish);
     broker.directory.look(|catalog| {
         let extra_keys: Vec<&[u8]> = wishes.extra_keys.iter().map(Vec::as_slice).collect();
-        let nothing = ();
+        let properties = Properties { header: &wishes.header, headers: wishes.headers.as_ref() };
         let message = Message {
             routing_key: &publish.routing_key,
             extra_keys: &extra_keys,
-            headers: match &wishes.headers {
-                Some(table) => table,
-                None => &nothing,
-            },
+            headers: &properties,
         };
         let mut routed = Routed::new();
         catalog
@@ -271,7 +278,7 @@ pub(crate) fn route_permitted(
                 plan.add(slot, target.queue);
             }
         }
-        Ok((plan, routed.depends_on_headers()))
+        Ok((plan, routed.varies()))
     })
 }
 
@@ -282,8 +289,8 @@ fn permit(
     publish: &Publish,
     wishes: &Wishes,
 ) -> Result<(), Failure> {
-    let Client { user, vhost } = client;
-    if !catalog.check_permission(user, vhost, exchange, Access::Write) {
+    let Client { user, vhost, .. } = client;
+    if !client.may(catalog, exchange, Access::Write) {
         let shown = if exchange.is_empty() { "amq.default" } else { exchange };
         return Err(refused("write", format_args!("exchange '{shown}'"), client));
     }
@@ -296,9 +303,8 @@ fn permit(
             format_args!("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'"),
         ));
     }
-    if row.kind == warren_catalog::ExchangeKind::Topic {
-        let variables = TopicVariables { username: user, vhost, client_id: None };
-        let check = catalog.topic_check(user, vhost, exchange, TopicAccess::Write, variables);
+    if row.routing_kind() == warren_catalog::ExchangeKind::Topic {
+        let check = client.topics(catalog, exchange, TopicAccess::Write);
         let keys = std::iter::once(&*publish.routing_key)
             .chain(wishes.extra_keys.iter().map(Vec::as_slice));
         for key in keys {
@@ -319,7 +325,7 @@ fn permit(
 
 /// `write access to exchange 'x' in vhost 'v' refused for user 'u'`
 pub(crate) fn refused(access: &str, what: impl std::fmt::Display, client: &Client) -> Failure {
-    let Client { user, vhost } = client;
+    let Client { user, vhost, .. } = client;
     Failure::new(
         ReplyCode::AccessRefused,
         format_args!("{access} access to {what} in vhost '{vhost}' refused for user '{user}'"),

@@ -179,11 +179,10 @@ impl Connection {
 
     /// A direct reply has come in.
     pub(crate) fn direct_reply(&mut self, reply: &DirectReply) {
+        let limit_bytes = self.limits().connection_output_bytes.saturating_mul(4);
         let Some(channel) = self.channels.get_mut(&reply.channel) else { return };
         let Some(consumer) = &channel.reply_consumer else { return };
-        if consumer.nonce != reply.nonce
-            || self.out.len() > self.broker.config.limits.connection_output_bytes.saturating_mul(4)
-        {
+        if consumer.nonce != reply.nonce || self.out.len() > limit_bytes {
             // Nobody keeps replies: who is not there, or does not read, does not get them.
             return;
         }

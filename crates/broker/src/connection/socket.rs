@@ -76,6 +76,14 @@ pub(crate) trait Stream: Send + Sync + 'static {
     fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize>;
     /// Writes what there is room for.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Whether something that counts as written has not been sent.
+    fn has_unsent(&self) -> bool {
+        false
+    }
+    /// Sends such things, as far as there is room.
+    fn try_flush(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Stream for TcpStream {
@@ -174,7 +182,7 @@ impl<S: Stream> Socket<S> {
         let mut check = Instant::now() + connection.limits().handshake_timeout;
         loop {
             let reads = connection.may_read();
-            let writes = !connection.out.is_empty();
+            let writes = !connection.out.is_empty() || self.stream.has_unsent();
             let handshake = connection.phase == Phase::Handshake;
             let end = tokio::select! {
                 Some(message) = messages.recv() => told(connection, message, messages),
@@ -290,6 +298,10 @@ impl<S: Stream> Socket<S> {
     }
 
     fn write(&mut self, connection: &mut Connection) -> io::Result<()> {
+        match self.stream.try_flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            outcome => outcome?,
+        }
         while !connection.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
             let count = connection.out.slices(&mut slices);
@@ -366,7 +378,9 @@ impl<S: Stream> Socket<S> {
 
     async fn flush(&mut self, connection: &mut Connection, limit: Duration) {
         let flushing = async {
-            while self.write(connection).is_ok() && !connection.out.is_empty() {
+            while self.write(connection).is_ok()
+                && (!connection.out.is_empty() || self.stream.has_unsent())
+            {
                 if self.stream.writable().await.is_err() {
                     return;
                 }

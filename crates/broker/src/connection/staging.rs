@@ -307,6 +307,7 @@ mod tests {
             priority: None,
             trail: b"",
             letter: None,
+            delay_ms: None,
         };
         let origin = Origin { channel: CHANNEL.0, generation: CHANNEL.1, tag: None };
         let body = Body::from_pieces(vec![Bytes::from(vec![1; bytes])]);

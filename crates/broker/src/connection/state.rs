@@ -1,7 +1,7 @@
 //! What a connection's task remembers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use tokio::time::Instant;
 use warren_amqp::{ClientCapabilities, Connection as Wire, ConnectionError, Output};
-use warren_catalog::Name;
+use warren_catalog::{Access, Catalog, Name, TopicAccess, TopicCheck, TopicVariables};
 use warren_types::{ChannelNumber, ConsumerNumber, Tally};
 
 use super::Mailbox;
@@ -36,6 +36,27 @@ use warren_queue::Command;
 pub(crate) struct Client {
     pub(crate) user: Name,
     pub(crate) vhost: Name,
+    /// Where it comes from, if it is none of our own.
+    pub(crate) from: Option<IpAddr>,
+}
+
+impl Client {
+    /// Whether it may have `access` to the exchange or queue `name`.
+    pub(crate) fn may(&self, catalog: &Catalog, name: &str, access: Access) -> bool {
+        catalog.check_permission(&self.user, &self.vhost, name, access)
+    }
+
+    /// Which routing keys it may use on a topic exchange.
+    pub(crate) fn topics(
+        &self,
+        catalog: &Catalog,
+        exchange: &str,
+        access: TopicAccess,
+    ) -> TopicCheck {
+        let Self { user, vhost, from: _ } = self;
+        let variables = TopicVariables { username: user, vhost, client_id: None };
+        catalog.topic_check(user, vhost, exchange, access, variables)
+    }
 }
 
 /// Where a connection is in its life.
@@ -65,6 +86,10 @@ pub(crate) struct Connection {
     pub(crate) capabilities: ClientCapabilities,
     /// What is told to operators and means nothing else here.
     pub(crate) facts: Facts,
+    /// What was agreed under TLS, and who the client has proved to be; none without TLS.
+    pub(crate) secured: Option<Arc<warren_tls::Session>>,
+    /// What it may use up: the limits of when it came.
+    limits: Arc<Limits>,
     /// The user that has logged in.
     pub(crate) user: Option<Name>,
     pub(crate) client: Option<Client>,
@@ -110,8 +135,16 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A connection whose client has not said anything.
-    pub(crate) fn new(broker: Arc<Inner>, mailbox: Mailbox, peer: SocketAddr) -> Self {
-        let wire = Wire::new(super::login::offer(&broker.config));
+    pub(crate) fn new(
+        broker: Arc<Inner>,
+        mailbox: Mailbox,
+        peer: SocketAddr,
+        secured: Option<Arc<warren_tls::Session>>,
+    ) -> Self {
+        let limits = broker.limits();
+        let has_certificate = secured.as_ref().is_some_and(|session| session.login_name.is_some());
+        let offer = super::login::offer(&broker.config, &limits, has_certificate);
+        let wire = Wire::new(offer);
         Self {
             id: broker.registry.number(),
             mailbox,
@@ -119,10 +152,12 @@ impl Connection {
             phase: Phase::Handshake,
             wire,
             out: Output::new(),
-            frame_max: broker.config.limits.frame_max_bytes,
+            frame_max: limits.frame_max_bytes,
             heartbeat_s: 0,
             capabilities: ClientCapabilities::default(),
             facts: Facts::default(),
+            secured,
+            limits,
             user: None,
             client: None,
             channels: BTreeMap::new(),
@@ -153,7 +188,7 @@ impl Connection {
 
     /// The node's limits for clients.
     pub(crate) fn limits(&self) -> &Limits {
-        &self.broker.config.limits
+        &self.limits
     }
 
     /// The client, on channels that exist only once it has opened its virtual host.
@@ -164,7 +199,9 @@ impl Connection {
     /// Whether the socket may be read: nothing that the client causes is beyond its bound.
     pub(crate) fn may_read(&self) -> bool {
         let limits = self.limits();
-        self.dismissed.is_none()
+        // What is sent before a decision need not be read before it.
+        !self.wire.awaits_decision()
+            && self.dismissed.is_none()
             && self.held_up_by.is_empty()
             && self.in_flight_bytes < limits.connection_in_flight_bytes
             && self.backlog_bytes < limits.connection_in_flight_bytes

@@ -3,7 +3,7 @@
 use warren_amqp::{MethodId, Reply, ReplyCode, Request};
 use warren_catalog::{
     Access, BindingCommand, Catalog, Command as Change, DeclareExchange, DeclareQueue, Destination,
-    ExchangeKind, Name, Outcome, Queue, RemovalReason, TopicAccess, TopicVariables,
+    ExchangeKind, Name, Outcome, Queue, RemovalReason, TopicAccess,
 };
 use warren_queue::{Command, CommandReply, QueueStatus, Refusal};
 use warren_types::{ChannelNumber, Table};
@@ -260,6 +260,7 @@ impl Context {
     ) -> Result<(), Failure> {
         let (vhost, exchange) = (declare.vhost.clone(), declare.exchange.clone());
         if passive {
+            self.permit_look(Kind::Exchange, &exchange).await?;
             let found = self.find(|catalog| catalog.exchange(&vhost, &exchange).cloned()).await?;
             // The default exchange has no row and is always there.
             return match found {
@@ -268,18 +269,18 @@ impl Context {
                 None => Err(no_exchange(&exchange, &vhost)),
             };
         }
-        self.permit(Access::Configure, Kind::Exchange, &exchange)?;
+        self.permit(Access::Configure, Kind::Exchange, &exchange).await?;
         if let Some(alternate) = declare.arguments.value("alternate-exchange") {
             let alternate = alternate.as_text().unwrap_or_default();
-            self.permit(Access::Read, Kind::Exchange, &exchange)?;
-            self.permit(Access::Write, Kind::Exchange, alternate)?;
+            self.permit(Access::Read, Kind::Exchange, &exchange).await?;
+            self.permit(Access::Write, Kind::Exchange, alternate).await?;
         }
         self.change(Change::DeclareExchange(declare)).await?;
         Ok(())
     }
 
     async fn delete_exchange(&self, exchange: &str, if_unused: bool) -> Result<(), Failure> {
-        self.permit(Access::Configure, Kind::Exchange, exchange)?;
+        self.permit(Access::Configure, Kind::Exchange, exchange).await?;
         let vhost = self.client.vhost.clone();
         self.change(Change::DeleteExchange { vhost, exchange: name(exchange), if_unused }).await?;
         Ok(())
@@ -288,11 +289,11 @@ impl Context {
     async fn tie(&self, tie: Tie) -> Result<(), Failure> {
         let Tie { source, destination, routing_key, arguments, bind } = tie;
         match &destination {
-            Destination::Queue(queue) => self.permit(Access::Write, Kind::Queue, queue)?,
-            Destination::Exchange(to) => self.permit(Access::Write, Kind::Exchange, to)?,
+            Destination::Queue(queue) => self.permit(Access::Write, Kind::Queue, queue).await?,
+            Destination::Exchange(to) => self.permit(Access::Write, Kind::Exchange, to).await?,
         }
-        self.permit(Access::Read, Kind::Exchange, &source)?;
-        self.permit_topic(&source, &routing_key)?;
+        self.permit(Access::Read, Kind::Exchange, &source).await?;
+        self.permit_topic(&source, &routing_key).await?;
         let binding = BindingCommand {
             vhost: self.client.vhost.clone(),
             source: name(&source),
@@ -306,42 +307,37 @@ impl Context {
         Ok(())
     }
 
-    fn permit_topic(&self, exchange: &str, routing_key: &str) -> Result<(), Failure> {
-        let (user, vhost) = (&self.client.user, &self.client.vhost);
-        let allowed = self.broker.directory.look(|catalog| {
-            let topic = catalog
-                .exchange(vhost, exchange)
-                .is_some_and(|row| row.kind == ExchangeKind::Topic);
-            let variables = TopicVariables { username: user, vhost, client_id: None };
-            let access = TopicAccess::Read;
-            !topic
-                || catalog.check_topic_permission(
-                    user,
-                    vhost,
-                    exchange,
-                    access,
-                    routing_key.as_bytes(),
-                    variables,
-                )
-        });
-        if allowed {
+    async fn permit_topic(&self, exchange: &str, routing_key: &str) -> Result<(), Failure> {
+        let client = &self.client;
+        let allowed = |catalog: &Catalog| {
+            let is_topic = catalog
+                .exchange(&client.vhost, exchange)
+                .is_some_and(|row| row.routing_kind() == ExchangeKind::Topic);
+            let allows = || {
+                let check = client.topics(catalog, exchange, TopicAccess::Read);
+                check.allows(routing_key.as_bytes())
+            };
+            (!is_topic || allows()).then_some(())
+        };
+        if self.find(allowed).await?.is_some() {
             return Ok(());
         }
         let what = format!("topic '{routing_key}' in exchange '{exchange}'");
-        Err(refused("read", what, &self.client))
+        Err(refused("read", what, client))
     }
 
     pub(crate) async fn declare_queue(&self, declared: Declared) -> Result<QueueStatus, Failure> {
         if declared.passive {
+            self.permit_look(Kind::Queue, &declared.queue).await?;
             let queue = self.queue(&declared.queue).await?;
             let status = self.status(&queue).await?;
             return status.ok_or_else(|| no_queue(&queue.name, &queue.vhost));
         }
-        self.permit(Access::Configure, Kind::Queue, &declared.queue)?;
+        self.permit(Access::Configure, Kind::Queue, &declared.queue).await?;
         if let Some(exchange) = declared.arguments.value("x-dead-letter-exchange") {
             let exchange = exchange.as_text().unwrap_or_default();
-            self.permit(Access::Read, Kind::Queue, &declared.queue)?;
-            self.permit(Access::Write, Kind::Exchange, exchange)?;
+            self.permit(Access::Read, Kind::Queue, &declared.queue).await?;
+            self.permit(Access::Write, Kind::Exchange, exchange).await?;
         }
         let change = Change::DeclareQueue(DeclareQueue {
             vhost: self.client.vhost.clone(),
@@ -406,7 +402,7 @@ impl Context {
     }
 
     pub(crate) async fn purge(&self, queue: &str) -> Result<u32, Failure> {
-        self.permit(Access::Read, Kind::Queue, queue)?;
+        self.permit(Access::Read, Kind::Queue, queue).await?;
         let queue = self.queue(queue).await?;
         match self.ask(&queue, &Command::PurgeQueue { queue: queue.id }).await? {
             Some(CommandReply::Purged { messages }) => {
@@ -425,7 +421,7 @@ impl Context {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<u32, Failure> {
-        self.permit(Access::Configure, Kind::Queue, queue)?;
+        self.permit(Access::Configure, Kind::Queue, queue).await?;
         // queue.delete of what does not exist succeeds.
         let Some(queue) = self.find_queue(queue).await? else { return Ok(0) };
         self.unlocked(&queue)?;

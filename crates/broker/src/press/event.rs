@@ -30,6 +30,16 @@ impl Told {
         Self { key, headers: Table::new() }
     }
 
+    /// What has happened.
+    pub(crate) fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// What is said of it.
+    pub(crate) fn headers(&self) -> &Table {
+        &self.headers
+    }
+
     /// Says something of it.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.headers.insert(name, value);

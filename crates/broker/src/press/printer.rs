@@ -129,7 +129,7 @@ impl Printer {
         };
         let Ok(mut wishes) = wishes(publish.header.clone(), INTERNAL_USER, true) else { return };
         wishes.trail = Trail { is_own: true, ..Trail::default() }.encode();
-        let client = Client { user: name(INTERNAL_USER), vhost };
+        let client = Client { user: name(INTERNAL_USER), vhost, from: None };
         // The exchange went with its virtual host.
         let Ok((plan, _)) = route_permitted(&self.broker, &client, &publish, &wishes) else {
             return;

@@ -6,7 +6,7 @@ use warren_types::{DecodeError, QueueId, Reader, Writer};
 use super::wire::Wire;
 
 /// The version of questions and answers.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

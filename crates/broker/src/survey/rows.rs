@@ -172,6 +172,48 @@ wire_struct! {
         recv_oct_rate: f64,
         /// Bytes that are written, per second.
         send_oct_rate: f64,
+        /// What was agreed under TLS.
+        tls: Option<TlsRow>,
+    }
+}
+
+wire_struct! {
+    /// What was agreed with a client under TLS, in RabbitMQ's words.
+    #[derive(Eq)]
+    TlsRow {
+        /// The version.
+        protocol: String,
+        /// How keys were agreed upon.
+        key_exchange: String,
+        /// How bytes are encrypted.
+        cipher: String,
+        /// How they are protected against change.
+        hash: String,
+        /// Whose certificate the client has shown; empty without one, as are the next.
+        peer_subject: String,
+        /// Who signed it.
+        peer_issuer: String,
+        /// Its number.
+        peer_serial: String,
+        /// From when to when it counts.
+        peer_validity: String,
+    }
+}
+
+impl TlsRow {
+    /// What is told of `session`.
+    pub(crate) fn of(session: &warren_tls::Session) -> Self {
+        let peer = session.peer.clone().unwrap_or_default();
+        Self {
+            protocol: session.protocol.to_owned(),
+            key_exchange: session.key_exchange.to_owned(),
+            cipher: session.cipher.to_owned(),
+            hash: session.hash.to_owned(),
+            peer_subject: peer.subject,
+            peer_issuer: peer.issuer,
+            peer_serial: peer.serial,
+            peer_validity: peer.validity,
+        }
     }
 }
 

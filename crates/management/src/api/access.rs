@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use warren_catalog::{Access, Catalog, Name};
+use warren_catalog::{Access, Catalog, Name, User};
 
 use super::answer::Problem;
 
@@ -53,18 +53,25 @@ pub(crate) struct Caller {
     pub(crate) tags: Vec<Name>,
     /// Whether it is a tool on this machine that knows the node's secret, and no user.
     pub(crate) is_local_tool: bool,
+    /// Where they come from, as far as is known.
+    pub(crate) from: Option<IpAddr>,
 }
 
 impl Caller {
     /// A tool that knows the node's secret.
     pub(crate) fn local_tool() -> Self {
         let tags = vec!["administrator".into()];
-        Self { name: LOCAL_TOOL.into(), tags, is_local_tool: true }
+        Self { name: LOCAL_TOOL.into(), tags, is_local_tool: true, from: None }
     }
 
     /// Somebody who has not said who it is.
     pub(crate) fn nobody() -> Self {
-        Self { name: "".into(), tags: Vec::new(), is_local_tool: false }
+        Self { name: "".into(), tags: Vec::new(), is_local_tool: false, from: None }
+    }
+
+    /// A user who has logged in from there.
+    pub(crate) fn user(user: User, from: IpAddr) -> Self {
+        Self { name: user.name, tags: user.tags, is_local_tool: false, from: Some(from) }
     }
 
     fn has(&self, tags: &[&str]) -> bool {
@@ -155,24 +162,6 @@ impl Credentials {
     }
 }
 
-/// The user of that name and password, who comes from `peer`.
-///
-/// # Errors
-/// When there is none. What was wrong is not said.
-pub(crate) fn login(
-    catalog: &Catalog,
-    peer: IpAddr,
-    user: &str,
-    password: &str,
-) -> Result<Caller, Problem> {
-    let user = catalog
-        .authenticate(user, password.as_bytes())
-        .ok()
-        .filter(|user| !user.loopback_only || peer.to_canonical().is_loopback());
-    let user = user.ok_or_else(Problem::wrong_credentials)?;
-    Ok(Caller { name: user.name.clone(), tags: user.tags.clone(), is_local_tool: false })
-}
-
 /// Whether `given` is the node's secret; takes equally long wherever the two differ.
 pub(crate) fn is_secret(secret: &str, given: &str) -> bool {
     let same_length = secret.len() == given.len();
@@ -187,7 +176,7 @@ mod tests {
 
     fn caller(tags: &[&str]) -> Caller {
         let tags = tags.iter().map(|&tag| Name::from(tag)).collect();
-        Caller { name: "ann".into(), tags, is_local_tool: false }
+        Caller { name: "ann".into(), tags, is_local_tool: false, from: None }
     }
 
     fn headers(authorization: &str) -> HeaderMap {

@@ -184,6 +184,11 @@ impl Problem {
         Self::bad_request(self.reason)
     }
 
+    /// Whether it is for want of a right.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED || self.status == StatusCode::FORBIDDEN
+    }
+
     /// What it says.
     pub(crate) fn reason(&self) -> String {
         match &self.reason {

@@ -241,7 +241,7 @@ fn may_bind(call: &Call, vhost: &Name, binding: &Binding) -> Result<(), Problem>
         || call.look(|catalog| {
             let is_topic = catalog
                 .exchange(vhost, source)
-                .is_some_and(|exchange| exchange.kind == ExchangeKind::Topic);
+                .is_some_and(|exchange| exchange.routing_kind() == ExchangeKind::Topic);
             let variables = TopicVariables { username: user, vhost, client_id: None };
             let (access, key) = (TopicAccess::Read, routing_key.as_bytes());
             !is_topic || catalog.check_topic_permission(user, vhost, source, access, key, variables)

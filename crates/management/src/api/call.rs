@@ -111,7 +111,8 @@ impl Call {
 impl Call {
     /// The caller, as the broker asks for permissions.
     pub(crate) fn actor(&self) -> Actor {
-        Actor { user: self.caller.name.clone(), trusted: self.caller.is_local_tool }
+        let Caller { name, is_local_tool, from, .. } = &self.caller;
+        Actor { user: name.clone(), trusted: *is_local_tool, from: *from }
     }
 }
 
@@ -184,7 +185,7 @@ impl Call {
     /// # Errors
     /// When it is refused, or does not come to an end in time.
     pub(crate) async fn change(&self, command: Command) -> Result<Changed, Problem> {
-        change(&self.broker, &self.caller.name, command).await
+        change(&self.broker, &self.caller, command).await
     }
 }
 
@@ -235,12 +236,14 @@ pub(crate) async fn catch_up(broker: &Broker) {
     let _caught_up = tokio::time::timeout(CATCH_UP_LIMIT, Box::pin(broker.catch_up())).await;
 }
 
-/// Has a change made on behalf of `user`.
+/// Has a change made on behalf of `caller`.
 ///
 /// # Errors
 /// When it is refused, or does not come to an end in time.
-async fn change(broker: &Broker, user: &str, command: Command) -> Result<Changed, Problem> {
-    match within(CHANGE_LIMIT, Box::pin(broker.change_by(user, command))).await? {
+async fn change(broker: &Broker, caller: &Caller, command: Command) -> Result<Changed, Problem> {
+    match within(CHANGE_LIMIT, Box::pin(broker.change_by(&caller.name, caller.from, command)))
+        .await?
+    {
         Ok(changed) => Ok(changed),
         Err(ChangeError::Refused(refusal)) => Err(Problem::from(&refusal)),
         Err(ChangeError::Stopped(_)) => Err(Problem::unavailable("the node is stopping")),

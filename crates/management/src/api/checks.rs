@@ -1,6 +1,7 @@
 //! Health checks, for balancers and alarms: 200 and `{"status":"ok"}`, or 503 and what is wrong.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use regex::RegexBuilder;
 use serde_json::{Value, json};
@@ -16,8 +17,11 @@ use crate::node::Phase;
 /// Bytes that a compiled expression may take.
 const REGEX_BYTES: usize = 256 * 1024;
 
-/// Units in which the time until a certificate ends may be said.
-const UNITS: [&str; 4] = ["days", "weeks", "months", "years"];
+/// Units in which the time until a certificate ends may be said, and their days.
+const UNITS: [(&str, u64); 4] = [("days", 1), ("weeks", 7), ("months", 30), ("years", 365)];
+
+/// Seconds in a day.
+const DAY_S: u64 = 86_400;
 
 pub(super) fn routes() -> Vec<Route> {
     let leaders = "Whether the replicated queues have leaders";
@@ -138,15 +142,30 @@ async fn initialized(call: Call) -> Outcome {
 }
 
 async fn certificates(call: Call) -> Outcome {
-    let is_number = call.at("within").parse::<u32>().is_ok();
-    if !is_number {
+    let Ok(within) = call.at("within").parse::<u32>() else {
         return Err(Problem::bad_request("Invalid expiration value."));
-    }
-    if !UNITS.contains(&call.at("unit")) {
+    };
+    let Some((_, days)) = UNITS.iter().find(|(unit, _)| *unit == call.at("unit")) else {
         let reason = "Time unit not recognised. Supported units: days, weeks, months, years.";
         return Err(Problem::bad_request(reason));
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let until = now.saturating_add(u64::from(within).saturating_mul(days * DAY_S));
+    let mut ending = call.node.certificates();
+    ending.retain(|certificate| certificate.not_after_s <= until);
+    if ending.is_empty() {
+        return fine();
     }
-    fine()
+    let ending: Vec<Value> = ending
+        .iter()
+        .map(|certificate| {
+            json!({
+                "node": call.broker.name().to_string(), "protocol": certificate.protocol,
+                "subject": certificate.subject, "validity": certificate.validity,
+            })
+        })
+        .collect();
+    failed("Certificates expiring", json!({ "expired": ending }))
 }
 
 async fn port(call: Call) -> Outcome {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use warren_broker::{ChannelRow, ConnectionRow, ConsumerRow, Gathered};
+use warren_broker::{ChannelRow, ConnectionRow, ConsumerRow, Gathered, TlsRow};
 use warren_catalog::{Catalog, Name, Queue};
 use warren_types::{NodeId, Value as Property};
 
@@ -83,14 +83,34 @@ fn connection_row(names: &Names, row: &ConnectionRow) -> Value {
         "recv_cnt": row.recv_cnt,
         "send_oct": row.send_oct, "send_oct_details": rate(row.send_oct_rate),
         "send_cnt": row.send_cnt, "send_pend": row.send_pend,
-        "ssl": false, "ssl_protocol": null, "ssl_key_exchange": null, "ssl_cipher": null,
-        "ssl_hash": null, "peer_cert_subject": null, "peer_cert_issuer": null,
-        "peer_cert_serial_number": null, "peer_cert_validity": null,
     });
-    if let (Some(given), Value::Object(fields)) = (given, &mut fields) {
-        fields.insert("user_provided_name".to_owned(), given.into());
+    if let Value::Object(fields) = &mut fields {
+        fields.extend(tls_fields(row.tls.as_ref()));
+        if let Some(given) = given {
+            fields.insert("user_provided_name".to_owned(), given.into());
+        }
     }
     fields
+}
+
+/// What is said of TLS; the words are null where there is nothing to say.
+fn tls_fields(tls: Option<&TlsRow>) -> impl Iterator<Item = (String, Value)> {
+    type Part = fn(&TlsRow) -> &str;
+    let parts: [(&str, Part); 8] = [
+        ("ssl_protocol", |tls| &tls.protocol),
+        ("ssl_key_exchange", |tls| &tls.key_exchange),
+        ("ssl_cipher", |tls| &tls.cipher),
+        ("ssl_hash", |tls| &tls.hash),
+        ("peer_cert_subject", |tls| &tls.peer_subject),
+        ("peer_cert_issuer", |tls| &tls.peer_issuer),
+        ("peer_cert_serial_number", |tls| &tls.peer_serial),
+        ("peer_cert_validity", |tls| &tls.peer_validity),
+    ];
+    let said = parts.into_iter().map(move |(name, part)| {
+        let word = tls.map(part).filter(|word| !word.is_empty());
+        (name.to_owned(), word.into())
+    });
+    std::iter::once(("ssl".to_owned(), tls.is_some().into())).chain(said)
 }
 
 fn channel_name(connection: &str, number: u16) -> String {

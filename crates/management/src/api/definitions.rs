@@ -67,13 +67,13 @@ fn kept_as(call: &Call, document: serde_json::Value) -> Answer {
 }
 
 async fn bring_in(call: Call) -> Outcome {
-    import::bring_in(&call.broker, document(&call)?, None, &call.caller.name).await?;
+    import::bring_in(&call.broker, document(&call)?, None, &call.actor()).await?;
     Ok(Answer::Done)
 }
 
 async fn bring_into(call: Call) -> Outcome {
     let vhost = call.vhost_to_change().await?;
-    import::bring_in(&call.broker, document(&call)?, Some(vhost), &call.caller.name).await?;
+    import::bring_in(&call.broker, document(&call)?, Some(vhost), &call.actor()).await?;
     Ok(Answer::Done)
 }
 

@@ -11,11 +11,11 @@ use axum::http::{HeaderValue, Request, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::IncomingStream;
 use bytes::Bytes;
-use warren_broker::Broker;
+use warren_broker::{Broker, Door as Entrance};
 
-use super::access::{Caller, Credentials, Role, is_secret, login};
+use super::access::{Caller, Credentials, Role, is_secret};
 use super::answer::{Outcome, Problem};
-use super::call::{Call, NodeCall, catch_up};
+use super::call::{Call, NodeCall};
 use super::list::Query;
 use super::route::{Handler, Route};
 use crate::listener::Bounded;
@@ -47,13 +47,34 @@ pub(crate) async fn enter(
 }
 
 async fn admit(node: Arc<dyn Node>, route: &Route, request: Request<Body>) -> Outcome {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let broker = node.broker();
     if broker.is_none() && matches!(route.handler, Handler::OfBroker(_)) {
         // Said before anybody is asked for a password, which nobody could check.
         return Err(without_broker(&*node));
     }
     let caller = identify(&*node, broker.as_ref(), &parts, route.role).await?;
+    let (user, from) = (caller.name.clone(), caller.from);
+    let operation = format!("{} {}", parts.method, parts.uri.path());
+    // Boxed: futures of futures have a limit to how deep they may be.
+    let outcome = Box::pin(attend(node, broker.clone(), route, caller, parts, body)).await;
+    if let (Some(broker), Err(problem)) = (&broker, &outcome)
+        && problem.is_refusal()
+    {
+        broker.audit_refusal(&user, from, &operation, &problem.reason());
+    }
+    outcome
+}
+
+/// Does what is asked for, if the caller may.
+async fn attend(
+    node: Arc<dyn Node>,
+    broker: Option<Broker>,
+    route: &Route,
+    caller: Caller,
+    mut parts: Parts,
+    body: Body,
+) -> Outcome {
     caller.must_be(route.role)?;
     let variables = variables(&mut parts).await?;
     let query = query(&parts)?;
@@ -97,20 +118,20 @@ async fn identify(
         Some(Credentials::Bearer(secret)) => {
             let is_local = peer.to_canonical().is_loopback();
             if is_local && is_secret(&node.facts().secret, &secret) {
-                Ok(Caller::local_tool())
+                Ok(Caller { from: Some(peer), ..Caller::local_tool() })
             } else {
                 Err(refuse(peer, "the bearer of a token"))
             }
         }
         Some(Credentials::Basic { user, password }) => {
             let broker = broker.ok_or_else(|| without_broker(node))?;
-            let try_it = || broker.look(|catalog| login(catalog, peer, &user, &password));
-            if let Ok(caller) = try_it() {
-                return Ok(caller);
-            }
-            // Another node may have made the user a moment ago.
-            catch_up(broker).await;
-            try_it().map_err(|_| refuse(peer, &user))
+            let login = broker.authenticate(Entrance::Http, peer, &user, password.as_bytes());
+            // Boxed: futures of futures have a limit to how deep they may be.
+            let login = Box::pin(login).await;
+            login.map(|user| Caller::user(user, peer)).map_err(|why| {
+                tracing::debug!(%why, "login over HTTP refused");
+                refuse(peer, &user)
+            })
         }
     }
 }

@@ -9,7 +9,7 @@ use warren_broker::{AckMode, Fetched, Properties, Publication, Published};
 use super::answer::{Answer, Outcome, Problem};
 use super::body::Fields;
 use super::call::Call;
-use super::refusal::{in_full, must_exist};
+use super::refusal::{in_full, in_full_or_unauthorised, must_exist};
 use super::route::{Field, Kind, may, must};
 use super::table;
 
@@ -147,7 +147,7 @@ pub(super) async fn fetch(call: Call) -> Outcome {
     let truncate = whole(fields.integer("truncate")?);
     let actor = call.actor();
     let fetching = call.broker.get_messages(&actor, &vhost, queue, count, mode, truncate);
-    let fetched = Box::pin(fetching).await.map_err(in_full)?;
+    let fetched = Box::pin(fetching).await.map_err(in_full_or_unauthorised)?;
     Ok(Answer::Value(fetched.iter().map(|message| row(message, always_base64)).collect()))
 }
 

@@ -26,11 +26,15 @@ const PROCESSES_MAX: u64 = 1_048_576;
 const NET_TICK_S: u64 = 10;
 
 /// The kinds of exchanges, as RabbitMQ describes them.
-const EXCHANGE_KINDS: [(&str, &str); 4] = [
+const EXCHANGE_KINDS: [(&str, &str); 8] = [
     ("direct", "AMQP direct exchange, as per the AMQP specification"),
     ("fanout", "AMQP fanout exchange, as per the AMQP specification"),
     ("headers", "AMQP headers exchange, as per the AMQP specification"),
     ("topic", "AMQP topic exchange, as per the AMQP specification"),
+    ("x-consistent-hash", "Consistent Hashing Exchange"),
+    ("x-delayed-message", "Delayed Message Exchange."),
+    ("x-modulus-hash", "Modulus Hashing Exchange"),
+    ("x-random", "Randomly picks a binding (queue) to route via (to)."),
 ];
 
 /// What Erlang's memory is spent on: tools want to see each, and here it is all one.
@@ -63,11 +67,14 @@ const MEMORY_PARTS: [&str; 25] = [
 ];
 
 /// What RabbitMQ has as plugins and this program has built in.
-const BUILT_IN: [&str; 4] = [
+const BUILT_IN: [&str; 7] = [
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_delayed_message_exchange",
     "rabbitmq_event_exchange",
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_prometheus",
+    "rabbitmq_random_exchange",
 ];
 
 pub(super) fn routes() -> Vec<Route> {
@@ -94,10 +101,15 @@ fn listeners(row: &NodeRow) -> Vec<Value> {
     let shown = all.map(|listener| {
         json!({
             "node": row.name, "protocol": listener.protocol, "ip_address": listener.ip,
-            "port": listener.port, "socket_opts": [], "tls": listener.protocol.ends_with("/ssl"),
+            "port": listener.port, "socket_opts": [], "tls": is_secure(&listener.protocol),
         })
     });
     shown.collect()
+}
+
+/// Whether TLS is spoken with it.
+fn is_secure(protocol: &str) -> bool {
+    protocol.ends_with("/ssl") || protocol.starts_with("https")
 }
 
 fn contexts(row: &NodeRow) -> Vec<Value> {
@@ -105,7 +117,7 @@ fn contexts(row: &NodeRow) -> Vec<Value> {
     let http = all.filter(|listener| listener.protocol.starts_with("http"));
     let shown = http.map(|listener| {
         let what = match listener.protocol.as_str() {
-            "http" => "RabbitMQ Management",
+            "http" | "https" => "RabbitMQ Management",
             _ => "RabbitMQ Prometheus",
         };
         json!({

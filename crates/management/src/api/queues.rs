@@ -50,7 +50,7 @@ pub(super) fn read(
     vhost: Name,
     queue: Name,
     fields: &Fields,
-    user: Name,
+    by: &Actor,
 ) -> Result<Declaration, Problem> {
     Ok(Declaration {
         vhost,
@@ -59,7 +59,7 @@ pub(super) fn read(
         auto_delete: fields.truth("auto_delete")?,
         arguments: fields.table("arguments")?,
         // Definitions are for administrators alone, who may give themselves any permission.
-        by: Actor { user, trusted: true },
+        by: Actor { trusted: true, ..by.clone() },
     })
 }
 
@@ -86,7 +86,7 @@ async fn put_one(call: Call) -> Outcome {
         let reason = format!("Node {node} is not a cluster member");
         return Err(Problem::bad_request(reason));
     }
-    let declaration = read(vhost, queue, &fields, call.caller.name.clone())?;
+    let declaration = read(vhost, queue, &fields, &call.actor())?;
     let declaration = Declaration { by: call.actor(), ..declaration };
     Ok(Answer::made(declare(&call.broker, declaration).await?))
 }

@@ -31,6 +31,14 @@ pub(super) fn in_full(error: AdminError) -> Problem {
     }
 }
 
+/// The same, where RabbitMQ tells who lacks a permission that it is for want of one.
+pub(super) fn in_full_or_unauthorised(error: AdminError) -> Problem {
+    match error {
+        AdminError::Refused { code: ACCESS_REFUSED, text } => Problem::not_authorised(text),
+        other => in_full(other),
+    }
+}
+
 /// What the path names, for operations that say which part of it is not there.
 pub(super) fn must_exist<R>(found: Option<R>, otherwise: &'static str) -> Result<R, Problem> {
     found.ok_or_else(|| Problem::not_found(otherwise))

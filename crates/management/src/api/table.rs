@@ -12,7 +12,8 @@ const NAME_BYTES: usize = 255;
 const DEPTH: usize = warren_types::MAX_TABLE_DEPTH;
 
 /// A table as JSON.
-pub(crate) fn to_json(table: &Table) -> Json {
+#[must_use]
+pub fn to_json(table: &Table) -> Json {
     let fields = table.iter().map(|(name, value)| (name.to_owned(), value_to_json(value)));
     Json::Object(fields.collect())
 }

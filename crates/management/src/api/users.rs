@@ -61,22 +61,25 @@ pub(super) fn limits(limits: &UserLimits) -> Map<String, Value> {
 ///
 /// # Errors
 /// When it makes no sense.
-pub(super) fn read(user: Name, fields: &Fields) -> Result<PutUser, Problem> {
+pub(super) fn read(
+    user: Name,
+    fields: &Fields,
+    hashing: HashingAlgorithm,
+) -> Result<PutUser, Problem> {
     let tags = fields.names("tags")?.ok_or_else(|| Problem::bad_request("tags_not_present"))?;
-    let algorithm = fields.text("hashing_algorithm")?;
-    // RabbitMQ takes what it does not know for its own.
-    let algorithm = HashingAlgorithm::parse(&algorithm).unwrap_or_default();
+    let algorithm = HashingAlgorithm::parse(&fields.text("hashing_algorithm")?);
     let password = match (fields.value("password"), fields.value("password_hash")) {
         (Some(_), Some(_)) => {
             return Err(Problem::bad_request("both_password_and_password_hash_are_provided"));
         }
         (Some(_), None) => {
             let password = fields.text("password")?;
-            PasswordHash::new(algorithm, rand::random(), &password)
+            PasswordHash::new(algorithm.unwrap_or(hashing), rand::random(), &password)
         }
         (None, Some(_)) => {
             let text = fields.text("password_hash")?;
-            PasswordHash::parse(algorithm, &text)
+            // RabbitMQ takes what it does not know for its own.
+            PasswordHash::parse(algorithm.unwrap_or_default(), &text)
                 .ok_or_else(|| Problem::bad_request(json!(["not_base64", &*text])))?
         }
         (None, None) => PasswordHash::none(),
@@ -109,7 +112,10 @@ async fn one(call: Call) -> Outcome {
 }
 
 async fn put_one(call: Call) -> Outcome {
-    let command = read(call.name_at("user"), &call.fields()?)?;
+    let (user, fields, hashing) = (call.name_at("user"), call.fields()?, call.broker.hashing());
+    // A hash may take long, and others are served by this task's thread.
+    let reading = tokio::task::spawn_blocking(move || read(user, &fields, hashing)).await;
+    let command = reading.map_err(|_| Problem::unavailable("the node is stopping"))??;
     let changed = call.change(Command::PutUser(command)).await?;
     Ok(Answer::made(changed == Changed::Created))
 }

@@ -196,6 +196,7 @@ fn observation() -> Observation {
             ..StorageTotals::default()
         }),
         process: ProcessObservation { memory_alarm: true, ..ProcessObservation::default() },
+        certificates: Vec::new(),
         meters: Some(Meters {
             message_bytes: Measured { buckets: vec![(100, 3), (1_000_000, 1)], count: 5, sum: 77 },
             commit_us: Measured { buckets: vec![(200, 2)], count: 2, sum: 250 },

@@ -1,5 +1,9 @@
 //! What values must be, by themselves and together.
 
+mod secure;
+
+use std::ops::RangeInclusive;
+
 use super::Config;
 use crate::formation::seeds;
 use crate::logging;
@@ -12,6 +16,10 @@ const MESSAGE_SIZE_MOST_BYTES: u64 = 512 << 20;
 
 /// Groups beyond which their heartbeats alone keep a small machine busy.
 const SHARDS_MOST: u32 = 256;
+
+/// Below, a segment's header and the switch to the next one cost more than its rows; above, opening
+/// and moving what is left of one take long.
+const SEGMENT_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
 
 /// Copies beyond which a commit waits for more disks than it gains safety from.
 const REPLICATION_MOST: u32 = 7;
@@ -28,6 +36,9 @@ pub(crate) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     check_storage(config, &mut problems);
     check_log(config, &mut problems);
     check_tracing(config, &mut problems);
+    not_zero("audit.file_bytes", config.audit.file_bytes, &mut problems);
+    not_zero("audit.files", config.audit.files, &mut problems);
+    secure::problems(config, &mut problems);
     problems
 }
 
@@ -99,6 +110,11 @@ fn check_addresses(config: &Config, problems: &mut Problems) {
     let node = &config.node;
     let doors =
         [("amqp", node.amqp), ("http", node.http), ("metrics", node.metrics), ("peer", node.peer)];
+    let secure =
+        [("amqps", node.amqps), ("https", node.https), ("metrics_https", node.metrics_https)];
+    let (has_tls, has_web_tls) = (!config.ssl.certfile.is_empty(), !config.web.certfile.is_empty());
+    let secure = secure.into_iter().filter(|(key, _)| has_tls || (has_web_tls && *key != "amqps"));
+    let doors: Vec<_> = doors.into_iter().chain(secure).collect();
     for (number, (key, address)) in doors.iter().enumerate() {
         let same = doors.iter().take(number).find(|(_, earlier)| {
             let overlap = earlier.ip() == address.ip()
@@ -157,6 +173,12 @@ fn check_raft(config: &Config, problems: &mut Problems) {
 fn check_storage(config: &Config, problems: &mut Problems) {
     let rocksdb = &config.rocksdb;
     not_zero("storage.write_batch_bytes", config.storage.write_batch_bytes, problems);
+    let segment_bytes = config.storage.segment_bytes;
+    if !SEGMENT_BYTES.contains(&segment_bytes) {
+        let (least, most) = SEGMENT_BYTES.into_inner();
+        let text = format!("expected {least} to {most}, found {segment_bytes}");
+        problems.push(("storage.segment_bytes", text));
+    }
     not_zero("storage.rocksdb.write_buffer_bytes", rocksdb.write_buffer_bytes, problems);
     not_zero("storage.rocksdb.write_buffers", rocksdb.write_buffers, problems);
     not_zero("storage.rocksdb.background_jobs", rocksdb.background_jobs, problems);

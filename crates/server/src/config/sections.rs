@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use warren_broker::Limits;
+use warren_broker::{HashingAlgorithm, Limits};
 use warren_consensus::Config as Raft;
-use warren_storage::{Config as Storage, RocksConfig};
+use warren_storage::{Config as Storage, LogEngine, RocksConfig};
 
 use super::amount::Amount;
 use super::section::section;
@@ -37,6 +37,12 @@ section! {
         metrics: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 15692),
         /// Where other nodes connect.
         peer: SocketAddr = listen(Ipv4Addr::LOCALHOST, 25672),
+        /// Where clients connect with AMQP under TLS, if ssl_options has a certificate.
+        amqps: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 5671),
+        /// As http, under TLS, if there is a certificate.
+        https: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 15671),
+        /// As metrics, under TLS, if there is a certificate.
+        metrics_https: SocketAddr = listen(Ipv4Addr::UNSPECIFIED, 15691),
         /// What other nodes call to reach this one, as host:port. Empty: the address in peer, or,
         /// where that is 0.0.0.0 or [::], the host's name with the same port.
         advertise: String = String::new(),
@@ -69,6 +75,9 @@ section! {
         default_user: String = "guest".to_owned(),
         /// The password of that user.
         default_pass: Secret = Secret::new("guest"),
+        /// How passwords are hashed that are set from here on: argon2id, or, as RabbitMQ can read
+        /// them in exported definitions, sha256 or sha512.
+        password_hashing: HashingAlgorithm = HashingAlgorithm::Argon2id,
         /// The virtual host that exists in a fresh cluster.
         default_vhost: String = "/".to_owned(),
         /// If the default user is one of these, it may connect from this machine only.
@@ -103,6 +112,9 @@ section! {
         operation_timeout_ms: u64 = ms(Limits::default().operation_timeout),
         /// Connections that the node takes; further ones are closed at once.
         connection_max: usize = Limits::default().connections,
+        /// Failed logins of one address in a minute after which it is turned away for the rest of
+        /// it, but for who has come in with the same password before; 0 sets no limit.
+        login_failures_per_minute: u32 = Limits::default().login_failures_per_minute,
         /// Consumers on one channel.
         consumer_max_per_channel: usize = Limits::default().consumers_per_channel,
         /// Messages that a consumer without a prefetch of its own may hold; 0 sets no limit.
@@ -154,6 +166,11 @@ section! {
         recent_bytes: usize = Storage::default().recent_bytes,
         /// The most that one sync takes, bytes.
         write_batch_bytes: usize = Storage::default().write_batch_bytes,
+        /// What keeps the data of a directory that is made, "rocksdb" or "segments"; one that is
+        /// there stays with what made it.
+        log_engine: LogEngine = Storage::default().log_engine,
+        /// The largest segment file, bytes.
+        segment_bytes: u32 = Storage::default().segment_bytes,
     }
 }
 
@@ -206,6 +223,20 @@ section! {
         waiting_spans: usize = 8192,
         /// Nothing is traced, whatever else is said. Also OTEL_SDK_DISABLED.
         disabled: bool = false,
+    }
+}
+
+section! {
+    /// The record of who did what.
+    pub struct AuditSection in "audit" {
+        /// The directory of the record. Empty: none is kept. Every change of what the cluster
+        /// contains that is asked for through this node is written there, and every login and
+        /// operation that is refused; `warren verify-audit` finds out whether it is unbroken.
+        dir: String = String::new(),
+        /// The size at which a file is finished and another one begun, bytes.
+        file_bytes: u64 = 64 << 20,
+        /// Files that are kept, the one that is written included; the oldest goes first.
+        files: usize = 16,
     }
 }
 

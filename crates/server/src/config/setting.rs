@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
+use warren_broker::HashingAlgorithm;
+use warren_storage::LogEngine;
 
 /// A value as it was given.
 #[derive(Clone, Copy, Debug)]
@@ -259,6 +261,44 @@ impl Setting for LogFormat {
         match self {
             Self::Human => quoted("human"),
             Self::Json => quoted("json"),
+        }
+    }
+}
+
+const HASHING: [(HashingAlgorithm, &str); 3] = [
+    (HashingAlgorithm::Argon2id, "argon2id"),
+    (HashingAlgorithm::Sha256, "sha256"),
+    (HashingAlgorithm::Sha512, "sha512"),
+];
+
+impl Setting for HashingAlgorithm {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = text_of(given)?;
+        let found = HASHING.iter().find(|(_, name)| *name == text);
+        found.map(|(algorithm, _)| *algorithm).ok_or_else(|| {
+            format!("expected \"argon2id\", \"sha256\" or \"sha512\", found '{text}'")
+        })
+    }
+
+    fn show(&self) -> String {
+        let found = HASHING.iter().find(|(algorithm, _)| algorithm == self);
+        quoted(found.map_or("", |(_, name)| name))
+    }
+}
+
+impl Setting for LogEngine {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match text_of(given)?.as_str() {
+            "rocksdb" => Ok(Self::Rocksdb),
+            "segments" => Ok(Self::Segments),
+            other => Err(format!("expected \"rocksdb\" or \"segments\", found '{other}'")),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Rocksdb => quoted("rocksdb"),
+            Self::Segments => quoted("segments"),
         }
     }
 }

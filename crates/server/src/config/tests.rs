@@ -113,6 +113,10 @@ fn a_value_of_the_wrong_type_names_file_line_and_key() {
         ("limits = 1", "unknown key 'limits'"),
         ("limits.heartbeat_s = 70000", "expected a number from 0 to 65535, found 70000"),
         ("log.format = 'xml'", "log.format: expected \"human\" or \"json\", found 'xml'"),
+        (
+            "storage.log_engine = 'rocks'",
+            "storage.log_engine: expected \"rocksdb\" or \"segments\", found 'rocks'",
+        ),
         ("amqp = '5672'", "amqp: expected an address and a port"),
         ("data_dir = ''", "data_dir: expected a path, found nothing"),
     ];
@@ -163,6 +167,7 @@ fn values_that_do_not_fit_together_name_where_the_later_one_was_given() {
         ("http = '127.0.0.1:5672'", ":1: http: 127.0.0.1:5672 is taken by 'amqp'"),
         ("log.filter = 'a=b=c'", ":1: log.filter: 'a=b=c' is no filter: "),
         ("storage.rocksdb.write_buffers = 0", ":1: storage.rocksdb.write_buffers: expected at"),
+        ("storage.segment_bytes = 9", ":1: storage.segment_bytes: expected 1048576 to"),
     ];
 
     for (lines, expected) in cases {
@@ -178,13 +183,63 @@ fn doors_may_all_leave_their_port_to_the_system() {
     Config::load(&inputs(&file(lines), &[])).expect("port 0 is no conflict");
 }
 
+/// Other keys that a key cannot do without: path, variable and value.
+fn needed_with(path: &str) -> &'static [(&'static str, &'static str, &'static str)] {
+    const CERTIFICATE: (&str, &str, &str) =
+        ("ssl_options.certfile", "WARREN_SSL_OPTIONS_CERTFILE", "c");
+    const KEY: (&str, &str, &str) = ("ssl_options.keyfile", "WARREN_SSL_OPTIONS_KEYFILE", "k");
+    const AUTHORITY: (&str, &str, &str) =
+        ("ssl_options.cacertfile", "WARREN_SSL_OPTIONS_CACERTFILE", "a");
+    const VERIFY: (&str, &str, &str) =
+        ("ssl_options.verify", "WARREN_SSL_OPTIONS_VERIFY", "verify_peer");
+    const WEB_CERTIFICATE: (&str, &str, &str) =
+        ("management.ssl.certfile", "WARREN_MANAGEMENT_SSL_CERTFILE", "c");
+    const WEB_KEY: (&str, &str, &str) =
+        ("management.ssl.keyfile", "WARREN_MANAGEMENT_SSL_KEYFILE", "k");
+    const WEB_AUTHORITY: (&str, &str, &str) =
+        ("management.ssl.cacertfile", "WARREN_MANAGEMENT_SSL_CACERTFILE", "a");
+    const WEB_VERIFY: (&str, &str, &str) =
+        ("management.ssl.verify", "WARREN_MANAGEMENT_SSL_VERIFY", "verify_peer");
+    const PEER_CERTIFICATE: (&str, &str, &str) = ("peers.certfile", "WARREN_PEERS_CERTFILE", "c");
+    const PEER_KEY: (&str, &str, &str) = ("peers.keyfile", "WARREN_PEERS_KEYFILE", "k");
+    const PEER_AUTHORITY: (&str, &str, &str) = ("peers.cacertfile", "WARREN_PEERS_CACERTFILE", "a");
+    const SECRET: (&str, &str, &str) =
+        ("peers.secret", "WARREN_PEERS_SECRET", "another of sixteen bytes");
+    match path {
+        "ssl_options.certfile" => &[KEY],
+        "ssl_options.keyfile" => &[CERTIFICATE],
+        "ssl_options.verify" => &[AUTHORITY],
+        "ssl_options.fail_if_no_peer_cert" => &[AUTHORITY, VERIFY],
+        "management.ssl.certfile" => &[WEB_KEY],
+        "management.ssl.keyfile" => &[WEB_CERTIFICATE],
+        "management.ssl.verify" => &[WEB_AUTHORITY],
+        "management.ssl.fail_if_no_peer_cert" => &[WEB_AUTHORITY, WEB_VERIFY],
+        "peers.certfile" => &[PEER_KEY, PEER_AUTHORITY],
+        "peers.keyfile" => &[PEER_CERTIFICATE, PEER_AUTHORITY],
+        "peers.cacertfile" => &[PEER_CERTIFICATE, PEER_KEY],
+        "peers.other_secret" => &[SECRET],
+        _ => &[],
+    }
+}
+
 #[test]
 fn every_key_has_a_variable_that_sets_it() {
     for key in Config::default().keys() {
         // An address with a port of its own, so that no two doors meet.
         let value = match key.path.as_str() {
-            "amqp" | "http" | "metrics" | "peer" => "127.0.0.1:0".to_owned(),
+            "amqp" | "http" | "metrics" | "peer" | "amqps" | "https" | "metrics_https" => {
+                "127.0.0.1:0".to_owned()
+            }
             "log.format" => "json".to_owned(),
+            "storage.log_engine" => "segments".to_owned(),
+            "storage.segment_bytes" | "audit.file_bytes" => "1048576".to_owned(),
+            "password_hashing" => "sha256".to_owned(),
+            "ssl_options.verify" | "management.ssl.verify" => "verify_peer".to_owned(),
+            "ssl_options.versions" => "tlsv1.3".to_owned(),
+            "ssl_options.sni" => "host=certificate:key".to_owned(),
+            "ssl_options.login_from" => "common_name".to_owned(),
+            "ssl_options.login_san_type" => "email".to_owned(),
+            "peers.secret" | "peers.other_secret" => "sixteen bytes, at least".to_owned(),
             "seeds" => "a:1,b:2".to_owned(),
             "loopback_users" => "a,b".to_owned(),
             "advertise" => "a:1".to_owned(),
@@ -201,9 +256,13 @@ fn every_key_has_a_variable_that_sets_it() {
             _ if key.value.starts_with('"') => "other".to_owned(),
             _ => "101".to_owned(),
         };
-        let inputs = environment_alone(&[(&key.variable(), &value)]);
+        let others = needed_with(&key.path);
+        let variable = key.variable();
+        let mut variables = vec![(variable.as_str(), value.as_str())];
+        variables.extend(others.iter().map(|(_, variable, value)| (*variable, *value)));
+        let inputs = environment_alone(&variables);
 
-        let loaded = Config::load(&inputs).expect("each value is right by itself");
+        let loaded = Config::load(&inputs).expect("each value is right with what it needs");
 
         let changed: Vec<Key> = loaded
             .config
@@ -212,6 +271,7 @@ fn every_key_has_a_variable_that_sets_it() {
             .zip(Config::default().keys())
             .filter(|(now, before)| now.value != before.value)
             .map(|(now, _)| now)
+            .filter(|now| !others.iter().any(|(path, _, _)| *path == now.path))
             .collect();
         assert_eq!(changed.len(), 1, "{}", key.path);
         assert_eq!(changed[0].path, key.path);

@@ -6,6 +6,7 @@
 //! between waits and is not turned away.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
@@ -14,9 +15,13 @@ use warren_management::{Surface, Wish};
 use warren_storage::OpenError;
 
 use super::{Node, NodeError, open};
-use crate::config::Config;
+use crate::config::{Config, Inputs};
 use crate::doors::{Doors, Front, twin};
 use crate::formation::talk::cluster_at;
+use crate::observer::Operator;
+use crate::reload::Reloader;
+use crate::secure::Security;
+use crate::settings;
 use crate::signals::Signals;
 use crate::tools;
 use crate::wishes::{Asked, Wishes};
@@ -41,20 +46,40 @@ enum Ending {
 ///
 /// # Errors
 /// When it does not start, or is not allowed to end in order.
-pub async fn run(config: &Config) -> Result<(), NodeError> {
+pub async fn run(config: &Config, inputs: &Inputs) -> Result<(), NodeError> {
     let mut signals = Signals::catch().map_err(NodeError::Signals)?;
     let (wishes, mut asked) = Wishes::new();
+    let security = Security::open(config)?;
+    let address = config.node.peer;
+    if security.guard().is_open() && !config.peers.insecure && !address.ip().is_loopback() {
+        return Err(NodeError::Unguarded { address });
+    }
+    let hangup = Signals::hangup().map_err(NodeError::Signals)?;
+    let reloader = Reloader::new(inputs.clone(), config.clone(), security.clone(), hangup);
     let mut config = config.clone();
     let (mut store, mut record) = open::open(&config).await?;
-    let Doors { front, http, metrics, addresses } = Doors::open(&config.node).await?;
+    let doors = Doors::open(&config.node, &security).await?;
+    let Doors { front, http, metrics, https, metrics_https, addresses } = doors;
     let secret = tools::announce(&config.node.data_dir, &addresses).map_err(NodeError::Tools)?;
     let mut front = Some(front);
     loop {
-        let (web, numbers) = (twin(&http), twin(&metrics));
-        let (secret, wishes) = (secret.clone(), wishes.clone());
-        let mut node = Node::new(config.clone(), store, record, addresses, secret, wishes);
-        node.serve_http(web.map_err(NodeError::Handles)?, Surface::Management);
-        node.serve_http(numbers.map_err(NodeError::Handles)?, Surface::Metrics);
+        config = reloader.applied_to(config);
+        let operator = Operator {
+            settings: settings::shown(&config),
+            wishes: wishes.clone(),
+            security: security.clone(),
+        };
+        let mut node =
+            Node::new(config.clone(), store, record, addresses, secret.clone(), operator);
+        let listeners =
+            [(&http, &https, Surface::Management), (&metrics, &metrics_https, Surface::Metrics)];
+        for (plain, secure, surface) in listeners {
+            node.serve_http(twin(plain).map_err(NodeError::Handles)?, surface);
+            if let Some(listener) = secure {
+                node.serve_https(twin(listener).map_err(NodeError::Handles)?, surface);
+            }
+        }
+        node.keep_reading(&reloader);
         let outcome = tokio::select! {
             ending = node.live(front.take(), &mut asked) => ending,
             signal = signals.next() => Ok(Ending::Signal(signal)),
@@ -131,10 +156,17 @@ impl Node {
         };
         let mut heard = std::pin::pin!(heard);
         tokio::select! {
-            started = self.start(front.amqp) => started?,
+            started = self.start(front.amqp, front.amqps) => started?,
             ending = &mut heard => return Ok(ending),
         }
         Ok(heard.await)
+    }
+
+    /// Has its files read again when they change, for as long as it lives.
+    fn keep_reading(&self, reloader: &Reloader) {
+        let reloader = reloader.clone();
+        let (observer, closing) = (Arc::downgrade(&self.observer), self.closing.clone());
+        self.tasks.spawn(closing.run_until_cancelled_owned(reloader.run(observer)));
     }
 
     /// Waits until it is told to start, or to end.

@@ -44,11 +44,13 @@ const TIMED: &[Timed] = &[
     timed("x-expires, classic", LONG, |stage, after| expires(stage, CLASSIC, after)),
     timed("x-consumer-timeout, long", LONG, consumer_timeout),
     timed("x-delayed-retry, long", LONG, delayed_retry),
+    timed("x-delay, long", LONG, scheduled),
     timed("x-message-ttl, quorum", SHORT, |stage, after| queue_ttl(stage, QUORUM, after)),
     timed("expiration, classic", SHORT, |stage, after| message_ttl(stage, CLASSIC, after)),
     timed("x-consumer-timeout, short", SHORT, consumer_timeout),
     timed("x-expires, quorum", SHORT, |stage, after| expires(stage, QUORUM, after)),
     timed("x-delayed-retry, short", SHORT, delayed_retry),
+    timed("x-delay, short", SHORT, scheduled),
 ];
 
 const fn timed(
@@ -170,6 +172,18 @@ fn delayed_retry(stage: &Stage, after: Duration) -> Prepared {
     Box::new(move || {
         nack(&mut client, held[0].tag);
         Box::new(move || assert!(client.next(1)[0].redelivered))
+    })
+}
+
+/// A message comes when its publisher said.
+fn scheduled(stage: &Stage, after: Duration) -> Prepared {
+    let queue = stage.queue("scheduled", CLASSIC, &[]);
+    let (mut client, mut consumer) = (stage.client(), stage.far_client());
+    consumer.consume(&queue, 1);
+    let delayed = Properties::persistent().with_headers(&[("x-delay", milliseconds(after))]);
+    Box::new(move || {
+        assert!(offer(&mut client, &queue, &delayed, "later"));
+        Box::new(move || assert_eq!(text(&consumer.next(1)[0]), "later"))
     })
 }
 

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, Value};
-use warren_broker::{Broker, ChangeError};
+use warren_broker::{Actor, Broker, ChangeError};
 use warren_catalog::{
-    BindingCommand, Command, DEFAULT_EXCHANGE, DeclareExchange, Destination, Name, PolicyLayer,
-    Refusal,
+    BindingCommand, Command, DEFAULT_EXCHANGE, DeclareExchange, Destination, HashingAlgorithm,
+    Name, PolicyLayer, Refusal,
 };
 
 use crate::api::answer::Problem;
@@ -43,7 +43,7 @@ struct Plan {
 }
 
 /// Brings a document in; with `vhost`, what is in it is for that virtual host. What is made belongs
-/// to `user`.
+/// to the actor.
 ///
 /// # Errors
 /// When the document makes no sense, or something in it is refused.
@@ -51,7 +51,7 @@ pub(crate) async fn bring_in(
     broker: &Broker,
     document: &[u8],
     vhost: Option<Name>,
-    user: &Name,
+    by: &Actor,
 ) -> Result<(), Problem> {
     if document.is_empty() {
         return Ok(());
@@ -60,7 +60,7 @@ pub(crate) async fn bring_in(
     let Ok(Value::Object(document)) = parsed else {
         return Err(Problem::bad_request("failed_to_parse_json"));
     };
-    let plan = Reading { document: &document, vhost, user }.plan()?;
+    let plan = Reading { document: &document, vhost, by, hashing: broker.hashing() }.plan()?;
     plan.check_vhosts(broker)?;
     let before_queues = [
         ("virtual hosts", plan.vhosts),
@@ -70,10 +70,10 @@ pub(crate) async fn bring_in(
         ("exchanges", plan.exchanges),
     ];
     for (what, commands) in before_queues {
-        change_all(broker, what, commands).await?;
+        change_all(broker, by, what, commands).await?;
     }
     declare_all(broker, plan.queues).await?;
-    change_all(broker, "bindings", plan.bindings).await
+    change_all(broker, by, "bindings", plan.bindings).await
 }
 
 impl Plan {
@@ -105,7 +105,9 @@ struct Reading<'a> {
     document: &'a Map<String, Value>,
     /// The virtual host that all of it is for.
     vhost: Option<Name>,
-    user: &'a Name,
+    by: &'a Actor,
+    /// How passwords are hashed that stand in it as they are.
+    hashing: HashingAlgorithm,
 }
 
 impl Reading<'_> {
@@ -177,7 +179,7 @@ impl Reading<'_> {
                     "the user's password is hashed with MD5, which is not checked here: set another"
                 );
             }
-            plan.users.push(Command::PutUser(users::read(user.clone(), &row)?));
+            plan.users.push(Command::PutUser(users::read(user.clone(), &row, self.hashing)?));
             if let Some(set) = row.value("limits").and_then(Fields::of) {
                 plan.permissions.extend(limits::of_user(&user, &set)?);
             }
@@ -260,7 +262,8 @@ impl Reading<'_> {
             if *name == *DEFAULT_EXCHANGE {
                 continue;
             }
-            let declare: DeclareExchange = exchanges::read(vhost, name, &row, self.user.clone())?;
+            let declare: DeclareExchange =
+                exchanges::read(vhost, name, &row, self.by.user.clone())?;
             plan.exchanges.push(Command::DeclareExchange(declare));
         }
         Ok(())
@@ -270,7 +273,7 @@ impl Reading<'_> {
         for row in self.rows("queues")? {
             row.need(&["name"])?;
             let (vhost, name) = (self.vhost_of(&row, plan)?, row.text("name")?);
-            plan.queues.push(queues::read(vhost, name, &row, self.user.clone())?);
+            plan.queues.push(queues::read(vhost, name, &row, self.by)?);
         }
         Ok(())
     }
@@ -305,9 +308,14 @@ impl Reading<'_> {
 }
 
 /// Has changes made that do not depend on each other, or only on those before them.
-async fn change_all(broker: &Broker, what: &str, commands: Vec<Command>) -> Result<(), Problem> {
+async fn change_all(
+    broker: &Broker,
+    by: &Actor,
+    what: &str,
+    commands: Vec<Command>,
+) -> Result<(), Problem> {
     let mut changes = stream::iter(commands)
-        .map(|command| Box::pin(broker.change(command)))
+        .map(|command| Box::pin(broker.change_by(&by.user, by.from, command)))
         .buffered(CHANGES_UNDER_WAY);
     let mut problem = None;
     while let Some(change) = changes.next().await {

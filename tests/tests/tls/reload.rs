@@ -1,0 +1,110 @@
+//! Files that change while a node runs.
+
+use rustix::process::{Pid, Signal, kill_process};
+use warren_tests::http::Client;
+use warren_tests::node::Node;
+use warren_tests::python;
+
+use super::certificates::{Certificates, listens, until};
+
+/// Asks a node to read its files again.
+fn hang_up(node: &Node) {
+    let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+}
+
+/// Until when the certificate counts that AMQP clients are shown.
+fn not_after(node: &Node) -> String {
+    let page = Client::nobody(node.addresses().metrics).body("/metrics").unwrap();
+    let line = page.lines().find(|line| {
+        line.starts_with("warren_certificate_not_after_seconds{protocol=\"amqp/ssl\"")
+    });
+    line.expect("there is a certificate").to_owned()
+}
+
+#[test]
+fn other_certificates_are_shown_without_a_restart_and_nobody_is_disconnected() {
+    let certificates = Certificates::new();
+    let node = certificates.node("");
+    let (authority, amqps) = (certificates.path("ca.pem"), listens(&node.data_dir(), "amqps"));
+    let stay = certificates.write("stay", "");
+    let client = python::LATEST.start_staying(amqps, "tls", &[&authority], &stay);
+    client.wait_for("turn", 1);
+    let before = not_after(&node);
+
+    certificates.generate(&["--days", "7"]);
+    until(|| not_after(&node) != before, || node.log_tail());
+    let turns = client.said("turn").len();
+    client.wait_for("turn", turns + 3);
+    let newcomer = python::LATEST.run(amqps, "tls", &[&authority]);
+    std::fs::remove_file(stay).unwrap();
+
+    assert_eq!(newcomer, ["got both", "closed"]);
+    client.finish();
+}
+
+#[test]
+fn a_broken_certificate_is_refused_loudly_and_the_old_one_stays() {
+    let certificates = Certificates::new();
+    let node = certificates.node("");
+    let (authority, amqps) = (certificates.path("ca.pem"), listens(&node.data_dir(), "amqps"));
+    let before = not_after(&node);
+
+    certificates.write("node.pem", "this is no certificate");
+    until(|| node.log().contains("the certificates stay as they were"), || node.log_tail());
+
+    assert!(node.log().contains("node.pem: no certificate is in it"), "{}", node.log_tail());
+    assert_eq!(not_after(&node), before);
+    assert_eq!(python::LATEST.run(amqps, "tls", &[&authority]), ["got both", "closed"]);
+}
+
+#[test]
+fn a_stolen_certificate_is_refused_once_it_is_on_the_list() {
+    let certificates = Certificates::new();
+    let denied = certificates.write("denied", "# nobody yet\n");
+    let node = certificates.node(&format!(
+        "verify = 'verify_peer'\nfail_if_no_peer_cert = true\ndenyfile = '{}'",
+        denied.display()
+    ));
+    let (authority, (ann, key)) = (certificates.path("ca.pem"), certificates.pair("ann"));
+    let amqps = listens(&node.data_dir(), "amqps");
+    let call = || python::LATEST.run(amqps, "tls", &[&authority, &ann, &key]);
+    let before = call();
+
+    let script = "import hashlib, ssl, sys\n\
+                  der = ssl.PEM_cert_to_DER_cert(open(sys.argv[1]).read())\n\
+                  print(hashlib.sha256(der).hexdigest())";
+    let output = std::process::Command::new("python3").args(["-c", script, &ann]).output().unwrap();
+    certificates.write("denied", &String::from_utf8(output.stdout).unwrap());
+    hang_up(&node);
+    until(|| call()[0].starts_with("refused "), || node.log_tail());
+
+    assert_eq!(before, ["got both", "closed"]);
+    // Others are not refused with it.
+    certificates.generate(&["--clients", "bob"]);
+    let (bob, key) = certificates.pair("bob");
+    assert_eq!(python::LATEST.run(amqps, "tls", &[&authority, &bob, &key]), ["got both", "closed"]);
+}
+
+#[test]
+fn keys_that_may_change_do_and_the_others_are_named() {
+    let certificates = Certificates::new();
+    let config = certificates.write("warren.toml", "[limits]\nchannel_max = 100\n");
+    let node = Node::start_with(&["--config", config.to_str().unwrap()]);
+    let http = Client::new(node.addresses().http, "guest", "guest");
+
+    let text = "zone = 'z'\n[limits]\nchannel_max = 7\nvm_memory_high_watermark = '123456789'\n";
+    certificates.write("warren.toml", text);
+    until(|| node.log().contains("count from now on"), || node.log_tail());
+
+    let log = node.log();
+    assert!(log.contains("limits.channel_max, limits.vm_memory_high_watermark"), "{log}");
+    assert!(log.contains("count from the next start on: zone"), "{log}");
+    until(
+        || http.value("/api/nodes")[0]["mem_limit"] == 123_456_789,
+        || http.value("/api/nodes").to_string(),
+    );
+    certificates.write("warren.toml", "[limits]\nchannel_max = 'many'\n");
+    until(|| node.log().contains("the configuration stays as it was"), || node.log_tail());
+    assert!(node.log().contains("limits.channel_max: expected a whole number"));
+}
