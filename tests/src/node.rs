@@ -50,6 +50,26 @@ pub struct Addresses {
     pub peer: SocketAddr,
 }
 
+impl Addresses {
+    /// Tells a node that is to be started where it listens, and nothing of what the environment says.
+    pub fn tell(&self, command: &mut Command) {
+        for (flag, address) in [
+            ("--amqp", self.amqp),
+            ("--http", self.http),
+            ("--metrics", self.metrics),
+            ("--peer", self.peer),
+        ] {
+            command.arg(flag).arg(address.to_string());
+        }
+        // What is meant for the tests would be configuration to the node.
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("WARREN_") {
+                command.env_remove(name);
+            }
+        }
+    }
+}
+
 /// A running, paused or killed node. Dropping it kills the process and removes its data.
 #[derive(Debug)]
 pub struct Node {
@@ -311,21 +331,7 @@ impl Node {
         self.log_begin = log.metadata()?.len();
         let mut command = Command::new(&self.binary);
         command.arg("server").arg("--data-dir").arg(self.data_dir());
-        let addresses = self.addresses;
-        for (flag, address) in [
-            ("--amqp", addresses.amqp),
-            ("--http", addresses.http),
-            ("--metrics", addresses.metrics),
-            ("--peer", addresses.peer),
-        ] {
-            command.arg(flag).arg(address.to_string());
-        }
-        // What is meant for the tests would be configuration to the node.
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("WARREN_") {
-                command.env_remove(name);
-            }
-        }
+        self.addresses.tell(&mut command);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(&self.extra).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child =

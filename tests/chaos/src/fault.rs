@@ -41,6 +41,8 @@ pub struct Fault {
     pub programs: &'static [&'static str],
     /// Whether it needs the broker that has places to break it at.
     pub breaks_inside: bool,
+    /// Whether one episode is all of it.
+    once: bool,
     act: fn(&mut Stage<'_>) -> Result<()>,
 }
 
@@ -93,7 +95,7 @@ const fn fault(
     tier: Tier,
     act: fn(&mut Stage<'_>) -> Result<()>,
 ) -> Fault {
-    Fault { name, what, tier, programs: &[], breaks_inside: false, act }
+    Fault { name, what, tier, programs: &[], breaks_inside: false, once: false, act }
 }
 
 /// The fault of that name.
@@ -162,6 +164,9 @@ impl<'a> Stage<'a> {
         let mut orders = orders.iter().cycle();
         while !self.is_over() {
             (fault.act)(self)?;
+            if fault.once {
+                self.until = Instant::now();
+            }
             self.look();
             if let Some(order) = orders.next().filter(|_| !self.is_over()) {
                 cluster::obey(self, *order)?;

@@ -124,6 +124,14 @@ fn first(field: &Field) -> Result<Session> {
     Session::open(field, door, "prepare")
 }
 
+/// Makes a replicated queue with one consumer at a time, whose deliveries say how often they were given out.
+fn prepare_sole(field: &Field, queue: &str) -> Result<()> {
+    let mut session = first(field)?;
+    let rules = Rules { counts: true, sole: true, ..Rules::default() };
+    declare(&mut session, field, queue, rules, &[])?;
+    session.close()
+}
+
 /// Says what a queue is and declares it as a replicated one.
 fn declare(
     session: &mut Session,

@@ -156,12 +156,22 @@ fn guest(cluster: &Cluster, node: usize) -> Http {
     Http::new(cluster.http(node), "guest", "guest")
 }
 
-/// All of what an operation needs, and that without each one thing.
-fn one_short(needs: &[Need]) -> impl Iterator<Item = (Need, Vec<Need>)> + '_ {
-    needs.iter().map(|lacking| {
-        let has = needs.iter().filter(|need| *need != lacking);
-        (*lacking, has.copied().collect())
-    })
+/// Each row with somebody who has all that it `needs`, and with others who each lack one thing of that.
+fn tries<Row>(
+    rows: &'static [Row],
+    tags: &'static str,
+    needs: impl Fn(&Row) -> &[Need],
+) -> Vec<(&'static Row, User, Option<Need>)> {
+    let mut tried = Vec::new();
+    for row in rows {
+        for lacking in needs(row) {
+            let has = needs(row).iter().filter(|need| *need != lacking);
+            let has: Vec<Need> = has.copied().collect();
+            tried.push((row, User::new(tags, &has), Some(*lacking)));
+        }
+        tried.push((row, User::new(tags, needs(row)), None));
+    }
+    tried
 }
 
 /// What a client reads who lacks something.

@@ -76,7 +76,7 @@ pub const SCENARIOS: &[Scenario] = &[
         "W1",
         60,
         "a queue is deleted and declared anew while a replica sleeps",
-        |stage| once(stage, cluster::redeclare),
+        cluster::redeclare,
     ),
     scenario(
         "rabbitmq-15725",
@@ -136,7 +136,8 @@ const fn scenario(
     what: &'static str,
     act: fn(&mut Stage<'_>) -> Result<()>,
 ) -> Scenario {
-    Scenario { fault: fault(name, what, Tier::World, act), workload, seconds }
+    let fault = Fault { once: true, ..fault(name, what, Tier::World, act) };
+    Scenario { fault, workload, seconds }
 }
 
 /// A scenario that breaks the broker at places inside it.
@@ -178,28 +179,31 @@ impl Scenario {
     }
 }
 
-/// Does it, and lets the faults end with that.
-fn once(stage: &mut Stage<'_>, act: fn(&mut Stage<'_>) -> Result<()>) -> Result<()> {
-    let done = act(stage);
-    stage.until = Instant::now();
-    done
-}
-
-/// Does it three times, if there is time for it.
-fn again(stage: &mut Stage<'_>, act: fn(&mut Stage<'_>) -> Result<()>) -> Result<()> {
-    for _ in 0..3 {
-        act(stage)?;
-        stage.await_complete()?;
+/// Does it with one after the other, while there is time.
+fn each<T>(
+    stage: &mut Stage<'_>,
+    all: impl IntoIterator<Item = T>,
+    mut act: impl FnMut(&mut Stage<'_>, T) -> Result<()>,
+) -> Result<()> {
+    for one in all {
+        act(stage, one)?;
         if stage.is_over() {
             break;
         }
     }
-    stage.until = Instant::now();
     Ok(())
 }
 
+/// Does it three times, if there is time for it.
+fn again(stage: &mut Stage<'_>, act: fn(&mut Stage<'_>) -> Result<()>) -> Result<()> {
+    each(stage, 0..3, |stage, _| {
+        act(stage)?;
+        stage.await_complete()
+    })
+}
+
 fn power_cuts(stage: &mut Stage<'_>) -> Result<()> {
-    for _ in 0..POWER_CUTS {
+    each(stage, 0..POWER_CUTS, |stage, _| {
         let nodes = stage.order();
         stage.under("power cut of all", &nodes, |stage| {
             stage.rig.power_cut(&nodes)?;
@@ -207,12 +211,8 @@ fn power_cuts(stage: &mut Stage<'_>) -> Result<()> {
         })?;
         // Clients need a moment to be at work again.
         stage.wait_some(2_000..5_000);
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        Ok(())
+    })
 }
 
 fn disk_full(stage: &mut Stage<'_>) -> Result<()> {
@@ -223,7 +223,6 @@ fn disk_full(stage: &mut Stage<'_>) -> Result<()> {
         stage.rig.disk(node)?.make_room()?;
         disk::return_of(stage, node)
     })?;
-    stage.until = Instant::now();
     stage.await_complete()
 }
 
@@ -247,12 +246,12 @@ fn disk_hung(stage: &mut Stage<'_>) -> Result<()> {
         stage.rig.disk(node)?.thaw()?;
         disk::return_of(stage, node)
     })?;
-    stage.until = Instant::now();
     stage.await_complete()
 }
 
 fn fresh_members(stage: &mut Stage<'_>) -> Result<()> {
-    for node in stage.order() {
+    let nodes = stage.order();
+    each(stage, nodes, |stage, node| {
         stage.under("comes back empty", &[node], |stage| {
             let before = stage.rig.identity(node);
             stage.rig.node(node).kill()?;
@@ -263,16 +262,12 @@ fn fresh_members(stage: &mut Stage<'_>) -> Result<()> {
             Ok(())
         })?;
         stage.wait_some(1_000..3_000);
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        Ok(())
+    })
 }
 
 fn leader_changes(stage: &mut Stage<'_>) -> Result<()> {
-    for _ in 0..LEADER_CHANGES {
+    each(stage, 0..LEADER_CHANGES, |stage, _| {
         let node = stage.rig.leader();
         stage.under("the leader dies", &[node], |stage| {
             stage.rig.node(node).kill()?;
@@ -280,32 +275,25 @@ fn leader_changes(stage: &mut Stage<'_>) -> Result<()> {
             stage.bring_back(&[node])
         })?;
         stage.wait_some(1_000..4_000);
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        Ok(())
+    })
 }
 
 fn frozen_active(stage: &mut Stage<'_>) -> Result<()> {
-    for node in stage.order() {
+    let nodes = stage.order();
+    each(stage, nodes, |stage, node| {
         stage.under("frozen", &[node], |stage| {
             stage.rig.node(node).pause()?;
             stage.wait_some(12_000..16_000);
             stage.rig.node(node).resume()
         })?;
         stage.wait_some(2_000..4_000);
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        Ok(())
+    })
 }
 
 fn cut_while_starting(stage: &mut Stage<'_>) -> Result<()> {
-    for _ in 0..LEADER_CHANGES {
+    each(stage, 0..LEADER_CHANGES, |stage, _| {
         let node = stage.victim();
         stage.under("power cut while it starts", &[node], |stage| {
             stage.rig.power_cut(&[node])?;
@@ -315,12 +303,8 @@ fn cut_while_starting(stage: &mut Stage<'_>) -> Result<()> {
             stage.bring_back(&[node])
         })?;
         stage.wait_some(500..2_000);
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        Ok(())
+    })
 }
 
 fn starved(stage: &mut Stage<'_>) -> Result<()> {
@@ -331,15 +315,13 @@ fn starved(stage: &mut Stage<'_>) -> Result<()> {
         }
         stage.wait(STARVED.min(stage.left()));
         nodes.iter().try_for_each(|node| stage.rig.cgroup(*node)?.limit_cpu(None))
-    })?;
-    stage.until = Instant::now();
-    Ok(())
+    })
 }
 
 /// A node whose disk was full for a moment goes on, or ends and comes back with all that it had
 /// confirmed: no hole is left in its log (ra #578).
 fn full_for_a_moment(stage: &mut Stage<'_>) -> Result<()> {
-    for _ in 0..LEADER_CHANGES {
+    each(stage, 0..LEADER_CHANGES, |stage, _| {
         let node = stage.victim();
         stage.under("disk full for a moment", &[node], |stage| {
             stage.rig.disk(node)?.fill(0)?;
@@ -350,19 +332,14 @@ fn full_for_a_moment(stage: &mut Stage<'_>) -> Result<()> {
             stage.rig.node(node).kill()?;
             stage.bring_back(&[node])
         })?;
-        stage.await_complete()?;
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        stage.await_complete()
+    })
 }
 
 /// A node that was away for longer than the logs of the others reach back takes over a snapshot, dies
 /// while it does, at each place in turn, and comes back.
 fn install_crash(stage: &mut Stage<'_>) -> Result<()> {
-    for place in INSTALLS {
+    each(stage, INSTALLS, |stage, place| {
         let node = stage.victim();
         stage.under(&format!("dies at {place}"), &[node], |stage| {
             stage.rig.node(node).kill()?;
@@ -376,18 +353,14 @@ fn install_crash(stage: &mut Stage<'_>) -> Result<()> {
             break_at(stage, node, "")?;
             stage.bring_back(&[node])?;
             stage.await_complete()
-        })?;
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        })
+    })
 }
 
 /// A node that cannot read what it wrote ends, and comes back when it can.
 fn unreadable(stage: &mut Stage<'_>) -> Result<()> {
-    for node in stage.order() {
+    let nodes = stage.order();
+    each(stage, nodes, |stage, node| {
         stage.under("disk cannot be read", &[node], |stage| {
             // Started anew, it has nothing in memory.
             stage.rig.node(node).kill()?;
@@ -402,13 +375,8 @@ fn unreadable(stage: &mut Stage<'_>) -> Result<()> {
             stage.rig.launch(node)?;
             stage.rig.node(node).await_ready(READY)
         })?;
-        stage.await_complete()?;
-        if stage.is_over() {
-            break;
-        }
-    }
-    stage.until = Instant::now();
-    Ok(())
+        stage.await_complete()
+    })
 }
 
 /// From here on a node breaks at these places.

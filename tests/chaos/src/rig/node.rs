@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -67,21 +67,7 @@ impl Node {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         self.log_begin = log.metadata()?.len();
         command.args(["server", "--name", &self.name, "--data-dir"]).arg(&self.data);
-        let addresses = self.addresses;
-        for (flag, address) in [
-            ("--amqp", addresses.amqp),
-            ("--http", addresses.http),
-            ("--metrics", addresses.metrics),
-            ("--peer", addresses.peer),
-        ] {
-            command.arg(flag).arg(address.to_string());
-        }
-        // What is meant for the rig would be configuration to the node.
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("WARREN_") {
-                command.env_remove(name);
-            }
-        }
+        self.addresses.tell(&mut command);
         // Clients come from another host's address, and an empty list is no list.
         command.env("WARREN_LOOPBACK_USERS", "nobody");
         // Nodes on hosts of their own want to know whom they speak to.

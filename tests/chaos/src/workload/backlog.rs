@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::field::Field;
-use crate::history::Rules;
 use crate::workload::consumer::{Habits, consume_steadily};
 use crate::workload::parcel::Parcel;
 use crate::workload::publisher::publish_steadily;
 use crate::workload::session::Plan;
-use crate::workload::{Workload, declare, first};
+use crate::workload::{Workload, prepare_sole};
 
 const QUEUE: &str = "w11-backlog";
 
@@ -35,10 +34,7 @@ impl Workload for Backlog {
     }
 
     fn prepare(&self, field: &Field) -> Result<()> {
-        let mut session = first(field)?;
-        let rules = Rules { counts: true, sole: true, ..Rules::default() };
-        declare(&mut session, field, QUEUE, rules, &[])?;
-        session.close()
+        prepare_sole(field, QUEUE)
     }
 
     fn run(&self, field: &Field) -> Result<()> {

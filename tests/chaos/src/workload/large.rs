@@ -7,12 +7,11 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use crate::field::Field;
-use crate::history::Rules;
 use crate::workload::consumer::{Habits, consume_steadily};
 use crate::workload::parcel::Parcel;
 use crate::workload::publisher::{publish_steadily, to};
 use crate::workload::session::{Plan, Session};
-use crate::workload::{Workload, declare, first};
+use crate::workload::{Workload, prepare_sole};
 
 const QUEUE: &str = "w9-large";
 
@@ -39,10 +38,7 @@ impl Workload for Large {
     }
 
     fn prepare(&self, field: &Field) -> Result<()> {
-        let mut session = first(field)?;
-        let rules = Rules { counts: true, sole: true, ..Rules::default() };
-        declare(&mut session, field, QUEUE, rules, &[])?;
-        session.close()
+        prepare_sole(field, QUEUE)
     }
 
     fn run(&self, field: &Field) -> Result<()> {

@@ -7,7 +7,7 @@ use warren_tests::wire::{
 
 use super::{
     Configure, Names, Need, Read, User, Write, assert_refused, bind, bring_in, delete_exchange,
-    delete_queue, guest, one_short, refusal, text, unbind_queue,
+    delete_queue, guest, refusal, text, tries, unbind_queue,
 };
 
 /// An operation, and what it needs.
@@ -167,14 +167,7 @@ const LOOKS: &[(&str, &str, &str)] = &[
 fn an_operation_is_done_for_who_has_all_it_needs_and_refused_to_who_lacks_one_thing() {
     let cluster = Cluster::start();
     let names = Names::new();
-    let tried: Vec<(&Row, User, Option<Need>)> = ROWS
-        .iter()
-        .flat_map(|row| {
-            let short = one_short(row.needs);
-            let short = short.map(|(lacking, has)| (row, User::new("", &has), Some(lacking)));
-            short.chain([(row, User::new("", row.needs), None)]).collect::<Vec<_>>()
-        })
-        .collect();
+    let tried = tries(ROWS, "", |row| row.needs);
     let users: Vec<User> = tried.iter().map(|(_, user, _)| user.clone()).collect();
     bring_in(&guest(&cluster, 0), &names, &users, &[]);
 

@@ -8,7 +8,7 @@ use warren_tests::wire::{Guest, Wire};
 
 use crate::support::PATIENCE;
 
-use super::{Configure, Names, Need, Read, User, Write, bring_in, guest, one_short};
+use super::{Configure, Names, Need, Read, User, Write, bring_in, guest, tries};
 
 /// An operation, what it needs, and how its refusal looks.
 struct Row {
@@ -158,15 +158,7 @@ const ROWS: &[Row] = &[
 fn over_http_an_operation_takes_the_same_permissions_on_every_node() {
     let cluster = Cluster::start();
     let names = Names::new();
-    let tried: Vec<(&Row, User, Option<Need>)> = ROWS
-        .iter()
-        .flat_map(|row| {
-            let short = one_short(row.needs);
-            let of = |has: &[Need]| User::new("management", has);
-            let short = short.map(|(lacking, has)| (row, of(&has), Some(lacking)));
-            short.chain([(row, of(row.needs), None)]).collect::<Vec<_>>()
-        })
-        .collect();
+    let tried = tries(ROWS, "management", |row| row.needs);
     let users: Vec<User> = tried.iter().map(|(_, user, _)| user.clone()).collect();
     bring_in(&guest(&cluster, 0), &names, &users, &[]);
 
