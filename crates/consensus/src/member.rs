@@ -239,16 +239,20 @@ impl Member {
         let (voting, learning): (Vec<_>, Vec<_>) =
             membership.nodes().partition(|(node, _)| voters.contains(node));
         let matched = metrics.replication.iter().flatten();
+        let changing = membership.get_joint_config().len() > 1;
+        let committed = codec::index_of(metrics.local_committed.as_ref());
+        let said = codec::index_of(metrics.membership_config.log_id().as_ref());
         Status {
             leadership: *self.leadership.borrow(),
             last: metrics.last_log_index.map_or(LogIndex(0), codec::index),
-            committed: codec::index_of(metrics.local_committed.as_ref()),
+            committed,
             applied: codec::index_of(metrics.last_applied.as_ref()),
             snapshot: codec::index_of(metrics.snapshot.as_ref()),
             purged: codec::index_of(metrics.purged.as_ref()),
             voters: voting.into_iter().map(place).collect(),
             learners: learning.into_iter().map(place).collect(),
-            changing: membership.get_joint_config().len() > 1,
+            changing,
+            settled: !changing && said <= committed,
             matched: matched
                 .map(|(node, id)| (NodeId(*node), codec::index_of(id.as_ref())))
                 .collect(),

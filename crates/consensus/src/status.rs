@@ -34,6 +34,9 @@ pub struct Status {
     pub learners: Vec<(NodeId, String)>,
     /// Whether a change of the voters is half done.
     pub changing: bool,
+    /// Whether the members are certain: the voters are one set, and what says so is committed.
+    /// Until then a majority of an earlier set may be asked for as well.
+    pub settled: bool,
     /// On the leader: up to where each other replica is known to have the log.
     pub matched: Vec<(NodeId, LogIndex)>,
     /// On the leader: how long ago a majority last confirmed it.
