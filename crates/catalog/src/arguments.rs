@@ -3,6 +3,7 @@
 //! An argument that one kind knows and another does not is refused on the other; what no kind
 //! knows is kept and means nothing.
 
+use serde_json::Value as Json;
 use warren_types::{Table, Value};
 
 use crate::queue::QUEUE_TYPE;
@@ -24,6 +25,11 @@ pub(crate) const DELIVERY_LIMIT: &str = "x-delivery-limit";
 pub(crate) const DELAYED_RETRY_TYPE: &str = "x-delayed-retry-type";
 pub(crate) const DELAYED_RETRY_MIN: &str = "x-delayed-retry-min";
 pub(crate) const DELAYED_RETRY_MAX: &str = "x-delayed-retry-max";
+pub(crate) const DEDUP_WINDOW: &str = "x-dedup-window";
+pub(crate) const DEDUP_HEADER: &str = "x-deduplication-header";
+pub(crate) const DEDUP_LIMIT: &str = "x-dedup-limit";
+pub(crate) const RETRY: &str = "x-retry";
+pub(crate) const RETRY_JITTER: &str = "x-retry-jitter";
 pub(crate) const MAX_AGE: &str = "x-max-age";
 
 const SEGMENT_SIZE: &str = "x-stream-max-segment-size-bytes";
@@ -31,6 +37,18 @@ const FILTER_SIZE: &str = "x-stream-filter-size-bytes";
 
 /// The longest time that may be asked for: ten years.
 const LONGEST_MS: i64 = 315_360_000_000;
+
+/// The longest window in which a queue takes a message once: a week.
+pub(crate) const LONGEST_DEDUP_WINDOW_MS: i64 = 604_800_000;
+
+/// The most messages that a queue may remember: less than a gigabyte.
+pub(crate) const MOST_DEDUP_KEYS: i64 = 10_000_000;
+
+/// The most attempts that a queue may be told to make besides the first.
+const MOST_RETRIES: usize = 100;
+
+/// The most by which a wait may become longer: twice itself.
+pub(crate) const MOST_JITTER_PERCENT: i64 = 100;
 
 /// The highest priority that a classic queue may have.
 const HIGHEST_PRIORITY: i64 = 255;
@@ -53,6 +71,11 @@ const CLASSIC: &[&str] = &[
     QUEUE_TYPE,
     "x-queue-master-locator",
     "x-queue-leader-locator",
+    DEDUP_WINDOW,
+    DEDUP_HEADER,
+    DEDUP_LIMIT,
+    RETRY,
+    RETRY_JITTER,
 ];
 
 const QUORUM: &[&str] = &[
@@ -77,6 +100,11 @@ const QUORUM: &[&str] = &[
     DELAYED_RETRY_TYPE,
     DELAYED_RETRY_MIN,
     DELAYED_RETRY_MAX,
+    DEDUP_WINDOW,
+    DEDUP_HEADER,
+    DEDUP_LIMIT,
+    RETRY,
+    RETRY_JITTER,
 ];
 
 const STREAM: &[&str] = &[
@@ -116,6 +144,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("x-initial-cluster-size", check_positive),
     ("x-queue-leader-locator", check_leader_locator),
     ("x-member-placement-tag", check_placement_tag),
+    (DEDUP_WINDOW, check_dedup_window),
+    (DEDUP_HEADER, check_text),
+    (DEDUP_LIMIT, check_dedup_limit),
+    (RETRY, check_retry),
+    (RETRY_JITTER, check_retry_jitter),
 ];
 
 /// The arguments that mean something to `kind`.
@@ -247,6 +280,40 @@ fn check_duration(value: &Value, _: &Table) -> Result<(), String> {
     }
 }
 
+/// A week at most: what came in the window is kept in memory.
+fn check_dedup_window(value: &Value, _: &Table) -> Result<(), String> {
+    check_between(value, 1, LONGEST_DEDUP_WINDOW_MS)
+}
+
+fn check_dedup_limit(value: &Value, _: &Table) -> Result<(), String> {
+    check_between(value, 1, MOST_DEDUP_KEYS)
+}
+
+fn check_retry(value: &Value, _: &Table) -> Result<(), String> {
+    match value {
+        Value::Array(_) => {
+            delays_of(value).map(|_| ()).ok_or_else(|| "invalid_retry_delays".into())
+        }
+        other => Err(unacceptable(other)),
+    }
+}
+
+fn check_retry_jitter(value: &Value, arguments: &Table) -> Result<(), String> {
+    check_between(value, 0, MOST_JITTER_PERCENT)?;
+    match arguments.value(RETRY) {
+        Some(_) => Ok(()),
+        None => Err("jitter_but_no_retry_defined".into()),
+    }
+}
+
+fn check_between(value: &Value, least: i64, most: i64) -> Result<(), String> {
+    match integer(value)? {
+        number if number < least => Err(format!("{{value_too_small,{number}}}")),
+        number if number > most => Err(format!("{{value_too_large,{number}}}")),
+        _ => Ok(()),
+    }
+}
+
 fn check_expires(value: &Value, arguments: &Table) -> Result<(), String> {
     match integer(value)? {
         0 => Err("{value_zero,0}".into()),
@@ -326,6 +393,25 @@ fn check_max_age(value: &Value, _: &Table) -> Result<(), String> {
         }
         other => Err(unacceptable(other)),
     }
+}
+
+/// The waits of a retry, in milliseconds: at least one, and not too many or too long.
+pub(crate) fn delays_of(value: &Value) -> Option<Vec<u64>> {
+    let Value::Array(values) = value else { return None };
+    delays(values.iter().map(Value::as_integer))
+}
+
+/// As [`delays_of`], of a policy.
+pub(crate) fn delays_of_json(value: &Json) -> Option<Vec<u64>> {
+    delays(value.as_array()?.iter().map(Json::as_i64))
+}
+
+fn delays(values: impl ExactSizeIterator<Item = Option<i64>>) -> Option<Vec<u64>> {
+    if !(1..=MOST_RETRIES).contains(&values.len()) {
+        return None;
+    }
+    let delays = values.map(|ms| u64::try_from(ms.filter(|ms| *ms <= LONGEST_MS)?).ok());
+    delays.collect()
 }
 
 /// The milliseconds that a retention such as `7D` comes to.

@@ -65,6 +65,8 @@ pub(crate) struct VhostState {
     pub(crate) queues: Directory<Arc<Queue>>,
     /// Bindings by what they lead to.
     pub(crate) incoming: BTreeMap<Destination, BTreeSet<Arc<Binding>>>,
+    /// How many bindings there are.
+    pub(crate) bindings: usize,
     pub(crate) policies: BTreeMap<PolicyLayer, BTreeMap<Name, Policy>>,
     /// By component and name.
     pub(crate) parameters: BTreeMap<Name, BTreeMap<Name, Parameter>>,
@@ -285,6 +287,30 @@ impl Catalog {
         state.into_iter().flat_map(|state| state.exchanges.iter()).map(|state| &state.row)
     }
 
+    /// How many exchanges all virtual hosts have.
+    #[must_use]
+    pub fn exchange_total(&self) -> usize {
+        self.vhosts.iter().map(|state| state.exchanges.len()).sum()
+    }
+
+    /// How many bindings a virtual host has, those to the default exchange not among them.
+    #[must_use]
+    pub fn binding_count(&self, vhost: &str) -> usize {
+        self.vhosts.row(vhost).map_or(0, |state| state.bindings)
+    }
+
+    /// How many queues all virtual hosts have.
+    #[must_use]
+    pub fn queue_total(&self) -> usize {
+        self.queues_by_id.len()
+    }
+
+    /// How many virtual hosts there are.
+    #[must_use]
+    pub fn vhost_count(&self) -> usize {
+        self.vhosts.len()
+    }
+
     /// A queue.
     #[must_use]
     pub fn queue(&self, vhost: &str, queue: &str) -> Option<&Arc<Queue>> {
@@ -356,6 +382,13 @@ impl Catalog {
         state.into_iter().flat_map(|state| state.exchanges.iter()).flat_map(|state| &state.outgoing)
     }
 
+    /// Whether there is an equal binding.
+    #[must_use]
+    pub fn has_binding(&self, vhost: &str, binding: &Binding) -> bool {
+        let source = self.exchange_state(vhost, &binding.source);
+        source.is_some_and(|state| state.outgoing.contains(binding))
+    }
+
     /// The bindings that an exchange is the source of.
     pub fn bindings_of_source(
         &self,
@@ -403,6 +436,7 @@ impl VhostState {
             exchanges: Directory::default(),
             queues: Directory::default(),
             incoming: BTreeMap::new(),
+            bindings: 0,
             policies: BTreeMap::new(),
             parameters: BTreeMap::new(),
         }

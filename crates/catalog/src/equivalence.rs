@@ -111,6 +111,9 @@ pub(crate) fn equal(one: &Value, other: &Value) -> bool {
             Value::LongString(one) | Value::Bytes(one),
             Value::LongString(other) | Value::Bytes(other),
         ) => one == other,
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        }
         (one, other) => one == other,
     }
 }

@@ -62,7 +62,8 @@ pub use queue::{Owner, Placement, Queue, QueueKind, Target};
 pub use refusal::{Given, Inequivalence, Refusal, RefusalKind};
 pub use route::{Message, MessageHeaders, Property, RouteRefusal, Routed};
 pub use settings::{
-    DeadLetterStrategy, DelayedRetry, DelayedRetryKind, DeliveryCounting, Overflow, Settings,
+    DeadLetterStrategy, Dedup, DelayedRetry, DelayedRetryKind, DeliveryCounting, Overflow, Retry,
+    Settings,
 };
 pub use user::{
     AuthRefusal, HashingAlgorithm, PasswordHash, SALT_BYTES, User, UserLimit, UserLimits,

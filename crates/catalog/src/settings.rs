@@ -5,9 +5,10 @@ use warren_types::{Table, Value};
 
 use crate::arguments::{
     CONSUMER_DISCONNECTED_TIMEOUT, CONSUMER_TIMEOUT, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY,
-    DEAD_LETTER_STRATEGY, DELAYED_RETRY_MAX, DELAYED_RETRY_MIN, DELAYED_RETRY_TYPE, DELIVERY_LIMIT,
-    EXPIRES, MAX_AGE, MAX_LENGTH, MAX_LENGTH_BYTES, MAX_PRIORITY, MESSAGE_TTL, OVERFLOW,
-    SINGLE_ACTIVE_CONSUMER, parse_max_age,
+    DEAD_LETTER_STRATEGY, DEDUP_HEADER, DEDUP_LIMIT, DEDUP_WINDOW, DELAYED_RETRY_MAX,
+    DELAYED_RETRY_MIN, DELAYED_RETRY_TYPE, DELIVERY_LIMIT, EXPIRES, MAX_AGE, MAX_LENGTH,
+    MAX_LENGTH_BYTES, MAX_PRIORITY, MESSAGE_TTL, OVERFLOW, RETRY, RETRY_JITTER,
+    SINGLE_ACTIVE_CONSUMER, delays_of, delays_of_json, parse_max_age,
 };
 use crate::defaults::Defaults;
 use crate::{Name, QueueKind};
@@ -72,6 +73,26 @@ pub struct DelayedRetry {
     pub max_ms: u64,
 }
 
+/// How a queue tells what it has taken already.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dedup {
+    /// How long it does not take a message again.
+    pub window_ms: u64,
+    /// The header that names a message; where there is none, the message-id does.
+    pub header: Option<Name>,
+    /// Messages that it remembers at most, unless what the broker thinks right.
+    pub limit: Option<u64>,
+}
+
+/// How often, and after what times, a message is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Retry {
+    /// The wait after the first attempt, after the second, and so on; behind the last it is dead.
+    pub delays_ms: Vec<u64>,
+    /// By how much of itself a wait may become longer.
+    pub jitter_percent: u8,
+}
+
 /// The rules that a queue follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -107,6 +128,10 @@ pub struct Settings {
     pub delayed_retry: DelayedRetry,
     /// How old a stream's messages become.
     pub max_age_ms: Option<u64>,
+    /// Whether and how it takes a message once.
+    pub dedup: Option<Dedup>,
+    /// Whether and how it tries messages again.
+    pub retry: Option<Retry>,
 }
 
 impl Settings {
@@ -140,6 +165,8 @@ impl Settings {
             consumer_disconnected_timeout_ms: sources.lesser(CONSUMER_DISCONNECTED_TIMEOUT),
             delayed_retry: sources.delayed_retry(),
             max_age_ms: sources.text_of_policy_first(MAX_AGE).and_then(|age| parse_max_age(&age)),
+            dedup: sources.dedup(),
+            retry: sources.retry(),
         }
     }
 }
@@ -240,6 +267,27 @@ impl Sources<'_> {
     fn consumer_timeout_ms(&self, kind: QueueKind, defaults: Defaults) -> Option<u64> {
         let default = (kind == QueueKind::Quorum).then_some(defaults.consumer_timeout_ms);
         self.lesser(CONSUMER_TIMEOUT).or(default)
+    }
+
+    /// A queue's own arguments go before its policy.
+    fn dedup(&self) -> Option<Dedup> {
+        let number = |argument| {
+            let own = self.integer_argument(argument);
+            own.or_else(|| self.integer_policy(argument)).and_then(|number| number.try_into().ok())
+        };
+        let window_ms = number(DEDUP_WINDOW).filter(|&ms: &u64| ms > 0)?;
+        let header = self.text_of_argument_first(DEDUP_HEADER);
+        Some(Dedup { window_ms, header, limit: number(DEDUP_LIMIT) })
+    }
+
+    /// A queue's own arguments go before its policy.
+    fn retry(&self) -> Option<Retry> {
+        let own = self.arguments.value(RETRY).and_then(delays_of);
+        let policy = || self.policy(RETRY).and_then(delays_of_json);
+        let delays_ms = own.or_else(policy)?;
+        let jitter = self.integer_argument(RETRY_JITTER);
+        let jitter = jitter.or_else(|| self.integer_policy(RETRY_JITTER)).unwrap_or(0);
+        Some(Retry { delays_ms, jitter_percent: u8::try_from(jitter).unwrap_or(0) })
     }
 
     fn delayed_retry(&self) -> DelayedRetry {

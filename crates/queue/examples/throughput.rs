@@ -108,6 +108,7 @@ impl Bench {
             trail: &[],
             letter: None,
             delay_ms: None,
+            dedup: &[],
         };
         for _ in 0..BURST {
             self.fragments.publish(&parts, body.len(), [&body[..]]);

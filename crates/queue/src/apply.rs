@@ -10,10 +10,10 @@ use warren_machine::{Applied, Entry};
 use warren_types::{ConsumerId, DecodeError, Location, LogIndex, QueueId, SessionId};
 
 use crate::entry::{CommandRef, EntryRef, FragmentRef, PublishRef};
-use crate::queue::{Arrival, Moment};
+use crate::queue::{Arrival, Moment, Novelty};
 use crate::session::{Admission, Seat, Upload};
 use crate::shard::{MACHINE_VERSION, Shard};
-use crate::{CommandReply, Effect, FragmentReply, Overflow, Refusal, Reply, run};
+use crate::{CommandReply, DedupKey, Effect, FragmentReply, Overflow, Refusal, Reply, run};
 
 /// An entry that is being applied.
 #[derive(Debug)]
@@ -162,6 +162,9 @@ impl Shard {
             CommandRef::Tick => None,
             CommandRef::Touch { queue } => self.renew(queue, pass),
             CommandRef::DeadSettled { queue, ranges } => self.dead_settled(queue, ranges, pass),
+            CommandRef::CancelScheduled { queue, due, at } => {
+                Some(self.cancel_scheduled(queue, due, at, pass))
+            }
         }
     }
 
@@ -181,8 +184,7 @@ impl Shard {
         shortfall.reply()
     }
 
-    /// A publish whose body began in an upload. Where a queue is missing the upload stays, so that the
-    /// publish can be tried again.
+    /// A publish whose body began in an upload, which it claims whatever comes of it.
     fn publish_upload(
         &mut self,
         session: SessionId,
@@ -198,11 +200,8 @@ impl Shard {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let mut shortfall = Shortfall::default();
         self.receive(publish, size, Some(&parts), &mut shortfall, pass);
-        let reply = shortfall.reply();
-        if !matches!(reply, Some(CommandReply::Missing(_))) {
-            self.abandon_upload(session, upload);
-        }
-        reply
+        self.abandon_upload(session, upload);
+        shortfall.reply()
     }
 
     /// Puts a message with a body of `size` bytes into each of its queues that is here.
@@ -218,7 +217,7 @@ impl Shard {
         let at = Location { index: pass.index, offset: publish.offset };
         for id in publish.queues() {
             let Some(place) = self.place_to_publish(id, pass) else {
-                self.note_missing(id, &mut shortfall.missing);
+                shortfall.missing.push(id);
                 continue;
             };
             let arrival = Arrival {
@@ -232,7 +231,17 @@ impl Shard {
             if publish.letter.is_some_and(|letter| self.letters.has(id, letter)) {
                 continue;
             }
-            if self.enqueue(place, &arrival, &mut shortfall.is_refused, pass) {
+            let key = publish.key_for(id);
+            if key.is_some_and(|key| !self.is_fresh(place, key, shortfall, pass)) {
+                continue;
+            }
+            let mut is_refused = false;
+            let is_kept = self.enqueue(place, &arrival, &mut is_refused, pass);
+            shortfall.is_refused |= is_refused;
+            if let Some(key) = key.filter(|_| !is_refused) {
+                self.remember(place, key);
+            }
+            if is_kept {
                 if let Some(letter) = publish.letter {
                     self.letters.note(id, letter);
                 }
@@ -242,6 +251,29 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Whether a queue has not taken a message of that key, and can remember that it does.
+    fn is_fresh(
+        &mut self,
+        place: usize,
+        key: DedupKey,
+        shortfall: &mut Shortfall,
+        pass: &mut Pass,
+    ) -> bool {
+        // What is over is forgotten by that, so that the queue comes up at another time.
+        self.touch(place, pass);
+        let now = self.clock.now;
+        let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        let novelty = queue.novelty(key, now);
+        shortfall.is_refused |= novelty == Novelty::Full;
+        novelty == Novelty::Fresh
+    }
+
+    fn remember(&mut self, place: usize, key: DedupKey) {
+        let now = self.clock.now;
+        let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        queue.remember(key, now);
     }
 
     #[inline]
@@ -254,13 +286,6 @@ impl Shard {
         let place = self.queues.place(id)?;
         pass.last_queue = Some((id, place));
         Some(place)
-    }
-
-    /// For a queue that has been deleted a message counts as taken and gone.
-    fn note_missing(&self, id: QueueId, missing: &mut Vec<QueueId>) {
-        if !self.tombstones.contains_key(&id) {
-            missing.push(id);
-        }
     }
 
     /// Puts a message into a queue. Returns whether it is in there, as dead perhaps.

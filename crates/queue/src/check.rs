@@ -93,6 +93,7 @@ impl Shard {
         let delayed = queue.aside.as_ref().map_or(NEVER, |aside| aside.due());
         assert!(delayed > now, "queue {id}: a delay is over");
         assert!(queue.is_aside_sound(), "queue {id}: dead messages under way");
+        assert!(queue.is_recent_sound(now), "queue {id}: what is not to come again");
         assert!(queue.due() <= queue.first_lease(), "queue {id}: a lease ends unseen");
         match queue.settings.overflow {
             Overflow::DropHead => {

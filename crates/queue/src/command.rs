@@ -1,7 +1,7 @@
 //! What a front end can ask of a shard.
 
 use bytes::Bytes;
-use warren_types::{ConsumerNumber, DeliverySequence, QueueId, SessionId};
+use warren_types::{ConsumerNumber, DeliverySequence, Location, QueueId, SessionId, Timestamp};
 
 use crate::QueueSettings;
 
@@ -10,7 +10,8 @@ use crate::QueueSettings;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Puts a message at the end of each of its queues. Answered when refused, or with `Missing`.
-    /// Refused as `QueueFull` when at least one of them is full and refuses; the others took it.
+    /// Refused as `QueueFull` when at least one of them is full and refuses, or cannot remember
+    /// another [`DedupKey`]; the others took it. A queue that has it counts as one that took it.
     Publish(Publish),
     /// Ends deliveries, one way or another. What the consumer does not hold is passed over. Not answered.
     Settle { consumer: ConsumerNumber, outcome: Outcome, ranges: Vec<SettleRange> },
@@ -48,8 +49,7 @@ pub enum Command {
     /// Ends a session: as if each of its consumers detached. Not answered.
     CloseSession { session: SessionId },
     /// Holds a part of a body that is too large for one entry, until a publish of this session
-    /// claims all parts of `upload`, or the session ends. A publish that is answered with `Missing`
-    /// has claimed nothing and may be tried again. Not answered.
+    /// claims all parts of `upload`, whatever it is answered, or the session ends. Not answered.
     Chunk { upload: u64, bytes: Bytes },
     /// Drops the parts of an upload that is not going to be claimed. Not answered.
     AbandonUpload { upload: u64 },
@@ -61,6 +61,9 @@ pub enum Command {
     /// Dead messages have arrived where they were sent, or nowhere for good: they are gone from the
     /// queue. What is not there is passed over. Not answered.
     DeadSettled { queue: QueueId, ranges: Vec<DeadRange> },
+    /// Drops the message whose record stands at `at` and that is put aside until `due`. Answered with
+    /// `Purged`: of one message, or of none where its time has come or it was dropped before.
+    CancelScheduled { queue: QueueId, due: Timestamp, at: Location },
 }
 
 /// The number of a message among the dead of its queue: 1, 2, and so on.
@@ -112,7 +115,16 @@ pub struct Publish {
     pub letter: Option<Letter>,
     /// How long it is put aside before it waits: it comes to the end of its queues then.
     pub delay_ms: Option<u64>,
+    /// What tells it from others, for those of its queues that take a message once.
+    pub dedup: Vec<(QueueId, DedupKey)>,
 }
+
+/// What a publisher calls a message, whose queue takes it once: a hash of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DedupKey(pub [u8; DEDUP_KEY_BYTES]);
+
+/// Bytes of a [`DedupKey`]: so many that no two names have the same.
+pub const DEDUP_KEY_BYTES: usize = 16;
 
 /// What becomes of settled messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,8 @@ pub struct QueueCounts {
     pub acknowledged: u64,
     /// Messages given out that had been given out before.
     pub redelivered: u64,
+    /// Messages that were not taken again.
+    pub duplicates: u64,
 }
 
 /// How much there is in all queues of a shard.

@@ -8,7 +8,8 @@
 //! publish   u8 kind | u32 length of the rest | u8 flags | u16 queue count | u64 queue ids
 //!           | short exchange | short routing key | u32 + header | u32 + body
 //!           | where flagged: u64 upload, u64 expiration in ms, u8 priority, u32 + trail,
-//!           | u64 queue and u64 sequence of a dead letter, u64 delay in ms
+//!           | u64 queue and u64 sequence of a dead letter, u64 delay in ms,
+//!           | u8 more flags; where flagged there: u16 count, count × (u64 queue, 16 bytes of key)
 //! ```
 //!
 //! An entry is proposed once, replicated, and stays in the log as the *row* that holds the bodies
@@ -60,10 +61,20 @@ mod publish_flag {
     pub(super) const TRAIL: u8 = 1 << 4;
     pub(super) const LETTER: u8 = 1 << 5;
     pub(super) const DELAY: u8 = 1 << 6;
+    /// Whether there are more flags.
+    pub(super) const MORE: u8 = 1 << 7;
     /// What few messages have, behind the rest.
-    pub(super) const RARE: u8 = EXPIRATION | PRIORITY | TRAIL | LETTER | DELAY;
+    pub(super) const RARE: u8 = EXPIRATION | PRIORITY | TRAIL | LETTER | DELAY | MORE;
     pub(super) const ALL: u8 = PERSISTENT | UPLOAD | RARE;
 }
+
+/// Further flags of a publish record. Bits without a name must be 0.
+mod more_flag {
+    pub(super) const DEDUP: u8 = 1;
+}
+
+/// Bytes of a queue and of the key that it knows a message by.
+const DEDUP_BYTES: usize = 8 + crate::DEDUP_KEY_BYTES;
 
 /// The first byte of each command.
 mod kind {
@@ -87,6 +98,7 @@ mod kind {
     pub(super) const TICK: u8 = 18;
     pub(super) const TOUCH: u8 = 19;
     pub(super) const DEAD_SETTLED: u8 = 20;
+    pub(super) const CANCEL_SCHEDULED: u8 = 21;
 }
 
 /// The byte of each outcome of a settle.

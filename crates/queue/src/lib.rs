@@ -38,16 +38,17 @@ mod timers;
 pub mod wire;
 
 pub use command::{
-    Attach, Command, DeadRange, DeadSequence, Letter, Outcome, Publish, SettleRange,
+    Attach, Command, DEDUP_KEY_BYTES, DeadRange, DeadSequence, DedupKey, Letter, Outcome, Publish,
+    SettleRange,
 };
 pub use counts::{QueueCounts, Totals};
 pub use effect::{
     CancelReason, DeadLettered, DeadRun, DeathReason, Delivered, DeliveredRun, Effect, EndReason,
 };
-pub use listing::{ConsumerListing, QueueListing, SessionListing};
+pub use listing::{ConsumerListing, QueueListing, ScheduledListing, SessionListing};
 pub use reply::{CommandReply, FragmentReply, Got, QueueStatus, Refusal, Reply};
 pub use settings::{
     DeadLetterStrategy, DeadLetterTarget, DelayedRetry, DelayedRetryKind, DeliveryCounting,
-    Overflow, QueueKind, QueueSettings,
+    Overflow, QueueKind, QueueSettings, Retry,
 };
 pub use shard::{MACHINE_VERSION, Shard};

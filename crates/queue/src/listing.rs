@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use warren_types::{
     ConsumerId, ConsumerNumber, DeliverySequence, Location, QueueId, RequestSequence, SessionId,
+    Timestamp,
 };
 
 use crate::queue::{Queue, Standing};
 use crate::shard::Shard;
-use crate::{QueueCounts, QueueSettings, QueueStatus};
+use crate::{EndReason, QueueCounts, QueueSettings, QueueStatus};
 
 /// A queue and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,23 @@ pub struct QueueListing {
     pub memory_bytes: u64,
     /// The message that waits first.
     pub head: Option<Location>,
+    /// Keys of messages that it does not take again.
+    pub dedup_keys: u64,
     /// What has happened in it.
     pub counts: QueueCounts,
+}
+
+/// A message that is put aside until its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledListing {
+    /// When its time comes, by the shard's own time.
+    pub due: Timestamp,
+    /// How far off that is.
+    pub in_ms: u64,
+    /// Where its record stands.
+    pub at: Location,
+    /// Bytes of its body.
+    pub size: u32,
 }
 
 /// A consumer and its terms.
@@ -93,10 +109,10 @@ impl Shard {
         self.queues.in_order().into_iter().map(queue_listing).collect()
     }
 
-    /// The queues that have ended and are not forgotten, ascending.
+    /// The queues that have ended and are not forgotten, ascending, and why they have.
     #[must_use]
-    pub fn tombstones(&self) -> Vec<QueueId> {
-        self.tombstones.keys().copied().collect()
+    pub fn tombstones(&self) -> Vec<(QueueId, EndReason)> {
+        self.tombstones.iter().map(|(queue, reason)| (*queue, *reason)).collect()
     }
 
     /// The queues that dead letters came from, ascending.
@@ -109,6 +125,21 @@ impl Shard {
     #[must_use]
     pub fn has_letters_of(&self, source: QueueId) -> bool {
         self.letters.come_from(source)
+    }
+
+    /// Up to `limit` of the messages that a queue has put aside until a time that their publishers
+    /// chose, by their times.
+    #[must_use]
+    pub fn scheduled(&self, queue: QueueId, limit: usize) -> Vec<ScheduledListing> {
+        let aside = self.queues.queue(queue).and_then(|queue| queue.aside.as_ref());
+        let runs = aside.into_iter().flat_map(|aside| aside.scheduled.runs()).take(limit);
+        let listings = runs.map(|(due, run)| ScheduledListing {
+            due,
+            in_ms: due.0.saturating_sub(self.clock.now.0),
+            at: Location { index: run.index, offset: run.offset },
+            size: run.size,
+        });
+        listings.collect()
     }
 
     /// The consumers of a queue, as they came; also those that were cancelled and still hold
@@ -194,6 +225,7 @@ fn queue_listing(queue: &Queue) -> QueueListing {
         active_consumer: active.map(|consumer| consumer.id),
         memory_bytes: bytes(size_of::<Queue>() + queue_memory(queue)),
         head: queue.ready.first().map(|run| Location { index: run.index, offset: run.offset }),
+        dedup_keys: queue.recent.as_ref().map_or(0, |recent| recent.len()),
         counts: queue.counts(),
     }
 }
@@ -227,7 +259,8 @@ fn queue_memory(queue: &Queue) -> usize {
         size_of_val(&**aside) + later * (run + 24) + aside.dead.memory_bytes()
     });
     let tally = queue.tally.as_deref().map_or(0, size_of_val);
-    queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally
+    let recent = queue.recent.as_ref().map_or(0, |recent| recent.memory_bytes());
+    queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally + recent
 }
 
 fn bytes(count: usize) -> u64 {

@@ -30,6 +30,11 @@ impl<K: Eq + Hash> Lookup<K> {
         self.places.get(key).copied()
     }
 
+    /// How many keys there are, for checks.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.places.capacity()
     }

@@ -20,6 +20,7 @@ mod held;
 mod lease;
 mod limits;
 mod ready;
+mod recent;
 mod scheduled;
 mod settle;
 
@@ -39,6 +40,7 @@ pub(crate) use consumers::{Consumer, Consumers, Standing};
 pub(crate) use fate::Moment;
 pub(crate) use held::Held;
 pub(crate) use ready::Ready;
+pub(crate) use recent::{Novelty, Recent};
 
 /// A queue of the shard.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub(crate) struct Queue {
     pub(crate) ready: Backlog,
     pub(crate) aside: Option<Box<Aside>>,
     pub(crate) consumers: Consumers,
+    /// What is not to come again.
+    pub(crate) recent: Option<Box<Recent>>,
     /// Whether the settings have no say about messages that come.
     admits_all: bool,
     /// When it was used last, of the times when it has no consumers.
@@ -98,6 +102,7 @@ impl Queue {
             ready: Backlog::default(),
             aside: None,
             consumers: Consumers::default(),
+            recent: None,
             used_at: now,
             lease_due: NEVER,
             noted_due: NEVER,
@@ -133,13 +138,14 @@ impl Queue {
             self.used_at = moment.clock.now;
         }
         if let Some(aside) = &mut self.aside {
-            if self.settings.dead_letter.is_none() {
+            if self.settings.any_target().is_none() {
                 aside.dead.drain(|run| moment.rows.release(&run));
             }
-            if self.settings.delayed_retry.is_none() {
+            if self.settings.delayed_retry.is_none() && self.settings.retry.is_none() {
                 aside.delayed.drain(|run| self.ready.put_back(run));
             }
         }
+        self.forget_recent(moment.clock.now);
         self.derive();
     }
 
@@ -178,7 +184,7 @@ impl Queue {
     pub(crate) fn due(&self) -> Timestamp {
         let head = self.ready.first().map_or(NEVER, |run| run.deadline);
         let aside = self.aside.as_ref().map_or(NEVER, |aside| aside.due());
-        head.min(self.lease_due).min(aside).min(self.expires_at())
+        head.min(self.lease_due).min(aside).min(self.expires_at()).min(self.recent_due())
     }
 
     /// When it ends if nobody uses it.
@@ -283,7 +289,7 @@ impl Queue {
     /// Whether what is dead is on its way, and somewhere to go; for checks.
     pub(crate) fn is_aside_sound(&self) -> bool {
         let Some(aside) = &self.aside else { return true };
-        let goes_somewhere = self.settings.dead_letter.is_some() || aside.dead.len() == 0;
+        let goes_somewhere = self.settings.any_target().is_some() || aside.dead.len() == 0;
         goes_somewhere && aside.dead.is_sound()
     }
 

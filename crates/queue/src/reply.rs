@@ -37,8 +37,8 @@ pub enum FragmentReply {
 pub enum CommandReply {
     /// Said no, alike on every replica.
     Refused(Refusal),
-    /// A publish: these of its queues are not here and did not take it, the others did.
-    /// Queues that have been deleted are not named; for them it counts as taken and gone.
+    /// A publish: these of its queues are not here, or not any more, and did not take it; the others
+    /// did. Who published may know less than others do: a queue of that name may be here.
     Missing(Vec<QueueId>),
     /// The consumer is registered.
     Attached,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::DeathReason;
+
 /// The level that a quorum queue gives messages without a priority.
 const QUORUM_PRIORITY: u8 = 4;
 
@@ -41,6 +43,14 @@ pub struct QueueSettings {
     pub consumer_timeout_ms: Option<u64>,
     /// Which returned messages wait before they are given out again, and how long.
     pub delayed_retry: Option<DelayedRetry>,
+    /// How long a message that has a [`DedupKey`](crate::DedupKey) is not taken again.
+    pub dedup_window_ms: Option<u64>,
+    /// The keys that are remembered at most, instead of a million.
+    pub dedup_limit: Option<u64>,
+    /// After what times messages that come back are given out again, and how often.
+    pub retry: Option<Retry>,
+    /// Where messages go that exceed their delivery limit while `dead_letter` is none.
+    pub parking: Option<Arc<DeadLetterTarget>>,
 }
 
 /// The type of a queue.
@@ -108,6 +118,16 @@ pub struct DelayedRetry {
     pub max_ms: u64,
 }
 
+/// How messages that come back are tried again. It takes the place of the delivery limit, of what counts
+/// towards it, and of [`DelayedRetry`]: each return but `Release` is an attempt that has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The wait after the first attempt, after the second, and so on; behind the last it is dead.
+    pub delays_ms: Vec<u64>,
+    /// By how much of itself a wait may become longer, so that what failed together comes apart.
+    pub jitter_percent: u8,
+}
+
 /// Which returned messages wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DelayedRetryKind {
@@ -117,6 +137,19 @@ pub enum DelayedRetryKind {
     Failed,
     /// Those that were given back without failure.
     Returned,
+}
+
+impl Retry {
+    /// How long a message waits that has failed `failed` times; none when that was too often.
+    /// `place` is what its jitter is drawn by, so that it is the same on every replica.
+    pub(crate) fn delay_ms(&self, failed: u32, place: u64) -> Option<u64> {
+        let at = usize::try_from(failed).ok()?.checked_sub(1)?;
+        let delay_ms = *self.delays_ms.get(at)?;
+        let most = delay_ms.saturating_mul(u64::from(self.jitter_percent)) / 100;
+        let mixed = (place ^ (u64::from(failed) << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let part = mixed >> 48;
+        Some(delay_ms.saturating_add(most.saturating_mul(part) >> 16))
+    }
 }
 
 impl QueueSettings {
@@ -136,6 +169,10 @@ impl QueueSettings {
         max_priority: None,
         consumer_timeout_ms: None,
         delayed_retry: None,
+        dedup_window_ms: None,
+        dedup_limit: None,
+        retry: None,
+        parking: None,
     };
 
     /// The level of a message: 0 for one without priority, higher ones go first.
@@ -147,6 +184,17 @@ impl QueueSettings {
             }
             QueueKind::Classic => i16::from(priority.min(self.max_priority.unwrap_or(0))),
         }
+    }
+
+    /// Where messages go that die of this, if anywhere.
+    pub(crate) fn target(&self, reason: DeathReason) -> Option<&Arc<DeadLetterTarget>> {
+        let parking = self.parking.as_ref().filter(|_| reason == DeathReason::DeliveryLimit);
+        self.dead_letter.as_ref().or(parking)
+    }
+
+    /// Where the dead go that are there.
+    pub(crate) fn any_target(&self) -> Option<&Arc<DeadLetterTarget>> {
+        self.dead_letter.as_ref().or(self.parking.as_ref())
     }
 
     /// How long a message waits whose deliveries have failed `failed` times.

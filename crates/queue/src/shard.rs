@@ -21,7 +21,7 @@ use crate::{Effect, EndReason, QueueSettings, Reply, Totals, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
-pub const MACHINE_VERSION: u16 = 4;
+pub const MACHINE_VERSION: u16 = 5;
 
 /// A shard's state.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@
 //! record    u8 kind | fields
 //! order     head | nodes, each with its kept answers and uploads | tombstones
 //!           | queues, each with its turns, waiting runs by level, delayed, scheduled and dead
-//!             runs, and consumers with what they hold
+//!             runs, what is not to come again, and consumers with what they hold
 //!           | letters | rows | end
 //! ```
 //!
@@ -47,6 +47,7 @@ mod kind {
     pub(super) const KEPT: u8 = 15;
     pub(super) const LETTER: u8 = 16;
     pub(super) const SCHEDULED: u8 = 17;
+    pub(super) const RECENT: u8 = 18;
 }
 
 /// The byte of each standing of a consumer.

@@ -28,7 +28,7 @@ impl Shard {
             self.add_held(session, &mut effects);
         }
         for queue in self.queues.in_order() {
-            if let (Some(aside), Some(target)) = (&queue.aside, &queue.settings.dead_letter) {
+            if let (Some(aside), Some(target)) = (&queue.aside, queue.settings.any_target()) {
                 aside.dead.owed(queue.id, target, &mut effects);
             }
         }

@@ -9,6 +9,7 @@ mod fronts;
 mod histories;
 mod kit;
 mod model;
+mod once;
 mod overload;
 mod queues;
 mod rules;

@@ -77,6 +77,7 @@ impl Catalog {
         }
         exchange.router.bind(&binding, hop);
         state.incoming.entry(binding.destination.clone()).or_default().insert(binding);
+        state.bindings = state.bindings.saturating_add(1);
         true
     }
 }
@@ -100,7 +101,9 @@ impl VhostState {
     /// Takes a binding out of its destination's list.
     pub(super) fn forget_incoming(&mut self, binding: &Binding) {
         let Some(known) = self.incoming.get_mut(&binding.destination) else { return };
-        known.remove(binding);
+        if known.remove(binding) {
+            self.bindings = self.bindings.saturating_sub(1);
+        }
         if known.is_empty() {
             self.incoming.remove(&binding.destination);
         }

@@ -65,6 +65,39 @@ fn values_that_mean_nothing_are_refused_in_rabbitmqs_words() {
         (vec![stream(), (MAX_AGE, text("7"))], "'x-max-age': invalid_max_age"),
         (vec![stream(), (MAX_AGE, text("0D"))], "'x-max-age': invalid_max_age"),
     ];
+    assert_refused(cases);
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused_where_rabbitmq_has_no_words() {
+    let cases: Vec<(Vec<(&str, Value)>, &str)> = vec![
+        (vec![(DEDUP_WINDOW, Value::I32(0))], "'x-dedup-window': {value_too_small,0}"),
+        (
+            vec![(DEDUP_WINDOW, Value::I64(604_800_001))],
+            "'x-dedup-window': {value_too_large,604800001}",
+        ),
+        (
+            vec![(DEDUP_HEADER, Value::I32(1))],
+            "'x-deduplication-header': {unacceptable_type,signedint}",
+        ),
+        (vec![(DEDUP_LIMIT, Value::I32(0))], "'x-dedup-limit': {value_too_small,0}"),
+        (vec![(RETRY, Value::text("1s"))], "'x-retry': {unacceptable_type,longstr}"),
+        (vec![(RETRY, Value::Array(vec![]))], "'x-retry': invalid_retry_delays"),
+        (
+            vec![
+                (QUEUE_TYPE, Value::text("quorum")),
+                (RETRY, Value::Array(vec![Value::I32(5), Value::I32(-1)])),
+            ],
+            "'x-retry': invalid_retry_delays",
+        ),
+        (vec![(RETRY_JITTER, Value::I32(10))], "'x-retry-jitter': jitter_but_no_retry_defined"),
+        (vec![(RETRY_JITTER, Value::I32(101))], "'x-retry-jitter': {value_too_large,101}"),
+    ];
+    assert_refused(cases);
+}
+
+#[track_caller]
+fn assert_refused(cases: Vec<(Vec<(&str, Value)>, &str)>) {
     for (arguments, expected) in cases {
         let (argument, reason) = expected.split_once(": ").expect("both parts");
         let expected = format!("invalid arg {argument} for queue 'q' in vhost '/': {reason}");

@@ -24,6 +24,7 @@ impl Catalog {
             }
             let incoming = state.incoming.values().map(|bindings| bindings.len()).sum::<usize>();
             assert_eq!(bindings, incoming, "bindings by source and by destination");
+            assert_eq!(bindings, state.bindings, "bindings and their number");
             assert!(state.incoming.values().all(|bindings| !bindings.is_empty()));
             assert!(state.parameters.values().all(|parameters| !parameters.is_empty()));
         }

@@ -8,13 +8,13 @@ use warren_types::{DecodeError, Reader, Table, Value, Writer};
 use super::expect_version;
 use super::stored::{Stored, stored_enum, stored_struct};
 use crate::{
-    DeadLetterStrategy, DefinitionError, DelayedRetry, DelayedRetryKind, DeliveryCounting,
+    DeadLetterStrategy, Dedup, DefinitionError, DelayedRetry, DelayedRetryKind, DeliveryCounting,
     Exchange, Given, Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue,
-    Refusal, Reply, Resource, ResourceKind, Settings,
+    Refusal, Reply, Resource, ResourceKind, Retry, Settings,
 };
 
 /// The version of a reply's shape that is written.
-const REPLY_VERSION: u8 = 2;
+const REPLY_VERSION: u8 = 3;
 
 /// The bytes of a reply.
 #[must_use]
@@ -156,12 +156,16 @@ stored_struct! {
         consumer_disconnected_timeout_ms,
         delayed_retry,
         max_age_ms,
+        dedup,
+        retry,
     }
 }
 stored_enum! { Overflow { 0 => DropHead, 1 => RejectPublish, 2 => RejectPublishDlx } }
 stored_enum! { DeadLetterStrategy { 0 => AtMostOnce, 1 => AtLeastOnce } }
 stored_enum! { DeliveryCounting { 0 => Failures, 1 => Returns } }
 stored_struct! { DelayedRetry { kind, min_ms, max_ms } }
+stored_struct! { Dedup { window_ms, header, limit } }
+stored_struct! { Retry { delays_ms, jitter_percent } }
 stored_enum! { DelayedRetryKind { 0 => Disabled, 1 => All, 2 => Failed, 3 => Returned } }
 
 impl<T: Stored, E: Stored> Stored for Result<T, E> {

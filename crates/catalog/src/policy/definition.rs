@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::arguments::parse_max_age;
+use crate::arguments::{
+    LONGEST_DEDUP_WINDOW_MS, MOST_DEDUP_KEYS, MOST_JITTER_PERCENT, delays_of_json, parse_max_age,
+};
 use crate::settings::stricter_delivery_limit;
 use crate::{Name, PolicyLayer, QueueKind};
 
@@ -43,6 +45,7 @@ enum Rule {
     FilledText,
     Word(&'static [&'static str]),
     Age,
+    Delays,
     /// Of an older RabbitMQ: accepted, so that its definitions can be imported, and ignored.
     Ignored,
 }
@@ -68,7 +71,7 @@ const fn key(name: &'static str, rule: Rule, audience: Audience, noun: &'static 
 
 const KEYS: &[Key] = {
     use Audience::{Both, Users};
-    use Rule::{Age, AtLeast, Between, FilledText, Ignored, Integer, Text, Word};
+    use Rule::{Age, AtLeast, Between, Delays, FilledText, Ignored, Integer, Text, Word};
     &[
         key("alternate-exchange", Text, Users, "alternate exchange name"),
         key("consumer-disconnected-timeout", AtLeast(0), Users, "consumer disconnected timeout"),
@@ -81,6 +84,9 @@ const KEYS: &[Key] = {
             Users,
             "dead letter strategy",
         ),
+        key("dedup-limit", Between(1, MOST_DEDUP_KEYS), Both, "number of remembered messages"),
+        key("dedup-window", Between(1, LONGEST_DEDUP_WINDOW_MS), Both, "deduplication window"),
+        key("deduplication-header", FilledText, Users, "deduplication header"),
         key("delayed-retry-max", AtLeast(1), Both, "delayed retry maximum delay"),
         key("delayed-retry-min", AtLeast(1), Both, "delayed retry minimum delay"),
         key(
@@ -122,6 +128,8 @@ const KEYS: &[Key] = {
         key("queue-master-locator", Ignored, Users, ""),
         key("queue-mode", Word(&["default", "lazy"]), Users, "queue-mode value"),
         key("queue-version", Between(1, 2), Both, "queue-version value"),
+        key("retry", Delays, Users, "list of retry delays"),
+        key("retry-jitter", Between(0, MOST_JITTER_PERCENT), Users, "retry jitter"),
         key("stream-filter-size-bytes", Between(16, 255), Users, "filter size"),
         key(
             "stream-max-segment-size-bytes",
@@ -159,6 +167,8 @@ fn foreign_keys(kind: QueueKind) -> &'static [&'static str] {
             "initial-cluster-size",
         ],
         QueueKind::Stream => &[
+            "dedup-window",
+            "retry",
             "expires",
             "message-ttl",
             "dead-letter-exchange",
@@ -304,6 +314,7 @@ impl Rule {
             Self::FilledText => value.as_str().is_some_and(|text| !text.is_empty()),
             Self::Word(words) => value.as_str().is_some_and(|text| words.contains(&text)),
             Self::Age => value.as_str().and_then(parse_max_age).is_some(),
+            Self::Delays => delays_of_json(value).is_some(),
             Self::Ignored => true,
         }
     }

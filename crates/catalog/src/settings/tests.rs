@@ -117,6 +117,39 @@ fn delayed_retry_needs_a_type_and_a_least_wait() {
 }
 
 #[test]
+fn a_queue_takes_a_message_once_where_it_has_a_window() {
+    let dedup = |arguments: &[(&str, Value)], user: Option<&str>| {
+        settings(QueueKind::Classic, arguments, user, None).dedup
+    };
+    let (window, limit) = (("x-dedup-window", Value::I32(50)), ("x-dedup-limit", Value::I32(7)));
+    let header = ("x-deduplication-header", Value::text("order"));
+    let policy = r#"{"dedup-window": 60, "dedup-limit": 8, "deduplication-header": "id"}"#;
+
+    assert_eq!(dedup(&[limit.clone(), header.clone()], None), None);
+    let bare = Dedup { window_ms: 50, header: None, limit: None };
+    assert_eq!(dedup(std::slice::from_ref(&window), None), Some(bare));
+    let by_policy = Dedup { window_ms: 60, header: Some("id".into()), limit: Some(8) };
+    assert_eq!(dedup(&[], Some(policy)), Some(by_policy));
+    let own = Dedup { window_ms: 50, header: Some("order".into()), limit: Some(7) };
+    assert_eq!(dedup(&[window, limit, header], Some(policy)), Some(own));
+}
+
+#[test]
+fn a_queue_tries_again_by_its_own_delays_or_those_of_its_policy() {
+    let retry = |arguments: &[(&str, Value)], user: Option<&str>| {
+        settings(QueueKind::Quorum, arguments, user, None).retry
+    };
+    let own = ("x-retry", Value::Array(vec![Value::I32(10), Value::I64(200)]));
+    let policy = r#"{"retry": [5, 0], "retry-jitter": 20}"#;
+
+    assert_eq!(retry(&[], None), None);
+    let by_policy = Retry { delays_ms: vec![5, 0], jitter_percent: 20 };
+    assert_eq!(retry(&[], Some(policy)), Some(by_policy));
+    let both = Retry { delays_ms: vec![10, 200], jitter_percent: 20 };
+    assert_eq!(retry(&[own], Some(policy)), Some(both));
+}
+
+#[test]
 fn arguments_alone_decide_what_no_policy_may() {
     let arguments =
         [("x-max-priority", Value::I32(10)), ("x-single-active-consumer", Value::Bool(true))];

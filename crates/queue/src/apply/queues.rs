@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_types::QueueId;
+use warren_types::{Location, QueueId, Timestamp};
 
 use super::Pass;
 use crate::clock::NEVER;
@@ -87,6 +87,23 @@ impl Shard {
         };
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
         let messages = queue.purge(&mut self.rows);
+        self.touch(place, pass);
+        CommandReply::Purged { messages }
+    }
+
+    pub(super) fn cancel_scheduled(
+        &mut self,
+        id: QueueId,
+        due: Timestamp,
+        at: Location,
+        pass: &mut Pass,
+    ) -> CommandReply {
+        let place = match self.place_of(id) {
+            Ok(place) => place,
+            Err(refusal) => return CommandReply::Refused(refusal),
+        };
+        let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        let messages = u64::from(queue.cancel_scheduled(due, at, &mut self.rows));
         self.touch(place, pass);
         CommandReply::Purged { messages }
     }

@@ -32,6 +32,7 @@ impl Shard {
             return self.end_queue(place, EndReason::Expired, pass);
         }
         queue.end_delays(now);
+        queue.forget_recent(now);
         let overdue = queue.overdue_consumers(now);
         self.touch(place, pass);
         for order in overdue {

@@ -5,14 +5,16 @@
 
 use bytes::Bytes;
 use warren_types::{
-    ConsumerNumber, DecodeError, DeliverySequence, QueueId, RequestSequence, SessionId, Timestamp,
+    ConsumerNumber, DecodeError, DeliverySequence, Location, LogIndex, QueueId, RequestSequence,
+    SessionId, Timestamp,
 };
 
 use super::cursor::{Cursor, u64s};
 use super::settings::settings;
-use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag};
+use super::{DEDUP_BYTES, FORMAT_ENTRY, attach_flag, kind, more_flag, outcome, publish_flag};
 use crate::{
-    Attach, Command, DeadRange, DeadSequence, Letter, Outcome, Publish, QueueSettings, SettleRange,
+    Attach, Command, DeadRange, DeadSequence, DedupKey, Letter, Outcome, Publish, QueueSettings,
+    SettleRange,
 };
 
 /// What an entry says, in owned values.
@@ -195,6 +197,7 @@ pub(crate) enum CommandRef<'a> {
     Tick,
     Touch { queue: QueueId },
     DeadSettled { queue: QueueId, ranges: RangesRef<'a> },
+    CancelScheduled { queue: QueueId, due: Timestamp, at: Location },
 }
 
 /// A publish record.
@@ -210,6 +213,8 @@ pub(crate) struct PublishRef<'a> {
     pub(crate) priority: Option<u8>,
     pub(crate) letter: Option<Letter>,
     pub(crate) delay_ms: Option<u64>,
+    /// Pairs of a queue and a key.
+    dedup: &'a [u8],
     queues: &'a [u8],
 }
 
@@ -218,6 +223,22 @@ impl PublishRef<'_> {
     #[inline]
     pub(crate) fn queues(&self) -> impl Iterator<Item = QueueId> + Clone {
         u64s(self.queues).map(QueueId)
+    }
+
+    /// What tells it from others in a queue that takes a message once.
+    #[inline]
+    pub(crate) fn key_for(&self, queue: QueueId) -> Option<DedupKey> {
+        if self.dedup.is_empty() {
+            return None;
+        }
+        self.keys().find(|(known, _)| *known == queue).map(|(_, key)| key)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (QueueId, DedupKey)> {
+        self.dedup.chunks_exact(DEDUP_BYTES).filter_map(|pair| {
+            let (queue, key) = pair.split_first_chunk()?;
+            Some((QueueId(u64::from_be_bytes(*queue)), DedupKey(key.try_into().ok()?)))
+        })
     }
 }
 
@@ -298,6 +319,11 @@ impl<'a> CommandRef<'a> {
             kind::DEAD_SETTLED => {
                 Self::DeadSettled { queue: queue(cursor)?, ranges: ranges(cursor)? }
             }
+            kind::CANCEL_SCHEDULED => Self::CancelScheduled {
+                queue: queue(cursor)?,
+                due: Timestamp(cursor.u64("time of a scheduled message")?),
+                at: Location { index: LogIndex(cursor.u64("row")?), offset: cursor.u32("offset")? },
+            },
             value => {
                 return Err(DecodeError::Unknown { what: "command", value: u64::from(value) });
             }
@@ -345,6 +371,7 @@ impl<'a> CommandRef<'a> {
                 });
                 Command::DeadSettled { queue, ranges: ranges.collect() }
             }
+            Self::CancelScheduled { queue, due, at } => Command::CancelScheduled { queue, due, at },
         }
     }
 }
@@ -368,6 +395,7 @@ impl PublishRef<'_> {
             trail: Bytes::copy_from_slice(content.trail),
             letter: self.letter,
             delay_ms: self.delay_ms,
+            dedup: self.keys().collect(),
         }
     }
 }
@@ -416,7 +444,7 @@ pub(super) fn publish<'a>(
     let body = cursor.long("body")?;
     let upload = if flags & publish_flag::UPLOAD != 0 { Some(cursor.u64("upload")?) } else { None };
     let (mut expiration_ms, mut priority, mut trail) = (None, None, &[][..]);
-    let (mut letter, mut delay_ms) = (None, None);
+    let (mut letter, mut delay_ms, mut dedup) = (None, None, &[][..]);
     if flags & publish_flag::RARE != 0 {
         if flags & publish_flag::EXPIRATION != 0 {
             expiration_ms = Some(cursor.u64("expiration")?);
@@ -435,6 +463,13 @@ pub(super) fn publish<'a>(
         if flags & publish_flag::DELAY != 0 {
             delay_ms = Some(cursor.u64("delay")?);
         }
+        if flags & publish_flag::MORE != 0 {
+            let more = cursor.flags("more publish flags", more_flag::DEDUP)?;
+            if more & more_flag::DEDUP != 0 {
+                let count = usize::from(cursor.u16("count of keys")?);
+                dedup = cursor.take("keys", count.saturating_mul(DEDUP_BYTES))?;
+            }
+        }
     }
     let end = cursor.position();
     if end - start != count {
@@ -450,6 +485,7 @@ pub(super) fn publish<'a>(
         priority,
         letter,
         delay_ms,
+        dedup,
         queues,
     };
     let persistent = flags & publish_flag::PERSISTENT != 0;

@@ -5,15 +5,16 @@
 //! ruled     u8 flags, with the ruled bit | u8 version (2) | u8 kind | u8 overflow | u8 counting
 //!           | u8 delayed retry | u16 which numbers follow | u64 numbers | u8 dead letter
 //!           | where there is one: short exchange, u8 whether there is a key, short key
+//!           | where flagged: u8 jitter, u16 count, count × u64 delay; the parking's target
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
 use warren_types::DecodeError;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, u64s};
 use crate::{
     DeadLetterStrategy, DeadLetterTarget, DelayedRetry, DelayedRetryKind, DeliveryCounting,
-    Overflow, QueueKind, QueueSettings,
+    Overflow, QueueKind, QueueSettings, Retry,
 };
 
 /// The version of the rules' layout.
@@ -23,11 +24,18 @@ const RULES_VERSION: u8 = 2;
 mod flag {
     pub(super) const AUTO_DELETE: u8 = 1;
     pub(super) const SINGLE_ACTIVE_CONSUMER: u8 = 1 << 1;
+    /// Only with `RULED`.
+    pub(super) const RETRY: u8 = 1 << 2;
+    /// Only with `RULED`.
+    pub(super) const PARKING: u8 = 1 << 3;
     pub(super) const RULED: u8 = 1 << 7;
 }
 
-/// How many numbers there are; bits beyond must be 0.
-const NUMBERS: u16 = 9;
+/// How many numbers there are; bits beyond must be 0. What a release adds comes last.
+const NUMBERS: u16 = 11;
+
+/// So many numbers, where they are there.
+type Numbers = [Option<u64>; 11];
 
 /// The byte for no delayed retry, and the bytes of its kinds.
 mod retry {
@@ -61,7 +69,10 @@ pub(crate) fn write_settings(out: &mut BytesMut, settings: &QueueSettings) {
     if *settings == plain {
         return out.put_u8(flags);
     }
-    out.put_u8(flags | flag::RULED);
+    flags |= flag::RULED;
+    flags |= if settings.retry.is_some() { flag::RETRY } else { 0 };
+    flags |= if settings.parking.is_some() { flag::PARKING } else { 0 };
+    out.put_u8(flags);
     out.put_u8(RULES_VERSION);
     out.put_u8(match settings.kind {
         QueueKind::Classic => 0,
@@ -84,10 +95,18 @@ pub(crate) fn write_settings(out: &mut BytesMut, settings: &QueueSettings) {
     });
     write_numbers(out, numbers(settings));
     write_target(out, settings.dead_letter.as_deref());
+    if let Some(retry) = &settings.retry {
+        out.put_u8(retry.jitter_percent);
+        out.put_u16(u16::try_from(retry.delays_ms.len()).expect("the catalog allows a hundred"));
+        retry.delays_ms.iter().for_each(|delay_ms| out.put_u64(*delay_ms));
+    }
+    if let Some(parking) = &settings.parking {
+        write_target(out, Some(parking));
+    }
 }
 
 /// The numbers, in the order of their bits.
-fn numbers(settings: &QueueSettings) -> [Option<u64>; 9] {
+fn numbers(settings: &QueueSettings) -> Numbers {
     [
         settings.message_ttl_ms,
         settings.expires_ms,
@@ -98,10 +117,12 @@ fn numbers(settings: &QueueSettings) -> [Option<u64>; 9] {
         settings.consumer_timeout_ms,
         settings.delayed_retry.map(|retry| retry.min_ms),
         settings.delayed_retry.map(|retry| retry.max_ms),
+        settings.dedup_window_ms,
+        settings.dedup_limit,
     ]
 }
 
-fn write_numbers(out: &mut BytesMut, numbers: [Option<u64>; 9]) {
+fn write_numbers(out: &mut BytesMut, numbers: Numbers) {
     let mut present = 0_u16;
     for (bit, number) in (0_u16..).zip(&numbers) {
         present |= u16::from(number.is_some()) << bit;
@@ -145,7 +166,8 @@ pub(crate) fn settings_of(bytes: &[u8]) -> Result<QueueSettings, DecodeError> {
 
 /// Reads settings.
 pub(super) fn settings(cursor: &mut Cursor<'_>) -> Result<QueueSettings, DecodeError> {
-    let known = flag::AUTO_DELETE | flag::SINGLE_ACTIVE_CONSUMER | flag::RULED;
+    let rare = flag::RETRY | flag::PARKING;
+    let known = flag::AUTO_DELETE | flag::SINGLE_ACTIVE_CONSUMER | rare | flag::RULED;
     let flags = cursor.flags("queue settings", known)?;
     let mut settings = QueueSettings {
         auto_delete: flags & flag::AUTO_DELETE != 0,
@@ -154,6 +176,15 @@ pub(super) fn settings(cursor: &mut Cursor<'_>) -> Result<QueueSettings, DecodeE
     };
     if flags & flag::RULED != 0 {
         rules(cursor, &mut settings)?;
+    } else if flags & rare != 0 {
+        let value = u64::from(flags);
+        return Err(DecodeError::Unknown { what: "queue settings", value });
+    }
+    if flags & flag::RETRY != 0 {
+        settings.retry = Some(retry(cursor)?);
+    }
+    if flags & flag::PARKING != 0 {
+        settings.parking = target(cursor)?.map(Into::into);
     }
     Ok(settings)
 }
@@ -187,8 +218,8 @@ fn rules(cursor: &mut Cursor<'_>, settings: &mut QueueSettings) -> Result<(), De
         retry::RETURNED => Some(DelayedRetryKind::Returned),
         value => return Err(unknown("delayed retry", value)),
     };
-    let numbers = read_numbers(cursor)?;
-    let [message_ttl, expires, length, bytes, limit, priority, timeout, min, max] = numbers;
+    let [message_ttl, expires, length, bytes, limit, priority, timeout, min, max, window, keys] =
+        read_numbers(cursor)?;
     settings.message_ttl_ms = message_ttl;
     settings.expires_ms = expires;
     settings.max_length = length;
@@ -196,6 +227,7 @@ fn rules(cursor: &mut Cursor<'_>, settings: &mut QueueSettings) -> Result<(), De
     settings.delivery_limit = small("delivery limit", limit)?;
     settings.max_priority = small("highest priority", priority)?;
     settings.consumer_timeout_ms = timeout;
+    (settings.dedup_window_ms, settings.dedup_limit) = (window, keys);
     settings.delayed_retry = match (kind, min, max) {
         (Some(kind), Some(min_ms), Some(max_ms)) => Some(DelayedRetry { kind, min_ms, max_ms }),
         (None, None, None) => None,
@@ -205,19 +237,26 @@ fn rules(cursor: &mut Cursor<'_>, settings: &mut QueueSettings) -> Result<(), De
     Ok(())
 }
 
-fn read_numbers(cursor: &mut Cursor<'_>) -> Result<[Option<u64>; 9], DecodeError> {
+fn read_numbers(cursor: &mut Cursor<'_>) -> Result<Numbers, DecodeError> {
     let present = cursor.u16("numbers of queue settings")?;
     if present >> NUMBERS != 0 {
         let value = u64::from(present);
         return Err(DecodeError::Unknown { what: "numbers of queue settings", value });
     }
-    let mut numbers = [None; 9];
+    let mut numbers = Numbers::default();
     for (bit, number) in (0_u16..).zip(&mut numbers) {
         if present & (1 << bit) != 0 {
             *number = Some(cursor.u64("number of queue settings")?);
         }
     }
     Ok(numbers)
+}
+
+fn retry(cursor: &mut Cursor<'_>) -> Result<Retry, DecodeError> {
+    let jitter_percent = cursor.u8("jitter")?;
+    let count = usize::from(cursor.u16("count of delays")?);
+    let delays_ms = u64s(cursor.eights("delays", count)?).collect();
+    Ok(Retry { delays_ms, jitter_percent })
 }
 
 fn small<T: TryFrom<u64>>(

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use warren_types::{
-    BootId, ConsumerNumber, DecodeError, DeliverySequence, NodeId, QueueId, RequestSequence,
-    SessionId, Timestamp,
+    BootId, ConsumerNumber, DecodeError, DeliverySequence, Location, LogIndex, NodeId, QueueId,
+    RequestSequence, SessionId, Timestamp,
 };
 
 use super::{CommandRef, EntryRef, chunk, decode, message, thin};
 use super::{DecodedEntry, DecodedFragment, EntryWriter, FragmentWriter, PublishParts};
 use crate::{
-    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
-    DelayedRetryKind, DeliveryCounting, Letter, Outcome, Overflow, Publish, QueueKind,
-    QueueSettings, SettleRange,
+    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DedupKey,
+    DelayedRetry, DelayedRetryKind, DeliveryCounting, Letter, Outcome, Overflow, Publish,
+    QueueKind, QueueSettings, Retry, SettleRange,
 };
 
 const SESSION: SessionId = SessionId { node: NodeId(3), boot: BootId(1_700_000_000_000) };
@@ -32,6 +32,7 @@ fn large() -> Publish {
         trail: Bytes::new(),
         letter: None,
         delay_ms: None,
+        dedup: vec![],
     }
 }
 
@@ -49,6 +50,7 @@ fn plain() -> Publish {
         trail: Bytes::new(),
         letter: None,
         delay_ms: None,
+        dedup: vec![],
     }
 }
 
@@ -121,6 +123,7 @@ fn every_rule() -> Vec<Command> {
         max_priority: Some(10),
         consumer_timeout_ms: Some(1_800_000),
         delayed_retry: retry(DelayedRetryKind::All),
+        ..QueueSettings::PLAIN
     };
     let few = QueueSettings {
         overflow: Overflow::RejectPublishDlx,
@@ -259,32 +262,59 @@ fn scheduled() -> Vec<Command> {
     ]
 }
 
+/// Publishes of messages that their publishers have named, and what machine version 5 knows of queues.
+fn named() -> Vec<Command> {
+    let queue = QueueId(7);
+    let dedup = vec![(queue, DedupKey([0xA5; 16])), (QueueId(1 << 40), DedupKey([1; 16]))];
+    let target = Arc::new(DeadLetterTarget {
+        exchange: Bytes::new(),
+        routing_key: Some(Bytes::from_static(b"parking")),
+        strategy: DeadLetterStrategy::AtLeastOnce,
+    });
+    let settings = QueueSettings {
+        dedup_window_ms: Some(60_000),
+        dedup_limit: Some(1000),
+        retry: Some(Retry { delays_ms: vec![0, 1000, 1 << 40], jitter_percent: 100 }),
+        parking: Some(target),
+        ..QueueSettings::PLAIN
+    };
+    vec![
+        Command::Publish(Publish { dedup: dedup.clone(), ..plain() }),
+        Command::Publish(Publish { dedup, delay_ms: Some(5), priority: Some(5), ..large() }),
+        Command::CreateQueue { queue, settings },
+        Command::CancelScheduled {
+            queue,
+            due: Timestamp(1 << 41),
+            at: Location { index: LogIndex(1 << 33), offset: 77 },
+        },
+    ]
+}
+
 #[test]
-fn a_delay_is_read_as_it_was_written_for_ever() {
-    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/entry-3-delay.bin"));
+fn a_key_is_read_as_it_was_written_for_ever() {
+    assert_frozen(include_bytes!("../../testdata/formats/entry-3-dedup.bin"), &named());
+}
 
-    let written = entry_of(&[&scheduled()]);
-
-    assert!(written == frozen, "what was written of delays has changed");
+/// What a release has written of `commands` is what is written of them, and is read as them.
+fn assert_frozen(frozen: &'static [u8], commands: &[Command]) {
+    let frozen = Bytes::from_static(frozen);
+    let written = entry_of(&[commands]);
+    assert!(written == frozen, "what was written has changed; it must not");
     let decoded = decode(&frozen).expect("a sound entry");
-    assert_eq!(decoded.fragments[0].commands, scheduled());
+    assert_eq!(decoded.fragments[0].commands, commands);
     for end in 0..written.len() {
         let _ = decode(&written[..end]);
     }
 }
 
 #[test]
+fn a_delay_is_read_as_it_was_written_for_ever() {
+    assert_frozen(include_bytes!("../../testdata/formats/entry-3-delay.bin"), &scheduled());
+}
+
+#[test]
 fn a_dead_letter_is_read_as_it_was_written_for_ever() {
-    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/entry-3-letter.bin"));
-
-    let written = entry_of(&[&letters()]);
-
-    assert!(written == frozen, "what was written of dead letters has changed");
-    let decoded = decode(&frozen).expect("a sound entry");
-    assert_eq!(decoded.fragments[0].commands, letters());
-    for end in 0..written.len() {
-        let _ = decode(&written[..end]);
-    }
+    assert_frozen(include_bytes!("../../testdata/formats/entry-3-letter.bin"), &letters());
 }
 
 #[test]
@@ -384,6 +414,7 @@ fn a_body_in_slices_is_the_body() {
         trail: &publish.trail,
         letter: publish.letter,
         delay_ms: publish.delay_ms,
+        dedup: &publish.dedup,
     };
 
     let ordinal = slices.publish(&parts, 13, [&b"the "[..], b"", b"last part"]);

@@ -2,12 +2,14 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use warren_types::{
-    ConsumerNumber, DeliverySequence, QueueId, RequestSequence, SessionId, Timestamp,
+    ConsumerNumber, DeliverySequence, Location, QueueId, RequestSequence, SessionId, Timestamp,
 };
 
 use super::settings::write_settings;
-use super::{FORMAT_ENTRY, attach_flag, kind, outcome, publish_flag};
-use crate::{Attach, Command, DeadRange, Letter, Outcome, Publish, QueueSettings, SettleRange};
+use super::{DEDUP_BYTES, FORMAT_ENTRY, attach_flag, kind, more_flag, outcome, publish_flag};
+use crate::{
+    Attach, Command, DeadRange, DedupKey, Letter, Outcome, Publish, QueueSettings, SettleRange,
+};
 
 /// A publish without its body.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub struct PublishParts<'a> {
     pub letter: Option<Letter>,
     /// How long it is put aside before it waits.
     pub delay_ms: Option<u64>,
+    /// What tells it from others, for those of `queues` that take a message once.
+    pub dedup: &'a [(QueueId, DedupKey)],
 }
 
 /// The commands of one request, in the making. Fit for use again after [`FragmentWriter::finish`].
@@ -63,36 +67,17 @@ impl FragmentWriter {
         let queues =
             u16::try_from(parts.queues.len()).expect("a publish names at most 65,535 queues");
         self.bytes.reserve(
-            69 + 8 * parts.queues.len()
+            72 + 8 * parts.queues.len()
+                + DEDUP_BYTES * parts.dedup.len()
                 + parts.exchange.len()
                 + parts.routing_key.len()
                 + parts.header.len()
                 + body_bytes
                 + parts.trail.len(),
         );
-        let mut flags = if parts.persistent { publish_flag::PERSISTENT } else { 0 };
-        if parts.upload.is_some() {
-            flags |= publish_flag::UPLOAD;
-        }
-        if parts.expiration_ms.is_some() {
-            flags |= publish_flag::EXPIRATION;
-        }
-        if parts.priority.is_some() {
-            flags |= publish_flag::PRIORITY;
-        }
-        if !parts.trail.is_empty() {
-            flags |= publish_flag::TRAIL;
-        }
-        if parts.letter.is_some() {
-            flags |= publish_flag::LETTER;
-        }
-        if parts.delay_ms.is_some() {
-            flags |= publish_flag::DELAY;
-        }
-
         self.bytes.put_u8(kind::PUBLISH);
         let record = self.begin_length();
-        self.bytes.put_u8(flags);
+        self.bytes.put_u8(flags_of(parts));
         self.bytes.put_u16(queues);
         for queue in parts.queues {
             self.bytes.put_u64(queue.0);
@@ -105,6 +90,13 @@ impl FragmentWriter {
             self.bytes.put_slice(part);
         }
         self.end_length(body_length);
+        self.wishes(parts);
+        self.end_length(record);
+        self.counted()
+    }
+
+    /// What few messages have besides their content.
+    fn wishes(&mut self, parts: &PublishParts<'_>) {
         if let Some(upload) = parts.upload {
             self.bytes.put_u64(upload);
         }
@@ -124,8 +116,15 @@ impl FragmentWriter {
         if let Some(delay_ms) = parts.delay_ms {
             self.bytes.put_u64(delay_ms);
         }
-        self.end_length(record);
-        self.counted()
+        if !parts.dedup.is_empty() {
+            self.bytes.put_u8(more_flag::DEDUP);
+            let count = u16::try_from(parts.dedup.len()).expect("at most one key for each queue");
+            self.bytes.put_u16(count);
+            for (queue, key) in parts.dedup {
+                self.bytes.put_u64(queue.0);
+                self.bytes.put_slice(&key.0);
+            }
+        }
     }
 
     /// Adds a settle. Returns its ordinal in the request.
@@ -208,6 +207,7 @@ impl FragmentWriter {
             Command::Tick => self.bare(kind::TICK),
             Command::Touch { queue } => self.number(kind::TOUCH, queue.0),
             Command::DeadSettled { queue, ranges } => self.dead_settled(*queue, ranges),
+            Command::CancelScheduled { queue, due, at } => self.cancel_scheduled(*queue, *due, *at),
         }
     }
 
@@ -248,6 +248,7 @@ impl FragmentWriter {
             trail: &publish.trail,
             letter: publish.letter,
             delay_ms: publish.delay_ms,
+            dedup: &publish.dedup,
         };
         self.publish(&parts, publish.body.len(), [&*publish.body])
     }
@@ -294,6 +295,15 @@ impl FragmentWriter {
         self.bytes.put_u64(queue.0);
         self.bytes.put_u8(u8::from(if_unused));
         self.bytes.put_u8(u8::from(if_empty));
+        self.counted()
+    }
+
+    fn cancel_scheduled(&mut self, queue: QueueId, due: Timestamp, at: Location) -> u32 {
+        self.bytes.put_u8(kind::CANCEL_SCHEDULED);
+        self.bytes.put_u64(queue.0);
+        self.bytes.put_u64(due.0);
+        self.bytes.put_u64(at.index.0);
+        self.bytes.put_u32(at.offset);
         self.counted()
     }
 
@@ -412,6 +422,21 @@ impl EntryWriter {
 
 fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("entries are shorter than 4 GiB")
+}
+
+/// What there is of what few messages have.
+fn flags_of(parts: &PublishParts<'_>) -> u8 {
+    let all = [
+        (parts.persistent, publish_flag::PERSISTENT),
+        (parts.upload.is_some(), publish_flag::UPLOAD),
+        (parts.expiration_ms.is_some(), publish_flag::EXPIRATION),
+        (parts.priority.is_some(), publish_flag::PRIORITY),
+        (!parts.trail.is_empty(), publish_flag::TRAIL),
+        (parts.letter.is_some(), publish_flag::LETTER),
+        (parts.delay_ms.is_some(), publish_flag::DELAY),
+        (!parts.dedup.is_empty(), publish_flag::MORE),
+    ];
+    all.into_iter().fold(0, |flags, (is_there, flag)| if is_there { flags | flag } else { flags })
 }
 
 fn outcome_byte(value: Outcome) -> u8 {

@@ -117,6 +117,14 @@ impl<K: Order> Later<K> {
         }
     }
 
+    /// Takes one out.
+    pub(crate) fn take(&mut self, due: Timestamp, key: K) -> Option<Run> {
+        let run = self.runs.remove(&(due, key))?;
+        self.count -= u64::from(run.count);
+        self.bytes -= run.bytes();
+        Some(run)
+    }
+
     /// Takes all out.
     pub(crate) fn drain(&mut self, visit: impl FnMut(Run)) {
         self.take_due(Timestamp(u64::MAX), visit);

@@ -41,7 +41,7 @@ impl Queue {
             // What stands at the head by that may be over its time.
             self.expire_up_to(moment.clock.now, moment);
         }
-        if let (Some(aside), Some(target)) = (&mut self.aside, &self.settings.dead_letter) {
+        if let (Some(aside), Some(target)) = (&mut self.aside, self.settings.any_target()) {
             aside.dead.show(self.id, target, effects);
         }
     }

@@ -17,7 +17,9 @@ use crate::run::{Parts, Run};
 use crate::session::{Answers, Kept, Node, Seat, Session, Upload};
 use crate::shard::Shard;
 use crate::wire::read_replies;
-use crate::{DeadSequence, DeathReason, EndReason, Letter, QueueSettings};
+use crate::{
+    DEDUP_KEY_BYTES, DeadSequence, DeathReason, DedupKey, EndReason, Letter, QueueSettings,
+};
 
 /// Why a record is not taken.
 #[derive(Debug)]
@@ -154,6 +156,7 @@ impl Restored {
             kind::DELAYED => self.delayed(reader),
             kind::SCHEDULED => self.scheduled(reader),
             kind::DEAD => self.dead(reader),
+            kind::RECENT => self.recent(reader),
             kind::LETTER => self.letter(reader),
             kind::ROW => self.row(reader),
             kind::END => self.end(reader),
@@ -317,6 +320,29 @@ impl Restored {
             return Err(Fault::Fit("scheduled messages are not in order"));
         }
         scheduled.restore(due, run);
+        Ok(())
+    }
+
+    fn recent(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let now = self.shard.clock.now;
+        let keys = reader.list("keys", |reader| {
+            let came = Timestamp(reader.u64("time of a key")?);
+            let key = reader.take("key", DEDUP_KEY_BYTES)?;
+            let key = key.as_ref().try_into().expect("so many bytes were taken");
+            Ok((came, DedupKey(key)))
+        })?;
+        let queue = self.current_queue()?;
+        for (came, key) in keys {
+            let last = queue.recent.as_ref().and_then(|recent| recent.last());
+            let is_known = queue.recent.as_ref().is_some_and(|recent| recent.has(&key));
+            if is_known || came > now || last.is_some_and(|(last, _)| last > came) {
+                return Err(Fault::Fit("what is not to come again is not in order"));
+            }
+            queue.recent.get_or_insert_default().note(came, key);
+        }
+        if queue.settings.dedup_window_ms.is_none() || queue.recent_due() <= now {
+            return Err(Fault::Fit("something is remembered for too long"));
+        }
         Ok(())
     }
 

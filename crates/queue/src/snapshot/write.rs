@@ -5,12 +5,15 @@ use warren_types::{NodeId, Writer};
 
 use super::{PAGE_BYTES, VERSION, death, kind, reason, standing};
 use crate::entry::write_settings;
-use crate::queue::{Aside, Consumer, Queue, Standing};
+use crate::queue::{Aside, Consumer, Queue, Recent, Standing};
 use crate::run::Run;
 use crate::session::Node;
 use crate::shard::Shard;
 use crate::wire::write_replies;
 use crate::{DeathReason, EndReason};
+
+/// Keys in one record.
+const RECENT_KEYS: usize = 1024;
 
 /// Pages in the making.
 #[derive(Debug, Default)]
@@ -133,6 +136,9 @@ impl Pages {
         if let Some(aside) = &queue.aside {
             self.aside(aside);
         }
+        if let Some(recent) = &queue.recent {
+            self.recent(recent);
+        }
         for consumer in queue.consumers.iter() {
             self.consumer(consumer);
         }
@@ -160,6 +166,18 @@ impl Pages {
             });
             out.u64(death.time.0);
             write_run(out, run);
+        }
+    }
+
+    /// Some keys to a record, so that none is larger than a page.
+    fn recent(&mut self, recent: &Recent) {
+        let mut keys = recent.iter().peekable();
+        while keys.peek().is_some() {
+            let some: Vec<_> = keys.by_ref().take(RECENT_KEYS).collect();
+            self.record(kind::RECENT).list(&some, |out, (came, key)| {
+                out.u64(came.0);
+                out.raw(&key.0);
+            });
         }
     }
 

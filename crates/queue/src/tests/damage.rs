@@ -1,5 +1,7 @@
 //! Bytes that make no sense, in entries and in snapshots.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use warren_machine::{Entry, Machine, RestoreError, kit};
@@ -10,9 +12,9 @@ use warren_types::{
 use super::kit::{FRONT, Log, QUEUE, publish, session, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
-    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DelayedRetry,
-    DelayedRetryKind, Letter, MACHINE_VERSION, Outcome, Publish, QueueKind, QueueSettings, Reply,
-    Shard,
+    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DedupKey,
+    DelayedRetry, DelayedRetryKind, Letter, MACHINE_VERSION, Outcome, Publish, QueueKind,
+    QueueSettings, Reply, Retry, Shard,
 };
 
 /// Queues without rules, their messages and consumers.
@@ -50,7 +52,28 @@ fn busy_of(version: u16) -> Log {
 
 /// Something of everything that a snapshot can hold.
 fn ruled() -> Log {
-    let mut log = ruled_of(MACHINE_VERSION);
+    let mut log = lettered_of(MACHINE_VERSION);
+    let settings = QueueSettings {
+        dedup_window_ms: Some(5000),
+        dedup_limit: Some(9),
+        retry: Some(Retry { delays_ms: vec![5, 70], jitter_percent: 10 }),
+        parking: Some(Arc::new(dlx())),
+        ..QueueSettings::PLAIN
+    };
+    let queue = warren_types::QueueId(12);
+    log.create(queue, settings);
+    let Command::Publish(message) = publish(&[queue], b"once") else { unreachable!() };
+    for key in [1, 2, 1, 3] {
+        let dedup = vec![(queue, DedupKey([key; 16]))];
+        log.time += 7;
+        log.apply(Command::Publish(Publish { dedup, ..message.clone() }));
+    }
+    log
+}
+
+/// Something of everything that the fourth version's machine knew.
+fn lettered_of(version: u16) -> Log {
+    let mut log = ruled_of(version);
     let Command::Publish(message) = publish(&[QUEUE], b"dead") else { unreachable!() };
     for (source, sequence) in [(40, 3), (40, 4), (41, 1 << 40)] {
         let (source, sequence) = (warren_types::QueueId(source), DeadSequence(sequence));
@@ -65,18 +88,13 @@ fn ruled_of(version: u16) -> Log {
     let mut log = busy_of(version);
     answer_unheard(&mut log);
     let queue = warren_types::QueueId(9);
-    let target = DeadLetterTarget {
-        exchange: Bytes::from_static(b"dlx"),
-        routing_key: None,
-        strategy: DeadLetterStrategy::AtLeastOnce,
-    };
     let retry = DelayedRetry { kind: DelayedRetryKind::All, min_ms: 50, max_ms: 90 };
     let settings = QueueSettings {
         kind: QueueKind::Quorum,
         message_ttl_ms: Some(5000),
         expires_ms: Some(60_000),
         max_length: Some(40),
-        dead_letter: Some(target.into()),
+        dead_letter: Some(dlx().into()),
         delayed_retry: Some(retry),
         ..QueueSettings::PLAIN
     };
@@ -94,6 +112,14 @@ fn ruled_of(version: u16) -> Log {
     let range = DeadRange { from: DeadSequence(3), to: DeadSequence(4) };
     log.apply(Command::DeadSettled { queue, ranges: vec![range] });
     log
+}
+
+fn dlx() -> DeadLetterTarget {
+    DeadLetterTarget {
+        exchange: Bytes::from_static(b"dlx"),
+        routing_key: None,
+        strategy: DeadLetterStrategy::AtLeastOnce,
+    }
 }
 
 /// Has a session be closed whose front end has not heard all answers, and another one be opened
@@ -209,7 +235,7 @@ fn a_snapshot_of_the_third_version_is_restored_for_ever() {
 fn a_snapshot_with_letters_is_restored_for_ever() {
     let frozen =
         Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-letters.bin"));
-    let log = ruled();
+    let log = lettered_of(4);
 
     let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
 
@@ -222,7 +248,7 @@ fn a_snapshot_with_letters_is_restored_for_ever() {
 fn a_snapshot_with_scheduled_messages_is_restored_for_ever() {
     let frozen =
         Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-scheduled.bin"));
-    let mut log = Log::default();
+    let mut log = Log::of_version(4, QueueSettings::default());
     for (body, delay_ms) in [(1, 100), (2, 50), (3, 100)] {
         let Command::Publish(publish) = publish(&[QUEUE], &[body]) else { unreachable!() };
         log.apply(Command::Publish(Publish { delay_ms: Some(delay_ms), ..publish }));
@@ -233,6 +259,19 @@ fn a_snapshot_with_scheduled_messages_is_restored_for_ever() {
     shard.check();
     assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
     assert_eq!(shard.queue_status(QUEUE).map(|status| status.delayed), Some(3));
+}
+
+#[test]
+fn a_snapshot_with_remembered_messages_is_restored_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-recent.bin"));
+    let log = ruled();
+
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
+
+    shard.check();
+    assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
+    let keys = shard.queue(warren_types::QueueId(12)).map(|queue| queue.dedup_keys);
+    assert_eq!(keys, Some(3));
 }
 
 #[test]

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use warren_machine::{Entry, Machine};
 use warren_types::{
-    ConsumerId, ConsumerNumber, DeliverySequence, LogIndex, QueueId, RequestSequence, SessionId,
-    Term, Timestamp,
+    ConsumerId, ConsumerNumber, DeliverySequence, Location, LogIndex, QueueId, RequestSequence,
+    SessionId, Term, Timestamp,
 };
 
 use super::kit::{Rows, session};
 use super::model::{Answer, Model};
-use crate::entry::{EntryWriter, FragmentWriter};
+use crate::entry::{EntryWriter, FragmentWriter, message};
 use crate::{
     Attach, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence,
-    DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, Letter,
-    MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, SettleRange,
-    Shard,
+    DedupKey, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, Letter,
+    MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, Retry,
+    SettleRange, Shard,
 };
 
 /// Histories in a run that nobody has asked for more of: seconds.
@@ -281,8 +281,9 @@ impl History {
             92 => Command::Status { queue },
             93 => Command::OpenSession,
             94 => Command::CloseSession { session: session(1 + self.dice.roll(3), 1) },
-            95 => match self.dice.roll(3) {
+            95 => match self.dice.roll(4) {
                 0 => Command::Touch { queue },
+                1 => self.cancel_scheduled(queue),
                 _ => self.dead_settled(queue),
             },
             96..98 => {
@@ -317,7 +318,19 @@ impl History {
                 sequence: DeadSequence(1 + self.dice.roll(30)),
             }),
             delay_ms: self.dice.one_in(5).then(|| self.dice.roll(4) * 40),
+            dedup: self.keys(),
         })
+    }
+
+    /// Half of the messages have a name, few names, for some queues.
+    fn keys(&mut self) -> Vec<(QueueId, DedupKey)> {
+        if self.dice.one_in(2) {
+            return vec![];
+        }
+        let key = DedupKey([u8::try_from(self.dice.roll(12)).unwrap(); 16]);
+        let mut queues: Vec<_> = (1..=self.queues).map(QueueId).collect();
+        queues.retain(|_| !self.dice.one_in(4));
+        queues.into_iter().map(|queue| (queue, key)).collect()
     }
 
     /// A body like no other, as long as it has eight bytes.
@@ -384,6 +397,19 @@ impl History {
         Command::DeadSettled { queue, ranges: vec![range] }
     }
 
+    /// Mostly one that is there.
+    fn cancel_scheduled(&mut self, queue: QueueId) -> Command {
+        let all = self.shard.scheduled(queue, usize::MAX);
+        if all.is_empty() || self.dice.one_in(8) {
+            let at = Location { index: LogIndex(1), offset: 5 };
+            return Command::CancelScheduled { queue, due: Timestamp(self.model.now), at };
+        }
+        let one = &all[self.side(u64::try_from(all.len()).unwrap())];
+        let body = message(&self.entries.0[&one.at.index], one.at.offset).expect("a message").body;
+        self.model.bodies.insert((one.at.index.0, one.at.offset), body.to_vec());
+        Command::CancelScheduled { queue, due: one.due, at: one.at }
+    }
+
     fn side(&mut self, sides: u64) -> usize {
         usize::try_from(self.dice.roll(sides)).unwrap()
     }
@@ -415,6 +441,11 @@ impl History {
         let kind = kinds[self.side(3)];
         let retry = DelayedRetry { kind, min_ms: 30, max_ms: 50 };
         settings.delayed_retry = self.dice.one_in(4).then_some(retry);
+        settings.dedup_window_ms = self.dice.one_in(2).then(|| 1 + self.dice.roll(300));
+        settings.dedup_limit = self.dice.one_in(3).then(|| 1 + self.dice.roll(5));
+        let delays_ms = vec![[0, 40][self.side(2)]; self.side(3)];
+        settings.retry = self.dice.one_in(4).then_some(Retry { delays_ms, jitter_percent: 0 });
+        settings.parking = self.dice.one_in(3).then(|| Arc::new(target()));
         settings
     }
 }

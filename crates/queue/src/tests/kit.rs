@@ -364,6 +364,7 @@ pub(super) fn publish(queues: &[QueueId], body: &[u8]) -> Command {
         trail: Bytes::new(),
         letter: None,
         delay_ms: None,
+        dedup: vec![],
     })
 }
 

@@ -9,9 +9,9 @@ use warren_types::{
 
 use super::kit::Given;
 use crate::{
-    Attach, CancelReason, Command, CommandReply, DelayedRetryKind, DeliveryCounting, Effect,
-    EndReason, FragmentReply, Outcome, Overflow, Publish, QueueKind, QueueSettings, QueueStatus,
-    Refusal,
+    Attach, CancelReason, Command, CommandReply, DedupKey, DelayedRetryKind, DeliveryCounting,
+    Effect, EndReason, FragmentReply, Outcome, Overflow, Publish, QueueKind, QueueSettings,
+    QueueStatus, Refusal,
 };
 
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ struct Queue {
     /// By when their time comes, and as they came.
     scheduled: Vec<(u64, Message)>,
     dead: Vec<(Letter, Message)>,
+    /// What it has taken by which key, and when.
+    taken: Vec<(u64, DedupKey)>,
     /// The last dead sequence, and the last one that was shown.
     died: u64,
     shown: u64,
@@ -124,6 +126,8 @@ pub(super) struct Model {
     /// The last letter that a queue took of another, by both.
     taken: BTreeMap<(QueueId, QueueId), u64>,
     uploads: BTreeMap<(SessionId, u64), Upload>,
+    /// Bodies by row and offset, of messages that are going to be cancelled.
+    pub(super) bodies: BTreeMap<(u64, u32), Vec<u8>>,
     /// Effects other than deliveries.
     pub(super) events: Vec<Effect>,
     pub(super) given: Vec<Given>,
@@ -185,6 +189,13 @@ impl Model {
             self.wait(id, message);
         }
         self.end_schedules(id);
+        let queue = self.queues.get_mut(&id).unwrap();
+        if let (Some((first, _)), Some(window)) =
+            (queue.taken.first(), queue.settings.dedup_window_ms)
+            && first + window + window / 8 <= self.now
+        {
+            queue.taken.retain(|(came, _)| came + window > self.now);
+        }
         let settings = self.queues[&id].settings.clone();
         let overdue = self.consumers.iter().filter(|(_, one)| {
             let timeout = one.timeout.or(settings.consumer_timeout_ms).filter(|ms| *ms > 0);
@@ -214,7 +225,8 @@ impl Model {
 
     fn die(&mut self, id: QueueId, message: Message, reason: &'static str) {
         let queue = self.queues.get_mut(&id).unwrap();
-        if queue.settings.dead_letter.is_none() {
+        let parks = reason == "delivery_limit" && queue.settings.parking.is_some();
+        if queue.settings.dead_letter.is_none() && !parks {
             return;
         }
         queue.died += 1;
@@ -232,9 +244,21 @@ impl Model {
 
     fn come_back(&mut self, id: QueueId, mut message: Message, has_failed: bool) {
         let settings = self.queues[&id].settings.clone();
-        let is_failure = has_failed || settings.delivery_counting == DeliveryCounting::Returns;
+        let is_failure = has_failed
+            || settings.retry.is_some()
+            || settings.delivery_counting == DeliveryCounting::Returns;
         message.acquired += 1;
         message.failed += u32::from(is_failure);
+        if let Some(retry) = settings.retry {
+            let at = usize::try_from(message.failed).unwrap() - 1;
+            return match retry.delays_ms.get(at) {
+                None => self.die(id, message, "delivery_limit"),
+                Some(0) => self.wait(id, message),
+                Some(delay) => {
+                    self.queues.get_mut(&id).unwrap().delayed.push((self.now + delay, message));
+                }
+            };
+        }
         if settings.delivery_limit.is_some_and(|limit| message.failed > limit) {
             return self.die(id, message, "delivery_limit");
         }
@@ -386,12 +410,17 @@ impl Model {
                     queue.used_at = self.now;
                 }
                 queue.settings = settings.clone();
-                if settings.dead_letter.is_none() {
+                let now = self.now;
+                match settings.dedup_window_ms {
+                    None => queue.taken.clear(),
+                    Some(window) => queue.taken.retain(|(came, _)| came + window > now),
+                }
+                if settings.dead_letter.is_none() && settings.parking.is_none() {
                     queue.dead.clear();
                     queue.shown = queue.died;
                 }
                 let delayed = std::mem::take(&mut queue.delayed);
-                if settings.delayed_retry.is_some() {
+                if settings.delayed_retry.is_some() || settings.retry.is_some() {
                     queue.delayed = delayed;
                 } else {
                     for (_, message) in delayed {
@@ -445,6 +474,19 @@ impl Model {
                 });
                 return None;
             }
+            Command::CancelScheduled { queue, due, at } => match self.queue(*queue) {
+                Err(refusal) => CommandReply::Refused(refusal),
+                Ok(_) => {
+                    let body = self.bodies.get(&(at.index.0, at.offset));
+                    let queue = self.queues.get_mut(queue).unwrap();
+                    let before = queue.scheduled.len();
+                    queue.scheduled.retain(|(time, message)| {
+                        *time != due.0 || body.is_none_or(|body| !message.body.ends_with(body))
+                    });
+                    let messages = u64::try_from(before - queue.scheduled.len()).unwrap();
+                    CommandReply::Purged { messages }
+                }
+            },
             Command::CloseSession { session } => {
                 self.close(*session);
                 return None;
@@ -480,22 +522,49 @@ impl Model {
         let (mut missing, mut is_refused) = (vec![], false);
         for id in &message.queues {
             if self.queues.contains_key(id) {
-                is_refused |= !self.receive_once(*id, message, &body, &rows);
-            } else if !self.tombstones.contains_key(id) {
+                is_refused |= !self.receive_named(*id, message, &body, &rows);
+            } else {
                 missing.push(*id);
             }
-        }
-        if is_refused {
-            message.upload.map(|upload| self.uploads.remove(&(session, upload)));
-            return Some(CommandReply::Refused(Refusal::QueueFull));
-        }
-        if !missing.is_empty() {
-            return Some(CommandReply::Missing(missing));
         }
         if let Some(upload) = message.upload {
             self.uploads.remove(&(session, upload));
         }
-        None
+        if is_refused {
+            return Some(CommandReply::Refused(Refusal::QueueFull));
+        }
+        (!missing.is_empty()).then_some(CommandReply::Missing(missing))
+    }
+
+    /// Puts a message into a queue, unless the queue is full, or has taken one of that key lately.
+    fn receive_named(&mut self, id: QueueId, publish: &Publish, body: &[u8], rows: &[u64]) -> bool {
+        let key = publish.dedup.iter().find(|(queue, _)| *queue == id).map(|(_, key)| *key);
+        let window = self.queues[&id].settings.dedup_window_ms;
+        let (Some(key), Some(window)) = (key, window) else {
+            return self.receive_once(id, publish, body, rows);
+        };
+        let known = publish.letter.is_some_and(|letter| {
+            let taken = self.taken.get(&(id, letter.source)).copied().unwrap_or(0);
+            letter.sequence.0 <= taken
+        });
+        if known {
+            return true;
+        }
+        let now = self.now;
+        let queue = self.queues.get_mut(&id).unwrap();
+        queue.taken.retain(|(came, _)| came + window > now);
+        if queue.taken.iter().any(|(_, taken)| *taken == key) {
+            return true;
+        }
+        let count = u64::try_from(queue.taken.len()).unwrap();
+        if queue.settings.dedup_limit.is_some_and(|limit| count >= limit) {
+            return false;
+        }
+        let is_taken = self.receive_once(id, publish, body, rows);
+        if is_taken {
+            self.queues.get_mut(&id).unwrap().taken.push((now, key));
+        }
+        is_taken
     }
 
     /// Puts a message into a queue, unless it is full, or a letter that the queue has taken.

@@ -52,7 +52,7 @@ fn a_publish_names_the_queues_that_are_missing_and_reaches_the_others() {
 
     let reply = log.apply(publish(&[absent, deleted, QUEUE], b"x"));
 
-    assert_eq!(reply, Some(CommandReply::Missing(vec![absent])));
+    assert_eq!(reply, Some(CommandReply::Missing(vec![absent, deleted])));
     assert_eq!(log.shard.queue_status(QUEUE).map(|status| status.ready), Some(1));
 }
 
@@ -126,7 +126,8 @@ fn a_deleted_queue_does_not_come_back_until_it_is_forgotten() {
     assert_eq!(log.apply(CREATE), deleted);
     assert_eq!(log.apply(DELETE), deleted);
     assert_eq!(log.attach_with(FRONT, terms(1)), Err(Refusal::QueueDeleted));
-    assert_eq!(log.apply(publish(&[QUEUE], b"x")), None, "it counts as taken and gone");
+    let missing = Some(CommandReply::Missing(vec![QUEUE]));
+    assert_eq!(log.apply(publish(&[QUEUE], b"x")), missing);
 
     log.apply(Command::ForgetQueue { queue: QUEUE });
 
@@ -162,7 +163,7 @@ fn an_auto_delete_queue_ends_with_its_last_consumer() {
         log.apply(leave);
 
         assert_eq!(log.effects.last(), Some(&ENDED));
-        assert_eq!(log.shard.tombstones(), [QUEUE]);
+        assert_eq!(log.shard.tombstones(), [(QUEUE, EndReason::Unused)]);
         assert_eq!(log.shard.row_count(), 0);
     }
 }

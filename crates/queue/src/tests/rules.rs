@@ -167,7 +167,7 @@ fn an_unused_queue_ends_and_each_use_renews_its_lease() {
     after(&mut log, 1, publish(&[QUEUE], b"late"));
 
     assert_eq!(log.effects, [Effect::QueueEnded { queue: QUEUE, reason: EndReason::Expired }]);
-    assert_eq!(log.shard.tombstones(), [QUEUE]);
+    assert_eq!(log.shard.tombstones(), [(QUEUE, EndReason::Expired)]);
     log.restart();
     assert_eq!(
         log.shard.take_over(),
@@ -182,7 +182,7 @@ fn a_redeclare_does_not_renew_a_quorum_queue() {
     after(&mut log, 60, Command::Touch { queue: QUEUE });
     after(&mut log, 40, TICK);
 
-    assert_eq!(log.shard.tombstones(), [QUEUE]);
+    assert_eq!(log.shard.tombstones(), [(QUEUE, EndReason::Expired)]);
 }
 
 #[test]

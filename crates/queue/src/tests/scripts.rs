@@ -113,6 +113,7 @@ fn settings(words: &Words<'_>) -> QueueSettings {
         max_priority: words.number("max-priority"),
         consumer_timeout_ms: words.number("consumer-timeout"),
         delayed_retry: retry.map(|kind| DelayedRetry { kind, min_ms, max_ms }),
+        ..QueueSettings::PLAIN
     }
 }
 

@@ -56,6 +56,8 @@ fn full_queue() -> Queue {
             consumer_disconnected_timeout_ms: Some(8),
             delayed_retry: DelayedRetry { kind: DelayedRetryKind::All, min_ms: 9, max_ms: 10 },
             max_age_ms: Some(11),
+            dedup: Some(Dedup { window_ms: 12, header: Some("h".into()), limit: Some(13) }),
+            retry: Some(Retry { delays_ms: vec![14, 15], jitter_percent: 16 }),
         }),
     }
 }
@@ -303,11 +305,11 @@ fn a_row_arrives_with_its_policies_and_settings() {
 }
 
 #[test]
-fn answers_of_version_2_have_the_bytes_they_always_had() {
+fn answers_of_version_3_have_the_bytes_they_always_had() {
     let answers = every_answer().into_iter();
     let lines: Vec<String> = answers.map(|answer| hex(&encode(&vec![answer]))).collect();
 
-    let frozen = frozen("reply-2.hex", &lines);
+    let frozen = frozen("reply-3.hex", &lines);
 
     assert_eq!(frozen, lines);
 }

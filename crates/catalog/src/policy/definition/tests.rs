@@ -20,6 +20,9 @@ fn nonsense_is_refused_in_rabbitmqs_words() {
         (r#"{"dead-letter-exchange": 1}"#, "1 is not a valid dead letter exchange name"),
         (r#"{"alternate-exchange": [1]}"#, "[1] is not a valid alternate exchange name"),
         (r#"{"queue-version": 3}"#, "3 is not a valid queue-version value"),
+        (r#"{"retry": [1, -5]}"#, "[1,-5] is not a valid list of retry delays"),
+        (r#"{"retry-jitter": 101}"#, "101 is not a valid retry jitter"),
+        (r#"{"dedup-window": 0}"#, "0 is not a valid deduplication window"),
         (r#"{"max-age": "1d"}"#, "<<\"1d\">> is not a valid max age"),
         (
             r#"{"delayed-retry-type": "all"}"#,
