@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::frame;
 use crate::method::Arguments;
-use crate::{ChannelError, ConnectionError, MethodId, ReplyCode, header};
+use crate::{Bound, ChannelError, ConnectionError, MethodId, ReplyCode, header};
 
 /// The largest body that may be configured; beyond it a client's size is taken for a broken frame.
 pub(crate) const BODY_MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -261,7 +261,9 @@ fn too_large(size: u64, max: u64) -> ChannelError {
     } else {
         format!("message size {size} is larger than configured max size {max}")
     };
-    ChannelError::new(ReplyCode::PreconditionFailed, detail).at(MethodId::BASIC_PUBLISH)
+    ChannelError::new(ReplyCode::PreconditionFailed, detail)
+        .at(MethodId::BASIC_PUBLISH)
+        .beyond(Bound::MessageSize)
 }
 
 fn length(bytes: &[u8]) -> u64 {

@@ -121,6 +121,19 @@ impl fmt::Display for ReplyCode {
     }
 }
 
+/// A limit of this codec that a client ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The largest frame.
+    FrameSize,
+    /// The number of channels.
+    Channels,
+    /// The largest message.
+    MessageSize,
+    /// How deep tables and arrays may stand within each other.
+    TableDepth,
+}
+
 macro_rules! error_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -132,6 +145,7 @@ macro_rules! error_type {
             method: MethodId,
             /// In brackets, with a space in front; mostly nothing.
             note: String,
+            bound: Option<Bound>,
         }
 
         impl $name {
@@ -139,7 +153,20 @@ macro_rules! error_type {
             #[must_use]
             pub fn new(code: ReplyCode, detail: impl fmt::Display) -> Self {
                 let text = text_of(code, &detail);
-                Self { code, text, method: MethodId::NONE, note: String::new() }
+                Self { code, text, method: MethodId::NONE, note: String::new(), bound: None }
+            }
+
+            /// The same error, as one that comes from a limit.
+            #[must_use]
+            pub fn beyond(mut self, bound: Bound) -> Self {
+                self.bound = Some(bound);
+                self
+            }
+
+            /// The limit that was reached, if that is what went wrong.
+            #[must_use]
+            pub const fn bound(&self) -> Option<Bound> {
+                self.bound
             }
 
             /// The same error with a note for the log, which the client does not hear: it stands

@@ -7,7 +7,7 @@ use std::fmt;
 
 use warren_types::ChannelNumber;
 
-use crate::{ConnectionError, ReplyCode};
+use crate::{Bound, ConnectionError, ReplyCode};
 
 /// A method and its arguments.
 pub(crate) const METHOD: u8 = 1;
@@ -50,7 +50,7 @@ impl<'a> Frame<'a> {
         let size = u32::from_be_bytes(size);
         if size > frame_max {
             let detail = format_args!("frame of {size} bytes is larger than {frame_max}");
-            return Err(damaged(kind, detail));
+            return Err(damaged(kind, detail).beyond(Bound::FrameSize));
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let Some((payload, rest)) = rest.split_at_checked(size) else { return Ok(None) };

@@ -28,7 +28,7 @@ mod tests;
 
 pub use connection::{Config, Connection};
 pub use content::Body;
-pub use error::{ChannelError, ConnectionError, ReplyCode};
+pub use error::{Bound, ChannelError, ConnectionError, ReplyCode};
 pub use event::{ClientCapabilities, Event};
 pub use method::{MethodId, Request};
 pub use negotiation::LoginRefusal;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{CertificateError, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -97,6 +98,7 @@ pub struct Acceptor {
 #[derive(Debug)]
 struct Current {
     config: Arc<ServerConfig>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     login: Login,
     certificates: Vec<Certificate>,
 }
@@ -144,7 +146,19 @@ impl Acceptor {
     /// What was agreed on `connection`.
     #[must_use]
     pub fn session(&self, connection: &ServerConnection) -> Session {
-        Session::of(connection, self.current.load().login)
+        Session::of(self.clone(), connection, self.current.load().login)
+    }
+
+    /// Whether a client's certificate, the first of `chain`, is denied or revoked by the files in
+    /// use. What else may be wrong with it is asked of newcomers alone.
+    pub(crate) fn revokes(&self, chain: &[CertificateDer<'static>]) -> bool {
+        let current = self.current.load();
+        let (Some(verifier), Some((own, between))) = (&current.verifier, chain.split_first())
+        else {
+            return false;
+        };
+        let verified = verifier.verify_client_cert(own, between, UnixTime::now());
+        matches!(verified, Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)))
     }
 }
 
@@ -163,7 +177,7 @@ impl Current {
             ClientCertificate::Checked => verifier::of_clients(files, false, name, &provider)?,
             ClientCertificate::Required => verifier::of_clients(files, true, name, &provider)?,
         };
-        let builder = match verifier {
+        let builder = match verifier.clone() {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None if terms.client == ClientCertificate::Ignored => builder.with_no_client_auth(),
             None => return Err(unusable("nobody is named who signs for clients".to_owned())),
@@ -172,7 +186,7 @@ impl Current {
         let certificates = hosts.certificates();
         let mut config = builder.with_cert_resolver(Arc::new(hosts));
         config.alpn_protocols = terms.protocol.iter().map(|name| name.as_bytes().into()).collect();
-        Ok(Self { config: Arc::new(config), login: terms.login, certificates })
+        Ok(Self { config: Arc::new(config), verifier, login: terms.login, certificates })
     }
 }
 

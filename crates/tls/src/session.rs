@@ -1,11 +1,13 @@
 //! What was agreed with a client, and who it has proved to be, in RabbitMQ's words.
 
+use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
+use crate::acceptor::Acceptor;
 use crate::certificate::{Certificate, Login};
 
 /// A secured connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// `tlsv1.2` or `tlsv1.3`.
     pub protocol: &'static str,
@@ -19,11 +21,24 @@ pub struct Session {
     pub peer: Option<Certificate>,
     /// Who its owner is as a user.
     pub login_name: Option<String>,
+    /// The client's certificate and those between it and its authority, as they came.
+    chain: Vec<CertificateDer<'static>>,
+    acceptor: Acceptor,
 }
 
 impl Session {
-    /// What `connection` is like after its handshake, with `login` for the user's name.
-    pub(crate) fn of(connection: &ServerConnection, login: Login) -> Self {
+    /// Whether the client's certificate has been denied or revoked since it was shown, by files
+    /// that are in use.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.acceptor.revokes(&self.chain)
+    }
+
+    /// What `connection`, which `acceptor` has answered, is like after its handshake, with `login`
+    /// for the user's name.
+    pub(crate) fn of(acceptor: Acceptor, connection: &ServerConnection, login: Login) -> Self {
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
         let (key_exchange, cipher) = suite.map_or(("", ""), words);
         let peer = connection.peer_certificates().and_then(|chain| Certificate::of(chain.first()?));
@@ -38,6 +53,8 @@ impl Session {
             hash: "aead",
             login_name: peer.as_ref().and_then(|peer| peer.login(login)),
             peer,
+            chain,
+            acceptor,
         }
     }
 }

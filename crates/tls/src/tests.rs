@@ -136,19 +136,22 @@ async fn a_stolen_certificate_is_refused_once_it_is_denied_or_revoked() {
     let call = || agree(&acceptor, client(&ann, true, &TLS13), "localhost");
 
     let mut before = call().await.unwrap();
+    assert!(!before.session.is_revoked());
     node.denied = Some(authority.deny(&ann));
     acceptor.replace(&node, &terms).unwrap();
     let denied = call().await;
+    assert!(before.session.is_revoked(), "denied");
     node.denied = None;
     node.revocations = Some(authority.revoke(2));
     acceptor.replace(&node, &terms).unwrap();
     let revoked = call().await;
+    assert!(before.session.is_revoked(), "revoked");
     node.revocations = None;
     acceptor.replace(&node, &terms).unwrap();
 
     assert!(denied.is_err() && revoked.is_err());
-    assert!(call().await.is_ok());
-    // Whoever was there before is still heard.
+    assert!(call().await.is_ok() && !before.session.is_revoked());
+    // It is for others to end what was there before.
     before.client.write_all(b"x").await.unwrap();
     before.client.flush().await.unwrap();
     assert_eq!(before.node.read_u8().await.unwrap(), b'x');

@@ -30,10 +30,15 @@ pub(crate) struct Strict<V: ?Sized> {
 }
 
 impl<V: ?Sized> Strict<V> {
-    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    /// Comes first: it counts whatever else is wrong.
+    fn check_denied(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
         if self.denied.holds(certificate) {
             return Err(CertificateError::Revoked.into());
         }
+        Ok(())
+    }
+
+    fn check_name(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
         let Some(name) = &self.name else { return Ok(()) };
         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
     }
@@ -96,8 +101,9 @@ impl ClientCertVerifier for Strict<dyn ClientCertVerifier> {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        self.check_denied(certificate)?;
         let verified = self.inner.verify_client_cert(certificate, between, now)?;
-        self.check(certificate).map(|()| verified)
+        self.check_name(certificate).map(|()| verified)
     }
 
     fn verify_tls12_signature(
@@ -132,8 +138,9 @@ impl ServerCertVerifier for Strict<WebPkiServerVerifier> {
         status: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.check_denied(certificate)?;
         let verified = self.inner.verify_server_cert(certificate, between, name, status, now)?;
-        self.check(certificate).map(|()| verified)
+        self.check_name(certificate).map(|()| verified)
     }
 
     fn verify_tls12_signature(

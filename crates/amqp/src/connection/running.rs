@@ -12,7 +12,7 @@ use crate::content::{Content, Progress, Publish, Unfinished};
 use crate::frame::{self, Frame};
 use crate::method::{self, Command, HotMethod, MethodId, Request};
 use crate::negotiation::Phase;
-use crate::{ConnectionError, Event, Output, ReplyCode};
+use crate::{Bound, ConnectionError, Event, Output, ReplyCode};
 
 impl Connection {
     /// Takes all whole frames at once, so that everything cut out of them shares one buffer.
@@ -197,6 +197,7 @@ impl Connection {
                     "number of channels opened ({opened}) has reached the negotiated channel_max ({max})"
                 );
                 Err(ConnectionError::new(ReplyCode::NotAllowed, detail)
+                    .beyond(Bound::Channels)
                     .with_note(format_args!("{method} on channel {channel}")))
             }
             MethodId::CHANNEL_OPEN => {

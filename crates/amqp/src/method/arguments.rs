@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use warren_types::{Table, TableError};
 
-use crate::{ConnectionError, MethodId, ReplyCode};
+use crate::{Bound, ConnectionError, MethodId, ReplyCode};
 
 /// What one argument looks like. Consecutive bits share an octet and are one [`Field::Bits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ impl ArgumentError {
                 not_text(method).at(method)
             }
             Self::NotText => not_text(method),
+            Self::Table(TableError::TooDeep { .. }) => {
+                undecodable(method, self).at(method).beyond(Bound::TableDepth)
+            }
             Self::Truncated | Self::Trailing { .. } | Self::UnknownProperty | Self::Table(_) => {
                 undecodable(method, self).at(method)
             }
@@ -61,6 +64,9 @@ impl ArgumentError {
         let what = "content header";
         match self {
             Self::NotText => not_text(what).at(MethodId::BASIC_PUBLISH),
+            Self::Table(TableError::TooDeep { .. }) => {
+                undecodable(what, self).beyond(Bound::TableDepth)
+            }
             Self::Truncated | Self::Trailing { .. } | Self::UnknownProperty | Self::Table(_) => {
                 undecodable(what, self)
             }
