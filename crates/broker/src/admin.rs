@@ -16,7 +16,7 @@ use warren_catalog::{
     AuthRefusal, Catalog, Command as Change, HashingAlgorithm, Name, Outcome as Changed, User,
 };
 use warren_queue::{Outcome, QueueStatus};
-use warren_types::{SessionId, Table};
+use warren_types::{Location, SessionId, Table, Timestamp};
 
 use crate::broker::Broker;
 use crate::connection::context::Context;
@@ -302,6 +302,24 @@ impl Broker {
     ) -> Result<u32, AdminError> {
         let context = self.context(by, vhost);
         within(&format!("queue '{queue}'"), async { Ok(context.purge(queue).await?) }).await
+    }
+
+    /// Drops a message that waits for its time, by what [`Broker::scheduled`] says of it. Returns
+    /// whether it was there.
+    ///
+    /// # Errors
+    /// As those of queue.purge.
+    pub async fn cancel_scheduled(
+        &self,
+        by: &Actor,
+        vhost: &str,
+        queue: &str,
+        due: Timestamp,
+        at: Location,
+    ) -> Result<bool, AdminError> {
+        let context = self.context(by, vhost);
+        let work = async { Ok(context.cancel_scheduled(queue, due, at).await?) };
+        within(&format!("queue '{queue}'"), work).await
     }
 
     /// basic.publish, and waits until the message is safe.

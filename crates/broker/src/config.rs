@@ -89,8 +89,23 @@ pub struct Limits {
     pub connections: usize,
     /// Failed logins of one address in a minute after which it is turned away; 0 for any number.
     pub login_failures_per_minute: u32,
+    /// Channels of all connections to this node; 0 for any number.
+    pub channels: usize,
     /// Consumers on one channel.
     pub consumers_per_channel: usize,
+    /// Messages that one channel may have been given and not settled, those aside that its
+    /// consumers' own prefetch allows; 0 for any number.
+    pub unacked_per_channel: usize,
+    /// Virtual hosts of the cluster; 0 for any number.
+    pub vhosts: usize,
+    /// Queues of the cluster; 0 for any number.
+    pub queues: usize,
+    /// Queues of a virtual host that has no limit of its own; 0 for any number.
+    pub queues_per_vhost: usize,
+    /// Exchanges of the cluster; 0 for any number.
+    pub exchanges: usize,
+    /// Bindings of a virtual host; 0 for any number.
+    pub bindings_per_vhost: usize,
     /// What a consumer without a prefetch of its own is limited to; 0 for nothing.
     pub default_prefetch: u16,
     /// Bytes of publishes that one connection may have unanswered before its socket is not read.
@@ -110,7 +125,14 @@ impl Default for Limits {
             operation_timeout: Duration::from_secs(30),
             connections: 100_000,
             login_failures_per_minute: 100,
+            channels: 1_000_000,
             consumers_per_channel: 65_535,
+            unacked_per_channel: 1_000_000,
+            vhosts: 100_000,
+            queues: 1_000_000,
+            queues_per_vhost: 0,
+            exchanges: 1_000_000,
+            bindings_per_vhost: 10_000_000,
             default_prefetch: 0,
             connection_in_flight_bytes: 4 * 1024 * 1024,
             connection_output_bytes: 256 * 1024,

@@ -14,6 +14,7 @@ mod channel;
 mod confirm;
 mod consume;
 pub(crate) mod context;
+mod dedup;
 mod deliver;
 mod describe;
 mod dispatch;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use warren_types::Meter;
 
+use crate::limit::Hits;
 use crate::survey::{ChurnCounts, MessageCounts};
 
 /// Upper ends, in bytes, of the buckets for the sizes of messages: RabbitMQ's.
@@ -43,13 +44,15 @@ pub(crate) struct Counters {
     pub(crate) message_bytes: Meter,
     /// Times from proposals of entries to their application here, microseconds.
     pub(crate) commit_us: Meter,
+    /// How often each limit was reached.
+    pub(crate) hits: Hits,
     pub(crate) numbers: Numbers,
 }
 
 impl Default for Counters {
     fn default() -> Self {
         let (message_bytes, commit_us) = (Meter::new(MESSAGE_BYTES), Meter::new(COMMIT_US));
-        Self { message_bytes, commit_us, numbers: Numbers::default() }
+        Self { message_bytes, commit_us, hits: Hits::default(), numbers: Numbers::default() }
     }
 }
 

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use warren_amqp::ReplyCode;
 use warren_catalog::{Batch, Catalog, Command, Outcome, Refusal, Reply};
 use warren_consensus::{Group, Leadership, Peers, ReadError, Status};
 use warren_machine::Digest;
@@ -21,6 +22,7 @@ use crate::cluster::forward::{self, Unsettled};
 use crate::failure::Failure;
 use crate::queue::batch::wall_clock;
 use crate::queue::handle::Stopped;
+use crate::room::Full;
 
 /// Changes that one entry carries at most.
 const BATCH_COMMANDS: usize = 1024;
@@ -41,6 +43,9 @@ pub enum ChangeError {
     /// The catalog said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A limit is reached.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// The node is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -50,6 +55,7 @@ impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::Refused(refusal) => Self::refused(&refusal),
+            ChangeError::Full(full) => Self::new(ReplyCode::PreconditionFailed, full),
             ChangeError::Stopped(stopped) => Self::unavailable(stopped),
         }
     }

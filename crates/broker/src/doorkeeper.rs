@@ -24,6 +24,7 @@ use warren_catalog::{AuthRefusal, HashingAlgorithm, PasswordHash, User};
 
 use crate::admin::LoginError;
 use crate::broker::Inner;
+use crate::limit::Limit;
 use attempts::Addresses;
 pub use attempts::{Attempts, Door};
 use proofs::{Proof, Proofs};
@@ -148,6 +149,7 @@ impl Inner {
     ) -> Result<User, LoginError> {
         let is_shut_out = self.doorkeeper.addresses().is_shut_out(peer, Instant::now());
         if is_shut_out && !self.came_in_before(user, shown) {
+            self.counters.hits.note(Limit::LoginFailures);
             return Err(LoginError::TooManyFailures);
         }
         let proven = match self.proven(user, shown).await {

@@ -154,6 +154,9 @@ impl Janitor {
             let rows: BTreeMap<QueueId, Arc<Queue>> = self.broker.directory.look(|catalog| {
                 catalog.queues_of_group(group).map(|row| (row.id, row.clone())).collect()
             });
+            for (queue, reason) in replica.inspect(Shard::tombstones) {
+                self.bury(slot, queue, reason).await;
+            }
             let held = replica.inspect(Shard::queues);
             for listing in &held {
                 match rows.get(&listing.queue) {
@@ -175,6 +178,15 @@ impl Janitor {
                     self.broker.ensure(row);
                 }
             }
+        }
+    }
+
+    /// Finishes the deletion of a queue that its shard has ended.
+    async fn bury(&self, slot: ShardSlot, queue: QueueId, reason: EndReason) {
+        if self.broker.directory.look(|catalog| catalog.queue_by_id(queue).is_some()) {
+            self.queue_ended(slot, queue, reason).await;
+        } else if self.broker.directory.look(|catalog| is_deleted(catalog, queue)) {
+            self.broker.shard(slot).tell(&Command::ForgetQueue { queue });
         }
     }
 

@@ -23,6 +23,7 @@ mod doorkeeper;
 mod failure;
 mod host;
 mod janitor;
+mod limit;
 mod maintenance;
 mod placement;
 mod press;
@@ -30,6 +31,7 @@ mod pressure;
 mod queue;
 mod reception;
 mod registry;
+mod room;
 mod shard_totals;
 mod shards;
 #[cfg(test)]
@@ -52,16 +54,18 @@ pub use digest::GroupDigest;
 pub use directory::ChangeError;
 pub use doorkeeper::{Attempts, Door};
 pub use host::Host;
+pub use limit::LimitRow;
 pub use maintenance::{Drain, DrainState};
 pub use press::log::{LogLevel, LogSink};
 pub use queue::handle::Stopped;
 pub use registry::ConnectionId;
+pub use room::Full;
 pub use shard_totals::{Meters, ShardTotals};
 pub use survey::{
     ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
     Explanation, Fact, Finding, Gathered, HolderRow, Listener, Machine, MessageCounts,
     MessageNumbers, MessageRates, NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail,
-    QueueFigures, QueueSample, Severity, ShardRow, TlsRow, Verdict, Which,
+    QueueFigures, QueueSample, ScheduledRow, Severity, ShardRow, TlsRow, Verdict, Which,
 };
 pub use traces::{Attribute, Sampling, Step, TraceSpan, Tracer};
 pub use warren_amqp::header::Properties;

@@ -197,6 +197,7 @@ impl Inner {
         from: Option<IpAddr>,
         change: Change,
     ) -> Result<Outcome, ChangeError> {
+        self.check_room(user, &change).await?;
         // Whoever binds the first queue is told of that binding.
         let begins = matches!(&change, Change::Bind(binding) if *binding.source == *EVENT_EXCHANGE);
         if !begins && !self.press.tells_events() && self.auditor.get().is_none() {

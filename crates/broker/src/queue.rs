@@ -18,7 +18,7 @@ use bytes::Bytes;
 use warren_catalog as catalog;
 use warren_queue::{
     DeadLetterStrategy, DeadLetterTarget, DelayedRetry, DelayedRetryKind, DeliveryCounting,
-    Overflow, QueueKind, QueueSettings,
+    Overflow, QueueKind, QueueSettings, Retry,
 };
 
 /// What a queue's shard has to know of its row.
@@ -50,6 +50,13 @@ pub(crate) fn settings(queue: &catalog::Queue) -> QueueSettings {
         max_priority: rules.max_priority,
         consumer_timeout_ms: rules.consumer_timeout_ms,
         delayed_retry: delayed_retry(rules.delayed_retry),
+        dedup_window_ms: rules.dedup.as_ref().map(|dedup| dedup.window_ms),
+        dedup_limit: rules.dedup.as_ref().and_then(|dedup| dedup.limit),
+        retry: rules.retry.as_ref().map(|retry| Retry {
+            delays_ms: retry.delays_ms.clone(),
+            jitter_percent: retry.jitter_percent,
+        }),
+        parking: parking(queue).map(Arc::new),
     }
 }
 
@@ -64,6 +71,22 @@ fn dead_letter_target(rules: &catalog::Settings) -> Option<DeadLetterTarget> {
             catalog::DeadLetterStrategy::AtMostOnce => DeadLetterStrategy::AtMostOnce,
             catalog::DeadLetterStrategy::AtLeastOnce => DeadLetterStrategy::AtLeastOnce,
         },
+    })
+}
+
+/// The queue of a virtual host that takes what would be lost because it exceeds its delivery limit. Its
+/// own length limit is the quota. Without such a queue the message is dropped, as in RabbitMQ.
+const PARKING: &str = "warren.parking";
+
+/// Where messages of a queue are parked, if they can exceed a limit.
+fn parking(queue: &catalog::Queue) -> Option<DeadLetterTarget> {
+    let rules = &queue.settings;
+    let is_limited = rules.delivery_limit.is_some() || rules.retry.is_some();
+    let is_mortal = rules.dead_letter_exchange.is_some();
+    (is_limited && !is_mortal && &*queue.name != PARKING).then(|| DeadLetterTarget {
+        exchange: Bytes::new(),
+        routing_key: Some(Bytes::from_static(PARKING.as_bytes())),
+        strategy: DeadLetterStrategy::AtLeastOnce,
     })
 }
 

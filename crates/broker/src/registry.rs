@@ -31,6 +31,8 @@ pub(crate) struct Registered {
     pub(crate) user: Arc<str>,
     /// What people call it: both ends of its socket.
     pub(crate) name: Arc<str>,
+    /// What was agreed under TLS; none without TLS.
+    pub(crate) secured: Option<Arc<warren_tls::Session>>,
 }
 
 /// All connections of this node. Cheap to clone.

@@ -65,6 +65,11 @@ impl Shards {
         &self.local
     }
 
+    /// The shards in this node's memory, and where each is.
+    pub(crate) fn in_memory(&self) -> impl Iterator<Item = (ShardSlot, &ShardHandle)> {
+        (self.replicated.len()..).map(ShardSlot).zip(&self.local)
+    }
+
     /// Where the shard of a group is.
     pub(crate) fn of_group(&self, group: GroupId) -> Option<ShardSlot> {
         let at = usize::try_from(group.0).ok()?.checked_sub(1)?;

@@ -15,6 +15,7 @@ mod question;
 mod rates;
 mod rows;
 pub(crate) mod samples;
+mod scheduled;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ pub use self::rows::{
     ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
     Gathered, HolderRow, Listener, Machine, MessageCounts, MessageNumbers, MessageRates,
     NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail, QueueFigures, QueueSample,
-    ShardRow, TlsRow,
+    ScheduledRow, ShardRow, TlsRow,
 };
 use self::samples::Samples;
 use self::wire::Wire;

@@ -29,6 +29,9 @@ use crate::dead_letter::{Buried, Death, bury};
 use crate::queue::handle::{ShardSlot, Stopped, read_parts};
 use crate::trail::Trail;
 
+/// How long to wait before a target that is gone is looked for again.
+const STALE_RETRY: Duration = Duration::from_millis(20);
+
 /// How long to wait before a target that is full is asked again.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
@@ -187,20 +190,29 @@ impl Bearer {
         let mut targets = self.route(source, &letter);
         loop {
             let mut full = Vec::new();
+            let mut is_stale = false;
             for (slot, queues) in targets {
-                let queues = self.deliver(slot, &queues, &letter).await?;
-                if !queues.is_empty() {
-                    full.push((slot, queues));
+                let left = self.deliver(slot, &queues, &letter).await?;
+                is_stale |= left.is_missing;
+                if !left.full.is_empty() {
+                    full.push((slot, left.full));
                 }
             }
-            if full.is_empty() || target.strategy == DeadLetterStrategy::AtMostOnce {
+            targets = if is_stale {
+                // A queue is gone, and another of its name may be there. Who has the letter knows it
+                // when it comes again.
+                tokio::time::sleep(STALE_RETRY).await;
+                self.broker.directory.catch_up().await?;
+                self.route(source, &letter)
+            } else if full.is_empty() || target.strategy == DeadLetterStrategy::AtMostOnce {
                 return Ok(true);
-            }
-            tokio::time::sleep(FULL_RETRY).await;
+            } else {
+                tokio::time::sleep(FULL_RETRY).await;
+                full
+            };
             if !self.still_reigns(reign) {
                 return Ok(false);
             }
-            targets = full;
         }
     }
 
@@ -236,13 +248,13 @@ impl Bearer {
         })
     }
 
-    /// Publishes a letter to queues of one shard, and gives those that are full.
+    /// Publishes a letter to queues of one shard, and tells which did not take it.
     async fn deliver(
         &self,
         slot: ShardSlot,
         queues: &[QueueId],
         letter: &Letter<'_>,
-    ) -> Result<Vec<QueueId>, Stopped> {
+    ) -> Result<Left, Stopped> {
         let mut fragment = FragmentWriter::new();
         let bytes = letter.body.iter().map(Bytes::len).sum();
         // One publish for each, so that the answer says which of them are full.
@@ -259,12 +271,39 @@ impl Bearer {
                 trail: &letter.buried.trail,
                 letter: Some(letter.id),
                 delay_ms: None,
+                // What died was sent once, and may come by more than once on its way.
+                dedup: &[],
             };
             fragment.publish(&parts, bytes, letter.body.iter().map(|piece| &**piece));
         }
         let reply = self.broker.shard(slot).ask(fragment.finish()).await?;
-        let is_full = |at: &usize| refuses_as_full(&reply, *at);
-        Ok((0..queues.len()).filter(is_full).filter_map(|at| queues.get(at).copied()).collect())
+        Ok(Left::of(&reply, queues))
+    }
+}
+
+/// Queues that did not take a letter.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Left {
+    /// Those that are full.
+    full: Vec<QueueId>,
+    /// Whether one is not there, or not any more.
+    is_missing: bool,
+}
+
+impl Left {
+    /// What a shard has answered to one publish for each of `queues`.
+    fn of(reply: &FragmentReply, queues: &[QueueId]) -> Self {
+        let mut left = Self::default();
+        let FragmentReply::Done(replies) = reply else { return left };
+        for (ordinal, reply) in replies {
+            let queue = usize::try_from(*ordinal).ok().and_then(|at| queues.get(at));
+            match (reply, queue) {
+                (CommandReply::Refused(Refusal::QueueFull), Some(queue)) => left.full.push(*queue),
+                (CommandReply::Missing(_), _) => left.is_missing = true,
+                _ => {}
+            }
+        }
+        left
     }
 }
 
@@ -278,15 +317,19 @@ struct Letter<'a> {
     body: &'a [Bytes],
 }
 
-/// Whether the command with this ordinal was refused because its queue is full.
-fn refuses_as_full(reply: &FragmentReply, at: usize) -> bool {
-    match reply {
-        FragmentReply::Done(replies) => replies.iter().any(|(ordinal, reply)| {
-            usize::try_from(*ordinal) == Ok(at)
-                && *reply == CommandReply::Refused(Refusal::QueueFull)
-        }),
-        FragmentReply::Duplicate | FragmentReply::UnknownSession | FragmentReply::Gap { .. } => {
-            false
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_by_the_place_of_each_queue() {
+        let queues = [QueueId(7), QueueId(8), QueueId(9)];
+        let full = CommandReply::Refused(Refusal::QueueFull);
+        let missing = CommandReply::Missing(vec![QueueId(9)]);
+
+        let left = Left::of(&FragmentReply::Done(vec![(1, full), (2, missing)]), &queues);
+
+        assert_eq!(left, Left { full: vec![QueueId(8)], is_missing: true });
+        assert_eq!(Left::of(&FragmentReply::Done(vec![]), &queues), Left::default());
     }
 }

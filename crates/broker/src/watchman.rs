@@ -106,7 +106,10 @@ async fn make_a_round(broker: &Inner) {
         let rows = catalog.local_queues(broker.session.node).filter(|row| is_of(broker, row));
         rows.map(|row| (row.id, row.clone())).collect()
     });
-    for shard in broker.shards.local() {
+    for (slot, shard) in broker.shards.in_memory() {
+        for (queue, reason) in look(shard, Shard::tombstones).await.unwrap_or_default() {
+            broker.chore(Chore::QueueEnded { slot, queue, reason });
+        }
         let Some(held) = look(shard, Shard::queues).await else { continue };
         for listing in held {
             compare(broker, shard, &rows, &listing);

@@ -36,6 +36,7 @@ mod refusal;
 mod route;
 mod router;
 mod samples;
+mod scheduled;
 mod table;
 mod tally;
 mod text;
@@ -65,6 +66,7 @@ fn routes() -> Vec<Route> {
         bindings::routes(),
         queue_lists::routes(),
         queues::routes(),
+        scheduled::routes(),
         clients::routes(),
         nodes::routes(),
         cluster::routes(),

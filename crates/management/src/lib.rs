@@ -25,7 +25,7 @@ pub use api::to_json;
 pub use load::{LoadError, load_definitions};
 pub use node::{
     Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
-    Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate, Spared,
-    StorageTotals, TraceTotals, Wish,
+    LimitTotals, Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate,
+    Spared, StorageTotals, TraceTotals, Wish,
 };
 pub use server::{Server, Surface};

@@ -13,8 +13,8 @@ use warren_types::{GroupId, Measured};
 
 use crate::exposition::{Kind, Metric, Page};
 use crate::node::{
-    ClientTotals, ClusterTotals, GroupObservation, Identity, Observation, ProcessObservation,
-    SPEAKS_AS, ShownCertificate, StorageTotals,
+    ClientTotals, ClusterTotals, GroupObservation, Identity, LimitTotals, Observation,
+    ProcessObservation, SPEAKS_AS, ShownCertificate, StorageTotals,
 };
 
 pub(crate) use objects::{Wishes, detailed, per_object};
@@ -123,6 +123,13 @@ const GOT_EMPTY: Metric =
     counter("rabbitmq_global_messages_get_empty_total", "Times that basic.get found nothing.");
 const GLOBAL_CONSUMERS: Metric = gauge("rabbitmq_global_consumers", "Consumers there are.");
 const GOT: Metric = counter("warren_messages_got_total", "Messages fetched with basic.get.");
+
+const LIMIT: Metric = gauge(
+    "warren_limit",
+    "Where a limit stands that clients run into, by the key that sets it; 0 is none.",
+);
+const LIMIT_HITS: Metric =
+    counter("warren_limit_hits_total", "Times that clients ran into a limit of this node.");
 
 const ORPHANED: Metric = counter(
     "warren_orphaned_consumers_total",
@@ -272,6 +279,7 @@ pub(crate) fn page(observation: &Observation, totals: QueueTotals) -> Page {
         }
         clients_in_total(&mut page, clients);
     }
+    limits(&mut page, &observation.limits);
     if let Some(cluster) = &observation.cluster {
         cluster_totals(&mut page, cluster);
     }
@@ -410,6 +418,19 @@ fn clients_in_total(page: &mut Page, clients: &ClientTotals) {
         (LINK_RECEIVED, clients.link_received_bytes),
     ] {
         page.single(metric, &[], value);
+    }
+}
+
+fn limits(page: &mut Page, limits: &[LimitTotals]) {
+    type Value = fn(&LimitTotals) -> u64;
+    let families: [(Metric, Value); 2] = [(LIMIT, |row| row.value), (LIMIT_HITS, |row| row.hits)];
+    for (metric, value) in families {
+        if !limits.is_empty() {
+            page.heading(metric);
+        }
+        for limit in limits {
+            page.sample(metric.name, &[("limit", limit.name)], value(limit));
+        }
     }
 }
 

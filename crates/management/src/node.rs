@@ -187,6 +187,8 @@ pub struct Observation {
     pub identity: Identity,
     /// What clients do; nothing as long as none can be served.
     pub clients: Option<ClientTotals>,
+    /// What limits clients, and how often that was reached; nothing as long as none can be served.
+    pub limits: Vec<LimitTotals>,
     /// How the cluster is, as this node sees it; nothing as long as it belongs to none.
     pub cluster: Option<ClusterTotals>,
     /// The Raft groups that have a replica here, in any order.
@@ -203,6 +205,17 @@ pub struct Observation {
     pub certificates: Vec<ShownCertificate>,
     /// What the system says about the process.
     pub process: ProcessObservation,
+}
+
+/// A limit that clients run into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitTotals {
+    /// The key that sets it, without its section.
+    pub name: &'static str,
+    /// Where it stands; 0 is none.
+    pub value: u64,
+    /// How often it was reached since the node's start.
+    pub hits: u64,
 }
 
 /// What the clients of one node have and did. Totals are since the node's start.

@@ -27,6 +27,7 @@
 //! | `consensus.committed.before` | how far the group is committed is about to be noted |
 //! | `broker.confirm.before` | a confirm is decided, and not written |
 //! | `broker.deliver.before` | a delivery is committed, and has not left for its consumer |
+//! | `broker.delete.half` | a shard has let go of a queue, and the catalog has not; `return` leaves the other half out |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

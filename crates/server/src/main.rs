@@ -7,6 +7,9 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
+#[cfg(feature = "static")]
+mod symbols;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use warren_broker::{Broker, ClusterOverview, Machine, Overview};
+use warren_broker::{Broker, ClusterOverview, LimitRow, Machine, Overview};
 use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
     Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
-    Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate, Spared,
-    StorageTotals, Wish,
+    LimitTotals, Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate,
+    Spared, StorageTotals, Wish,
 };
 use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};
@@ -136,6 +136,8 @@ impl Observer {
         }
         if let Some(broker) = self.broker.get() {
             broker.set_limits(settings::limits(config));
+            // Their certificates may have been denied by files that count by now.
+            broker.dismiss_revoked();
         }
     }
 
@@ -272,6 +274,7 @@ impl Node for Observer {
         Observation {
             identity: self.facts().identity,
             clients: overview.as_ref().map(clients),
+            limits: self.broker.get().map(limits).unwrap_or_default(),
             cluster: overview.as_ref().map(|overview| cluster(&overview.cluster)),
             groups: self.observed_groups(),
             meters: self.broker.get().map(Broker::meters),
@@ -364,6 +367,11 @@ fn clients(overview: &Overview) -> ClientTotals {
         link_sent_bytes: totals.link_sent_bytes,
         link_received_bytes: totals.link_received_bytes,
     }
+}
+
+fn limits(broker: &Broker) -> Vec<LimitTotals> {
+    let rows = broker.limit_rows().into_iter();
+    rows.map(|LimitRow { name, value, hits }| LimitTotals { name, value, hits }).collect()
 }
 
 fn cluster(overview: &ClusterOverview) -> ClusterTotals {

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use warren_consensus::Status;
 use warren_types::{GroupId, NodeId};
 
 use super::Inner;
 use super::chart::Chart;
+
+/// Voters that the catalog has where there are as many nodes, at least.
+const CATALOG_VOTERS: usize = 3;
 
 /// How the cluster is, as seen from one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,8 +18,9 @@ pub struct ClusterOverview {
     pub nodes_known: usize,
     /// Nodes of it whose process is believed to run.
     pub nodes_running: usize,
-    /// Replicas that should be and are not: of shards that have too few, that do not vote yet,
-    /// or whose node does not run.
+    /// Replicas that should be and are not: of groups that have too few, that do not vote yet,
+    /// or whose node does not run. One for each group whose members are about to be others: until
+    /// that is settled, the loss of a node may still cost a majority.
     pub replicas_missing: usize,
     /// Groups with a replica here that nobody is known to lead.
     pub leaderless: usize,
@@ -27,10 +32,7 @@ pub(super) fn look(inner: &Inner) -> ClusterOverview {
     let led = |leader: Option<NodeId>| usize::from(leader.is_none());
     let leaderless = running.iter().map(|group| led(group.leadership().borrow().leader));
     let catalog = led(inner.catalog.leadership().borrow().leader);
-    let voters = |group: GroupId| {
-        let shard = inner.shard(group)?;
-        Some(shard.status().voters.into_iter().map(|(node, _)| node).collect())
-    };
+    let voters = |group: GroupId| Some(Voters::of(&inner.shard(group)?.status()));
     let here = inner.session.node;
     let factor = inner.config.replication_factor;
     // A founder that has not made all of its shards lacks all replicas of the rest.
@@ -38,12 +40,36 @@ pub(super) fn look(inner: &Inner) -> ClusterOverview {
     let unmade = usize::try_from(inner.config.shards).unwrap_or(usize::MAX).saturating_sub(made);
     let missing =
         chart.shards.keys().map(|group| missing(&chart, here, factor, *group, voters(*group)));
+    let of_catalog = missing_of_catalog(&chart, &Voters::of(&inner.catalog.status()));
     ClusterOverview {
         nodes_known: chart.nodes.len(),
         nodes_running: chart.running().count(),
-        replicas_missing: missing.sum::<usize>().saturating_add(unmade),
+        replicas_missing: missing.chain([of_catalog, unmade]).sum(),
         leaderless: leaderless.sum::<usize>().saturating_add(catalog),
     }
+}
+
+/// Who votes in a group.
+#[derive(Debug)]
+struct Voters {
+    nodes: BTreeSet<NodeId>,
+    /// Whether nobody else is asked.
+    settled: bool,
+}
+
+impl Voters {
+    fn of(status: &Status) -> Self {
+        let nodes = status.voters.iter().map(|(node, _)| *node).collect();
+        Self { nodes, settled: status.settled }
+    }
+}
+
+/// Voters that the catalog lacks.
+fn missing_of_catalog(chart: &Chart, voters: &Voters) -> usize {
+    let lacking = CATALOG_VOTERS.min(chart.nodes.len()).saturating_sub(voters.nodes.len());
+    let runs = |node: &NodeId| chart.nodes.get(node).is_some_and(|node| node.running);
+    let absent = voters.nodes.iter().filter(|node| !runs(node)).count();
+    [lacking, absent, usize::from(!voters.settled)].into_iter().sum()
 }
 
 /// Replicas that a shard lacks. Of a shard without a replica here, only the row is known.
@@ -52,17 +78,18 @@ fn missing(
     here: NodeId,
     factor: usize,
     group: GroupId,
-    voters: Option<BTreeSet<NodeId>>,
+    voters: Option<Voters>,
 ) -> usize {
     let row = chart.replicas(group);
     let lacking = factor.min(chart.nodes.len()).saturating_sub(row.len());
     let runs = |node: &NodeId| chart.nodes.get(node).is_some_and(|node| node.running);
     let votes = |node: &NodeId| match &voters {
-        Some(voters) => voters.contains(node),
+        Some(voters) => voters.nodes.contains(node),
         None => *node != here,
     };
     let absent = row.iter().filter(|node| !runs(node) || !votes(node)).count();
-    lacking.saturating_add(absent)
+    let unsettled = voters.as_ref().is_some_and(|voters| !voters.settled);
+    [lacking, absent, usize::from(unsettled)].into_iter().sum()
 }
 
 #[cfg(test)]
@@ -95,9 +122,12 @@ mod tests {
         }
     }
 
-    fn count(chart: &Chart, voters: Option<&[u64]>) -> usize {
-        let voters = voters.map(|voters| voters.iter().copied().map(NodeId).collect());
-        missing(chart, NodeId(1), 3, GROUP, voters)
+    fn voters(nodes: &[u64], settled: bool) -> Voters {
+        Voters { nodes: nodes.iter().copied().map(NodeId).collect(), settled }
+    }
+
+    fn count(chart: &Chart, nodes: Option<&[u64]>) -> usize {
+        missing(chart, NodeId(1), 3, GROUP, nodes.map(|nodes| voters(nodes, true)))
     }
 
     #[test]
@@ -110,6 +140,27 @@ mod tests {
         assert_eq!(count(&chart(&one_down, &[1, 2, 3]), Some(&[1, 2, 3])), 1, "does not run");
         assert_eq!(count(&chart(&three, &[1, 2, 3]), Some(&[1, 2, 3])), 0);
         assert_eq!(count(&chart(&[(1, true)], &[1]), Some(&[1])), 0, "there is nobody else");
+    }
+
+    #[test]
+    fn a_change_of_members_counts_until_it_is_settled() {
+        let three = chart(&[(1, true), (2, true), (3, true)], &[1, 2, 3]);
+
+        let half_done = missing(&three, NodeId(1), 3, GROUP, Some(voters(&[1, 2, 3], false)));
+
+        assert_eq!(half_done, 1);
+        assert_eq!(missing_of_catalog(&three, &voters(&[1, 2, 3], false)), 1);
+        assert_eq!(missing_of_catalog(&three, &voters(&[1, 2, 3], true)), 0);
+    }
+
+    #[test]
+    fn the_catalog_lacks_voters_that_do_not_run_and_those_it_could_have() {
+        let one_down = chart(&[(1, true), (2, true), (3, false)], &[]);
+        let one_alone = chart(&[(1, true)], &[]);
+
+        assert_eq!(missing_of_catalog(&one_down, &voters(&[1, 2, 3], true)), 1);
+        assert_eq!(missing_of_catalog(&one_down, &voters(&[1], true)), 2);
+        assert_eq!(missing_of_catalog(&one_alone, &voters(&[1], true)), 0);
     }
 
     #[test]

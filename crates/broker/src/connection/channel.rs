@@ -6,6 +6,7 @@ use warren_amqp::Event;
 use warren_types::{DeliveryTag, QueueId};
 
 use super::confirm::Confirms;
+use super::holder::{Flow, WINDOW_MESSAGES};
 use super::traced::Held;
 use super::transaction::Transaction;
 use super::unacked::{Nth, Unacked};
@@ -48,6 +49,10 @@ pub(crate) struct Channel {
     /// The queue that an empty name stands for.
     pub(crate) last_queue: Option<String>,
     pub(crate) unacked: Unacked,
+    /// How many messages may be unacknowledged at all; 0 is no limit.
+    pub(crate) unacked_max: usize,
+    /// What its consumers may hold by their own prefetch, which is all that bounds them.
+    pub(crate) promised: u64,
     /// An operation is under way; what the client sends meanwhile waits in `backlog`.
     pub(crate) busy: bool,
     pub(crate) backlog: VecDeque<Event>,
@@ -66,7 +71,7 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// A channel as it is after channel.open.
-    pub(crate) fn new(generation: u64, prefetch: u16) -> Self {
+    pub(crate) fn new(generation: u64, prefetch: u16, unacked_max: usize) -> Self {
         Self {
             generation,
             mode: Mode::Plain,
@@ -77,6 +82,8 @@ impl Channel {
             reply_consumer: None,
             last_queue: None,
             unacked: Unacked::default(),
+            unacked_max,
+            promised: 0,
             busy: false,
             backlog: VecDeque::new(),
             covered: 0,
@@ -89,7 +96,41 @@ impl Channel {
 
     /// How many more messages may be unacknowledged; `None` is any number.
     pub(crate) fn room(&self) -> Option<usize> {
-        let limit = usize::from(self.channel_prefetch);
-        (limit > 0).then(|| limit.saturating_sub(self.unacked.open()))
+        let limits = [usize::from(self.channel_prefetch), self.unacked_max];
+        let limit = limits.into_iter().filter(|limit| *limit > 0).min()?;
+        Some(limit.saturating_sub(self.unacked.open()))
+    }
+
+    /// The same for a consumer with this `flow`. What a consumer's own prefetch allows, it gets.
+    pub(crate) fn room_for(&self, flow: Flow, no_ack: bool) -> Option<usize> {
+        match flow {
+            Flow::Window | Flow::Channel if !no_ack => self.room(),
+            Flow::Window | Flow::Channel | Flow::Prefetch => None,
+        }
+    }
+
+    /// How far a consumer without a prefetch may be ahead of what it has seen.
+    pub(crate) fn window(&self, no_ack: bool) -> u64 {
+        let room = self.room_for(Flow::Window, no_ack);
+        let room = room.map_or(u64::MAX, |room| u64::try_from(room).unwrap_or(u64::MAX));
+        room.min(WINDOW_MESSAGES)
+    }
+
+    /// Whether as many messages are unacknowledged as may be at all.
+    pub(crate) fn is_full(&self) -> bool {
+        self.unacked_max > 0 && self.unacked.open() >= self.unacked_max
+    }
+
+    /// Whether consumers may have been granted less than they would be, before so many messages
+    /// were settled.
+    pub(crate) fn was_short(&self, settled: u64) -> bool {
+        let before = self.room().and_then(|room| u64::try_from(room).ok());
+        before.is_some_and(|room| room.saturating_sub(settled) < WINDOW_MESSAGES)
+    }
+
+    /// Whether a consumer may be left to its own prefetch.
+    pub(crate) fn has_room_for(&self, prefetch: u16) -> bool {
+        let promised = usize::try_from(self.promised).unwrap_or(usize::MAX);
+        self.unacked_max == 0 || promised.saturating_add(usize::from(prefetch)) <= self.unacked_max
     }
 }

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use warren_amqp::{Delivery as Sent, MethodId, Reply, ReplyCode, Request};
 use warren_catalog::{Access, Queue, QueueKind};
 use warren_queue::entry::{FragmentWriter, message};
-use warren_queue::{Attach, Command, CommandReply, Got, Outcome, Refusal, SettleRange};
+use warren_queue::{
+    Attach, CancelReason, Command, CommandReply, Got, Outcome, Refusal, SettleRange,
+};
 use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, Table};
 
 use super::context::{Context, Kind, unexpected};
-use super::deliver::{whole_body, with_counts};
+use super::deliver::{counts_deliveries, whole_body, with_counts};
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES};
 use super::names::fresh;
 use super::operation::Finish;
@@ -19,9 +21,11 @@ use super::state::Connection;
 use super::traced::Receiver;
 use super::unacked::Nth;
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::queue::handle::{AnswerTo, read_parts};
 
 /// What a client wants of a consumer.
+#[derive(Clone)]
 struct Wanted {
     queue: String,
     tag: String,
@@ -119,6 +123,7 @@ impl Connection {
             ));
         }
         if channel.consumers.len() >= limit {
+            self.broker.counters.hits.note(Limit::Consumers);
             return Err(Failure::new(
                 ReplyCode::NotAllowed,
                 format_args!("reached maximum ({limit}) of consumers per channel"),
@@ -159,7 +164,7 @@ impl Connection {
         queue: &Arc<Queue>,
         wanted: Wanted,
     ) {
-        let Wanted { tag, no_ack, nowait, arguments, .. } = wanted;
+        let Wanted { tag, no_ack, nowait, arguments, .. } = wanted.clone();
         let slot = match context.slot(queue) {
             Ok(slot) => slot,
             Err(failure) => return self.fail(number, failure.at(MethodId::BASIC_CONSUME)),
@@ -177,7 +182,7 @@ impl Connection {
             queue: queue.id,
             tag: Bytes::from(tag.clone()),
             no_ack,
-            counts: quorum,
+            counts: counts_deliveries(queue),
             terms,
         };
         let flow = self.flow(number, no_ack);
@@ -188,7 +193,15 @@ impl Connection {
         let work = async move {
             match context.ask(&queue, &Command::Attach(attach)).await? {
                 Some(CommandReply::Attached) => {}
-                Some(CommandReply::Refused(refusal)) => return Err(refused(refusal, &queue)),
+                Some(CommandReply::Refused(refusal)) => {
+                    let queue = context.after(refusal, &queue).await?;
+                    let finish: Finish = Box::new(move |connection| {
+                        connection.cancelled(consumer, CancelReason::QueueDeleted);
+                        connection.attach(number, &context, &queue, wanted);
+                        Ok(())
+                    });
+                    return Ok(finish);
+                }
                 other => return Err(unexpected(other.as_ref())),
             }
             let finish: Finish = Box::new(move |connection| {
@@ -239,7 +252,10 @@ impl Connection {
             Flow::Window
         } else if channel.channel_prefetch > 0 {
             Flow::Channel
-        } else if prefetch > 0 && prefetch <= WINDOW_MESSAGES {
+        } else if prefetch > 0
+            && prefetch <= WINDOW_MESSAGES
+            && channel.has_room_for(channel.prefetch)
+        {
             Flow::Prefetch
         } else {
             Flow::Window
@@ -259,8 +275,11 @@ impl Connection {
         let in_force = channel.prefetch;
         let prefetch = if placed.no_ack { 0 } else { in_force };
         let granted = match flow {
-            Flow::Prefetch => DeliverySequence(u64::MAX),
-            Flow::Window => DeliverySequence(WINDOW_MESSAGES),
+            Flow::Prefetch => {
+                channel.promised = channel.promised.saturating_add(in_force.into());
+                DeliverySequence(u64::MAX)
+            }
+            Flow::Window => DeliverySequence(channel.window(placed.no_ack)),
             Flow::Channel => {
                 let room = channel.room().unwrap_or_default();
                 DeliverySequence(u64::try_from(room).unwrap_or(WINDOW_MESSAGES))
@@ -358,6 +377,9 @@ impl Connection {
         }
         let queue = String::from_utf8_lossy(queue).into_owned();
         let queue = self.named_queue(number, queue)?;
+        if !no_ack {
+            self.check_unacked(number)?;
+        }
         let context = self.context();
         let waits_for = format!("queue '{queue}'");
         let work = async move {
@@ -371,6 +393,23 @@ impl Connection {
         };
         self.begin(number, MethodId::BASIC_GET, waits_for, work);
         Ok(())
+    }
+
+    /// Refuses a channel that holds as many messages as it may.
+    fn check_unacked(&mut self, number: ChannelNumber) -> Result<(), Failure> {
+        let channel = self.channel(number);
+        if !channel.is_full() {
+            return Ok(());
+        }
+        let limit = channel.unacked_max;
+        self.broker.counters.hits.note(Limit::Unacked);
+        Err(Failure::new(
+            ReplyCode::PreconditionFailed,
+            format_args!(
+                "number of unacknowledged messages on channel {number} has reached the maximum \
+                 allowed limit of ({limit})"
+            ),
+        ))
     }
 
     fn get_from(
@@ -396,7 +435,14 @@ impl Connection {
                     let finish: Finish = Box::new(move |connection| connection.got_nothing(number));
                     return Ok(finish);
                 }
-                Some(CommandReply::Refused(refusal)) => return Err(refused(refusal, &queue)),
+                Some(CommandReply::Refused(refusal)) => {
+                    let queue = context.after(refusal, &queue).await?;
+                    let finish: Finish = Box::new(move |connection| {
+                        connection.get_from(number, context, &queue, no_ack);
+                        Ok(())
+                    });
+                    return Ok(finish);
+                }
                 other => return Err(unexpected(other.as_ref())),
             };
             let shard = context.broker.shard(slot);
@@ -430,7 +476,7 @@ impl Connection {
             no_ack: false,
             prefetch: 0,
             is_getter: true,
-            counts_deliveries: queue.kind == QueueKind::Quorum,
+            counts_deliveries: counts_deliveries(queue),
             terms: Terms::default(),
             flow: Flow::Prefetch,
             stage: Stage::Live,
@@ -558,6 +604,16 @@ fn integer<N: TryFrom<i64>>(
             ),
         )
     })
+}
+
+impl Context {
+    /// The queue to go on with after a refusal: one that took the place of a queue that is gone.
+    async fn after(&self, refusal: Refusal, queue: &Queue) -> Result<Arc<Queue>, Failure> {
+        if matches!(refusal, Refusal::UnknownQueue | Refusal::QueueDeleted) {
+            return self.successor(queue).await;
+        }
+        Err(refused(refusal, queue))
+    }
 }
 
 pub(super) fn refused(refusal: Refusal, queue: &Queue) -> Failure {

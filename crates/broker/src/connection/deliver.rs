@@ -12,15 +12,18 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures::future::join_all;
 use warren_amqp::{Body, Delivery as Sent, Reply, ReplyCode, header};
+use warren_catalog::{Queue, QueueKind};
 use warren_queue::entry::{chunk, message};
 use warren_queue::{CancelReason, Command, DeliveredRun, Outcome, SettleRange};
 use warren_types::{ConsumerNumber, DeliverySequence, Location, LogIndex, Table, Value};
 
+use super::channel::Channel;
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES, nth};
 use super::state::Connection;
 use super::unacked::Nth;
 use crate::dead_letter::sorted;
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::queue::effects::Delivery;
 use crate::queue::handle::{Event, ShardSlot};
 
@@ -178,7 +181,7 @@ impl Connection {
 
     fn deliver_to(&mut self, holder: &mut Holder, pending: &mut Pending) -> Progress {
         let Some(channel) = self.channels.get(&holder.channel) else { return Progress::Done };
-        let room = channel.room();
+        let room = channel.room_for(holder.flow, holder.no_ack);
         if holder.stage == Stage::Cancelled || room == Some(0) {
             self.give_back(holder, pending);
             return Progress::Done;
@@ -218,6 +221,7 @@ impl Connection {
         let written =
             u64::from(pending.done).saturating_sub(from.0.saturating_sub(pending.first.0));
         if written > 0 {
+            self.note_if_full(holder);
             self.count_delivered(holder, written, pending.run.redelivered);
             holder.seen = pending.first.plus(u64::from(pending.done).saturating_sub(1));
             if holder.no_ack {
@@ -236,6 +240,13 @@ impl Connection {
             return Progress::Done;
         }
         Progress::Stuck
+    }
+
+    fn note_if_full(&self, holder: &Holder) {
+        let channel = self.channels.get(&holder.channel);
+        if !holder.no_ack && channel.is_some_and(Channel::is_full) {
+            self.broker.counters.hits.note(Limit::Unacked);
+        }
     }
 
     fn count_delivered(&mut self, holder: &Holder, count: u64, redelivered: bool) {
@@ -290,12 +301,14 @@ impl Connection {
 
     /// Lets the shard go on once half of the window is used up.
     fn extend_window(&mut self, holder: &mut Holder) {
+        let Some(channel) = self.channels.get(&holder.channel) else { return };
         if holder.flow != Flow::Window {
             return;
         }
         let ahead = holder.granted.0.saturating_sub(holder.seen.0);
-        if ahead < WINDOW_MESSAGES / 2 {
-            holder.granted = holder.seen.plus(WINDOW_MESSAGES);
+        let up_to = holder.seen.plus(channel.window(holder.no_ack));
+        if ahead < WINDOW_MESSAGES / 2 && up_to > holder.granted {
+            holder.granted = up_to;
             self.staging.grant(holder.slot, holder.number, holder.granted);
         }
     }
@@ -404,20 +417,25 @@ impl Connection {
     }
 
     /// Grants deliveries to the consumers of channels that have settled something, as far as
-    /// the channel's own prefetch leaves room.
+    /// the channel has room.
     pub(crate) fn relieve(&mut self) {
         for number in std::mem::take(&mut self.relieved) {
             let Some(channel) = self.channels.get(&number) else { continue };
             let room = channel.room().map(|room| u64::try_from(room).unwrap_or(u64::MAX));
+            let window = channel.window(false);
             for nth in channel.consumers.values() {
                 let Some(holder) = self.holders.get_mut(nth) else { continue };
-                if holder.flow != Flow::Channel || holder.stage != Stage::Live {
+                if holder.stage != Stage::Live || holder.no_ack {
                     continue;
                 }
-                let up_to = holder.seen.plus(room.unwrap_or(WINDOW_MESSAGES));
-                if room.is_none() {
+                if holder.flow == Flow::Channel && channel.channel_prefetch == 0 {
                     holder.flow = Flow::Window;
                 }
+                let up_to = match holder.flow {
+                    Flow::Prefetch => continue,
+                    Flow::Window => holder.seen.plus(window),
+                    Flow::Channel => holder.seen.plus(room.unwrap_or(window)),
+                };
                 if up_to > holder.granted {
                     holder.granted = up_to;
                     // Not past what waits: the consumer may have been registered just before.
@@ -480,6 +498,12 @@ pub(crate) fn whole_body(parts: &[Bytes], last: Bytes) -> Body {
     let mut pieces = parts.to_vec();
     pieces.push(last);
     Body::from_pieces(pieces)
+}
+
+/// Whether deliveries of a queue say how often there were others: those of quorum queues, as in
+/// RabbitMQ, and of queues that try again.
+pub(crate) fn counts_deliveries(queue: &Queue) -> bool {
+    queue.kind == QueueKind::Quorum || queue.settings.retry.is_some()
 }
 
 /// The properties with the numbers of earlier deliveries among the headers, where they are told.

@@ -12,8 +12,10 @@ use super::channel::{Channel, Mode};
 use super::confirm::{Confirms, Due};
 use super::operation::Finish;
 use super::state::{Connection, Phase};
+use crate::config::Limits;
 use crate::doorkeeper::{Credentials, Door};
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::press::INTERNAL_USER;
 
 /// How long a client that is sent away is waited for, and waits for the end of its consumers.
@@ -174,13 +176,34 @@ impl Connection {
                 ),
             ));
         }
+        self.check_channels_of_node()?;
         self.generations = self.generations.saturating_add(1);
-        let prefetch = self.limits().default_prefetch;
-        self.channels.insert(number, Channel::new(self.generations, prefetch));
+        let Limits { default_prefetch, unacked_per_channel, .. } = *self.limits();
+        let channel = Channel::new(self.generations, default_prefetch, unacked_per_channel);
+        self.channels.insert(number, channel);
         self.broker.counters.channels_opened.add(1);
         self.wire.accept_channel(number, &mut self.out);
         self.tell_channel_opened(number);
         Ok(())
+    }
+
+    /// Refuses a channel beyond those that the node may have.
+    fn check_channels_of_node(&self) -> Result<(), Failure> {
+        let (counters, limit) = (&self.broker.counters, self.broker.limits().channels);
+        let open =
+            counters.channels_opened.value().saturating_sub(counters.channels_closed.value());
+        if limit == 0 || usize::try_from(open).is_ok_and(|open| open < limit) {
+            return Ok(());
+        }
+        counters.hits.note(Limit::ChannelsOfNode);
+        Err(Failure::new(
+            ReplyCode::NotAllowed,
+            format_args!(
+                "number of channels opened on node '{}' has reached the maximum allowed limit of \
+                 ({limit})",
+                self.broker.config.node_name
+            ),
+        ))
     }
 
     /// Gives up all that belongs to a channel: what it holds goes back.
@@ -212,6 +235,7 @@ impl Connection {
     /// Ends what a failure ends.
     pub(crate) fn fail(&mut self, number: ChannelNumber, failure: Failure) {
         self.audit_failure(&failure);
+        self.broker.counters.hits.note_failure(&failure);
         match failure {
             Failure::Channel(error) => self.close_channel(number, &error),
             Failure::Connection(error) => {

@@ -111,13 +111,15 @@ impl Followed {
     }
 }
 
-/// Whether a publish was not taken although its queue is there. A queue that was deleted has
-/// taken it and is gone.
+/// Whether a publish was not taken. Where its queue was deleted meanwhile, another of that name may
+/// have been declared by way of another node: whoever publishes it again finds that one, or none.
 pub(super) fn is_refused(reply: &CommandReply) -> bool {
     match reply {
         CommandReply::Refused(refusal) => match refusal {
-            Refusal::UnknownQueue | Refusal::QueueDeleted | Refusal::SessionClosed => false,
-            Refusal::ExclusiveConsumer
+            Refusal::SessionClosed => false,
+            Refusal::UnknownQueue
+            | Refusal::QueueDeleted
+            | Refusal::ExclusiveConsumer
             | Refusal::SingleActiveConsumer
             | Refusal::InUse
             | Refusal::NotEmpty
@@ -125,8 +127,8 @@ pub(super) fn is_refused(reply: &CommandReply) -> bool {
             | Refusal::QueueFull
             | Refusal::UnknownUpload => true,
         },
-        CommandReply::Missing(_)
-        | CommandReply::Attached
+        CommandReply::Missing(_) => true,
+        CommandReply::Attached
         | CommandReply::Got(_)
         | CommandReply::Empty
         | CommandReply::Created { .. }

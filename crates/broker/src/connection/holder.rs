@@ -99,6 +99,12 @@ impl Connection {
     pub(crate) fn drop_holder(&mut self, nth: Nth) -> Option<Holder> {
         let holder = self.holders.remove(&nth)?;
         self.attached.remove(&holder.number);
+        if let Some(channel) = self.channels.get_mut(&holder.channel)
+            && holder.flow == Flow::Prefetch
+            && !holder.is_getter
+        {
+            channel.promised = channel.promised.saturating_sub(holder.prefetch.into());
+        }
         if holder.stage == Stage::Live && !holder.is_getter {
             self.tell_consumer_gone(&holder);
         }

@@ -12,6 +12,8 @@ use crate::admin::LoginError;
 use crate::config::{Config, Limits};
 use crate::doorkeeper::{Credentials, Door};
 use crate::failure::Failure;
+use crate::limit::Limit;
+use crate::reception::CERTIFICATE_REVOKED;
 use crate::registry::Registered;
 use crate::survey::Whose;
 
@@ -133,10 +135,12 @@ impl Connection {
         let user = self.user.clone().expect("a virtual host is opened after the login");
         match self.broker.directory.look(|catalog| admit(catalog, &user, vhost)) {
             Ok(vhost) => self.enter(user, vhost),
-            Err(error) if self.broker.directory.is_alone() => return Err(error.into()),
-            Err(_) => self.ask_again_for(user, vhost.to_owned()),
+            Err(error) if self.broker.directory.is_alone() => Err(error.into()),
+            Err(_) => {
+                self.ask_again_for(user, vhost.to_owned());
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Another node may have made the virtual host, or given a permission in it, a moment ago.
@@ -149,24 +153,27 @@ impl Connection {
             let finish: Finish = Box::new(move |connection| {
                 let admit = |catalog: &Catalog| admit(catalog, &user, &vhost);
                 let vhost = connection.broker.directory.look(admit)?;
-                connection.enter(user.clone(), vhost);
-                Ok(())
+                connection.enter(user.clone(), vhost)
             });
             Ok(finish)
         });
     }
 
-    fn enter(&mut self, user: Name, vhost: Name) {
+    fn enter(&mut self, user: Name, vhost: Name) -> Result<(), Failure> {
         let from = Some(self.peer.ip());
         let client = Client { user: user.clone(), vhost: vhost.clone(), from };
         let name = self.name();
-        let registered = Registered { mailbox: self.mailbox.clone(), vhost, user, name };
+        let (mailbox, secured) = (self.mailbox.clone(), self.secured.clone());
+        let registered = Registered { mailbox, vhost, user, name, secured };
         // Whoever is counted first is seen by whoever counts later, on whichever node: of clients
         // that come at once none is let in beyond a limit.
         self.broker.registry.enter(self.id, registered);
-        let limits = self.broker.directory.look(|catalog| Limit::of(catalog, &client));
+        self.check_certificate()?;
+        self.check_connections_of_node()?;
+        let limits = self.broker.directory.look(|catalog| Quota::of(catalog, &client));
         if limits.is_empty() {
-            return self.opened(client);
+            self.opened(client);
+            return Ok(());
         }
         let broker = self.broker.clone();
         self.begin_apart(MethodId::CONNECTION_OPEN, async move {
@@ -182,6 +189,29 @@ impl Connection {
             });
             Ok(finish)
         });
+        Ok(())
+    }
+
+    /// Refuses a client whose certificate was denied after it had been shown: nobody looks at those
+    /// again who are not registered.
+    fn check_certificate(&self) -> Result<(), Failure> {
+        if self.secured.as_ref().is_some_and(|session| session.is_revoked()) {
+            return Err(Failure::new(ReplyCode::ConnectionForced, CERTIFICATE_REVOKED));
+        }
+        Ok(())
+    }
+
+    /// Refuses a client beyond those that the node may have.
+    fn check_connections_of_node(&self) -> Result<(), Failure> {
+        let limit = self.broker.limits().connections;
+        if self.broker.registry.len() <= limit {
+            return Ok(());
+        }
+        self.broker.counters.hits.note(Limit::Connections);
+        Err(Failure::new(
+            ReplyCode::NotAllowed,
+            format_args!("connection refused: node connection limit ({limit}) is reached"),
+        ))
     }
 
     fn opened(&mut self, client: Client) {
@@ -201,12 +231,12 @@ fn shown(credentials: sasl::Credentials) -> (String, Option<Vec<u8>>) {
 
 /// How many connections somebody may have, over all nodes.
 #[derive(Debug)]
-struct Limit {
+struct Quota {
     whose: Whose,
     connections: u64,
 }
 
-impl Limit {
+impl Quota {
     /// Those that a client falls under.
     fn of(catalog: &Catalog, client: &Client) -> Vec<Self> {
         let Client { user, vhost, .. } = client;

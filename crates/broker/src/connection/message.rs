@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use warren_amqp::{ReplyCode, header};
 use warren_catalog::{MessageHeaders, Property};
+use warren_queue::DedupKey;
 use warren_queue::entry::PublishParts;
 use warren_types::{QueueId, Table, Value};
 
@@ -41,11 +42,13 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
-    /// The message as the shard of `queues` is given it, but for its body.
+    /// The message as the shard of `queues` is given it, but for its body. `dedup` tells it from others
+    /// in those of them that take a message once.
     pub(crate) fn parts<'a>(
         &'a self,
         publish: &'a Publish,
         queues: &'a [QueueId],
+        dedup: &'a [(QueueId, DedupKey)],
     ) -> PublishParts<'a> {
         PublishParts {
             queues,
@@ -59,6 +62,7 @@ impl Wishes {
             trail: &self.trail,
             letter: None,
             delay_ms: self.delay_ms.map(u64::from),
+            dedup,
         }
     }
 }

@@ -9,14 +9,15 @@ use bytes::Bytes;
 use futures::future::join_all;
 use warren_amqp::header::Properties;
 use warren_amqp::{Body, ReplyCode};
-use warren_catalog::{Access, Queue, QueueKind};
+use warren_catalog::{Access, Queue};
 use warren_queue::entry::{FragmentWriter, message};
 use warren_queue::{Command, CommandReply, FragmentReply, Got, Outcome, SettleRange};
 use warren_types::{ChannelNumber, ConsumerNumber};
 
 use super::consume::refused;
 use super::context::{Context, Kind, unexpected};
-use super::deliver::{whole_body, with_counts};
+use super::dedup::keys;
+use super::deliver::{counts_deliveries, whole_body, with_counts};
 use super::firehose::{Given, copy_fetched, copy_publish_apart};
 use super::flow::is_refused;
 use super::message::{Wishes, wishes};
@@ -96,7 +97,8 @@ impl Context {
         let mut staging = Staging::default();
         let origin = Origin { channel: ChannelNumber(0), generation: 0, tag: None };
         for (slot, queues) in &plan.shards {
-            let parts = wishes.parts(&publish, queues);
+            let keys = keys(&plan.once, *slot, &wishes);
+            let parts = wishes.parts(&publish, queues, &keys);
             staging.publish(*slot, &parts, &publish.body, origin, || self.broker.upload());
         }
         let staged = staging.take();
@@ -183,10 +185,9 @@ impl Context {
         let shard = self.broker.shard(slot);
         let (row, parts) = read_parts(shard, got.location, got.parts.as_deref()).await?;
         let found = message(&row, got.location.offset).ok()?;
-        let counted = match queue.kind {
-            QueueKind::Quorum => with_counts(got.acquired_count, got.delivery_count, &found.header),
-            QueueKind::Classic | QueueKind::Stream => None,
-        };
+        let counts = counts_deliveries(queue)
+            .then(|| with_counts(got.acquired_count, got.delivery_count, &found.header));
+        let counted = counts.flatten();
         let body = whole_body(&parts, found.body.clone());
         let given = Given { queue: queue.id, redelivered: got.redelivered, body: &body };
         copy_fetched(&self.broker, &self.client, &given, &found);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use warren_types::{LogIndex, QueueId};
 
+use super::dedup::Once;
 use crate::queue::handle::ShardSlot;
 use crate::throughput::Passage;
 
@@ -19,6 +20,8 @@ pub(crate) struct Plan {
     /// The numbers of the exchange that it goes through.
     pub(crate) passage: Arc<Passage>,
     pub(crate) shards: Vec<(ShardSlot, Vec<QueueId>)>,
+    /// Those of the queues that take a message once.
+    pub(crate) once: Vec<Once>,
 }
 
 impl Plan {

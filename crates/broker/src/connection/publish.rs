@@ -8,6 +8,7 @@ use warren_catalog::{Access, Catalog, Message, Routed, TopicAccess};
 use warren_types::ChannelNumber;
 
 use super::channel::Mode;
+use super::dedup::{Once, keys};
 use super::message::{Properties, Wishes, wishes};
 use super::operation::Finish;
 use super::plan::Plan;
@@ -197,7 +198,8 @@ impl Connection {
             if let Some(span) = &span {
                 self.staging.follow_publish(self.open_commit(span, *slot));
             }
-            let parts = wishes.parts(publish, queues);
+            let keys = keys(&plan.once, *slot, wishes);
+            let parts = wishes.parts(publish, queues, &keys);
             let broker = &self.broker;
             self.staging.publish(*slot, &parts, &publish.body, origin, || broker.upload());
         }
@@ -274,8 +276,10 @@ pub(crate) fn route_permitted(
         let mut plan = Plan { passage, ..Plan::default() };
         for target in routed.targets() {
             let row = catalog.queue_by_id(target.queue);
-            if let Some(slot) = row.and_then(|row| broker.ensure(row)) {
+            let placed = row.and_then(|row| Some((row, broker.ensure(row)?)));
+            if let Some((row, slot)) = placed {
                 plan.add(slot, target.queue);
+                plan.once.extend(Once::of(row, slot));
             }
         }
         Ok((plan, routed.varies()))

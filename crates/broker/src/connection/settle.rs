@@ -72,6 +72,7 @@ impl Connection {
     }
 
     fn pass_on(&mut self, number: ChannelNumber, settled: Vec<Settled>, outcome: Outcome) {
+        let mut total = 0_u64;
         for settled in settled {
             // What a consumer held whose queue has been deleted is gone with the queue.
             let Some(holder) = self.holders.get_mut(&settled.holder) else { continue };
@@ -81,6 +82,7 @@ impl Connection {
                 .iter()
                 .map(|range| range.to.0.saturating_sub(range.from.0).saturating_add(1))
                 .sum();
+            total = total.saturating_add(count);
             if outcome == Outcome::Ack {
                 self.broker.counters.acknowledged.add(count);
                 if let Some(channel) = self.channels.get_mut(&number) {
@@ -94,7 +96,9 @@ impl Connection {
                 self.drop_holder(settled.holder);
             }
         }
-        if self.channel(number).channel_prefetch > 0 && self.relieved.last() != Some(&number) {
+        let channel = self.channel(number);
+        let relieves = channel.channel_prefetch > 0 || channel.was_short(total);
+        if relieves && self.relieved.last() != Some(&number) {
             self.relieved.push(number);
         }
     }

@@ -15,6 +15,7 @@ use warren_amqp::{ConnectionError, Event};
 use super::ToConnection;
 use super::deliver::read_row;
 use super::state::{Connection, Phase};
+use crate::limit::Limit;
 
 /// The first read of a connection; most clients are idle and must not cost more.
 const READ_MIN_BYTES: usize = 4 * 1024;
@@ -284,6 +285,7 @@ impl<S: Stream> Socket<S> {
                 }
             }
             if let Err(error) = outcome {
+                connection.broker.counters.hits.note_bound(error.bound());
                 connection.failed.get_or_insert(error);
             }
             let over = matches!(connection.phase, Phase::Held | Phase::Leaving);
@@ -326,6 +328,7 @@ impl<S: Stream> Socket<S> {
     fn check_time(&mut self, connection: &mut Connection, check: &mut Instant) -> Option<End> {
         let now = Instant::now();
         if connection.phase == Phase::Handshake {
+            connection.broker.counters.hits.note(Limit::Handshake);
             tracing::debug!("handshake took too long");
             return Some(End::Gone);
         }
@@ -339,6 +342,7 @@ impl<S: Stream> Socket<S> {
             self.last_read = now;
         }
         if now.duration_since(self.last_read) >= heartbeat * 2 {
+            connection.broker.counters.hits.note(Limit::Heartbeat);
             return Some(End::Silent);
         }
         if now.duration_since(self.last_write) >= heartbeat / 2 && connection.out.is_empty() {

@@ -308,6 +308,7 @@ mod tests {
             trail: b"",
             letter: None,
             delay_ms: None,
+            dedup: &[],
         };
         let origin = Origin { channel: CHANNEL.0, generation: CHANNEL.1, tag: None };
         let body = Body::from_pieces(vec![Bytes::from(vec![1; bytes])]);

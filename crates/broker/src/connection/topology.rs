@@ -1,5 +1,9 @@
 //! Exchanges, queues and bindings: declare, delete, bind, unbind, purge.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 use warren_amqp::{MethodId, Reply, ReplyCode, Request};
 use warren_catalog::{
     Access, BindingCommand, Catalog, Command as Change, DeclareExchange, DeclareQueue, Destination,
@@ -17,6 +21,11 @@ use super::state::Connection;
 use crate::directory::name;
 use crate::failure::Failure;
 use crate::placement::Locator;
+use crate::press::INTERNAL_USER;
+use crate::queue::handle::Stopped;
+
+/// How long a declaration leaves the second half of a deletion to whoever began it.
+const DELETE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A queue as a client declares it.
 pub(crate) struct Declared {
@@ -329,9 +338,13 @@ impl Context {
     pub(crate) async fn declare_queue(&self, declared: Declared) -> Result<QueueStatus, Failure> {
         if declared.passive {
             self.permit_look(Kind::Queue, &declared.queue).await?;
-            let queue = self.queue(&declared.queue).await?;
-            let status = self.status(&queue).await?;
-            return status.ok_or_else(|| no_queue(&queue.name, &queue.vhost));
+            let mut queue = self.queue(&declared.queue).await?;
+            loop {
+                match self.status(&queue).await? {
+                    Ok(status) => return Ok(status),
+                    Err(_) => queue = self.successor(&queue).await?,
+                }
+            }
         }
         self.permit(Access::Configure, Kind::Queue, &declared.queue).await?;
         if let Some(exchange) = declared.arguments.value("x-dead-letter-exchange") {
@@ -363,11 +376,18 @@ impl Context {
                     return Err(Failure::new(ReplyCode::InternalError, text));
                 }
             };
-            if let Some(status) = self.status(&queue).await? {
-                return Ok(status);
-            }
+            let refusal = match self.status(&queue).await? {
+                Ok(status) => return Ok(status),
+                Err(refusal) => refusal,
+            };
             // Somebody deletes it: its shard has, the catalog has not.
-            self.until_deleted(&queue).await;
+            let deleted = tokio::time::timeout(DELETE_PATIENCE, self.until_deleted(&queue)).await;
+            if deleted.is_err() && refusal == Refusal::QueueDeleted {
+                // Whoever does may not live any more.
+                let reason = RemovalReason::Deleted;
+                let change = Change::DeleteQueue { queue: queue.id, reason };
+                self.broker.change(INTERNAL_USER, change).await?;
+            }
         }
     }
 
@@ -388,31 +408,43 @@ impl Context {
         while is_there() && changes.changed().await.is_ok() {}
     }
 
-    /// The queue's state, unless its shard does not have it any more.
-    async fn status(&self, queue: &Queue) -> Result<Option<QueueStatus>, Failure> {
+    /// The queue's state, or why its shard does not have it any more.
+    async fn status(&self, queue: &Queue) -> Result<Result<QueueStatus, Refusal>, Failure> {
         if queue.settings.expires_ms.is_some() {
             // A declaration, passive ones included, renews the lease of a queue that expires.
             self.broker.shard(self.slot(queue)?).tell(&Command::Touch { queue: queue.id });
         }
         match self.ask(queue, &Command::Status { queue: queue.id }).await? {
-            Some(CommandReply::Status(status)) => Ok(Some(status)),
-            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => Ok(None),
+            Some(CommandReply::Status(status)) => Ok(Ok(status)),
+            Some(CommandReply::Refused(
+                refusal @ (Refusal::UnknownQueue | Refusal::QueueDeleted),
+            )) => Ok(Err(refusal)),
             other => Err(unexpected(other.as_ref())),
         }
     }
 
     pub(crate) async fn purge(&self, queue: &str) -> Result<u32, Failure> {
         self.permit(Access::Read, Kind::Queue, queue).await?;
-        let queue = self.queue(queue).await?;
-        match self.ask(&queue, &Command::PurgeQueue { queue: queue.id }).await? {
-            Some(CommandReply::Purged { messages }) => {
-                Ok(u32::try_from(messages).unwrap_or(u32::MAX))
+        let mut queue = self.queue(queue).await?;
+        loop {
+            match self.ask(&queue, &Command::PurgeQueue { queue: queue.id }).await? {
+                Some(CommandReply::Purged { messages }) => {
+                    return Ok(u32::try_from(messages).unwrap_or(u32::MAX));
+                }
+                Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {
+                    queue = self.successor(&queue).await?;
+                }
+                other => return Err(unexpected(other.as_ref())),
             }
-            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {
-                Err(no_queue(&queue.name, &queue.vhost))
-            }
-            other => Err(unexpected(other.as_ref())),
         }
+    }
+
+    /// The queue that was declared under the same name after its shard had let go of this one: another
+    /// node may have done so a moment ago.
+    pub(super) async fn successor(&self, gone: &Queue) -> Result<Arc<Queue>, Failure> {
+        self.broker.directory.catch_up().await.map_err(Failure::unavailable)?;
+        let queue = self.queue(&gone.name).await?;
+        if queue.id == gone.id { Err(no_queue(&gone.name, &gone.vhost)) } else { Ok(queue) }
     }
 
     pub(crate) async fn delete_queue(
@@ -422,15 +454,42 @@ impl Context {
         if_empty: bool,
     ) -> Result<u32, Failure> {
         self.permit(Access::Configure, Kind::Queue, queue).await?;
-        // queue.delete of what does not exist succeeds.
-        let Some(queue) = self.find_queue(queue).await? else { return Ok(0) };
-        self.unlocked(&queue)?;
+        loop {
+            // queue.delete of what does not exist succeeds.
+            let Some(queue) = self.find_queue(queue).await? else { return Ok(0) };
+            self.unlocked(&queue)?;
+            // Its shard lets go of it first, then the catalog: not to be left between the two, this
+            // goes on where the client does not wait for it.
+            let (answer_to, answer) = oneshot::channel();
+            let context = self.clone();
+            let stop = self.broker.stopping().clone();
+            self.broker.spawn(async move {
+                let deletion = context.delete_found(&queue, if_unused, if_empty);
+                if let Some(outcome) = stop.run_until_cancelled(deletion).await {
+                    drop(answer_to.send(outcome));
+                }
+            });
+            if let Some(messages) = answer.await.map_err(|_| Failure::unavailable(Stopped))?? {
+                return Ok(messages);
+            }
+            // It was gone already, and may have been declared anew where this node did not hear
+            // of it: it has by now.
+        }
+    }
+
+    /// How many messages went with it; none if it was gone.
+    async fn delete_found(
+        &self,
+        queue: &Queue,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<Option<u32>, Failure> {
         let id = queue.id;
         let command = Command::DeleteQueue { queue: id, if_unused, if_empty };
         let (vhost, name) = (&queue.vhost, &queue.name);
-        let messages = match self.ask(&queue, &command).await? {
-            Some(CommandReply::Deleted { messages }) => messages,
-            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => 0,
+        let messages = match self.ask(queue, &command).await? {
+            Some(CommandReply::Deleted { messages }) => Some(messages),
+            Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => None,
             Some(CommandReply::Refused(Refusal::InUse)) => {
                 return Err(Failure::new(
                     ReplyCode::PreconditionFailed,
@@ -445,8 +504,10 @@ impl Context {
             }
             other => return Err(unexpected(other.as_ref())),
         };
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("broker.delete.half", |_| Err(Failure::unavailable("planted")));
         // The janitor has the shard forget the queue once the row is gone.
         self.change(Change::DeleteQueue { queue: id, reason: RemovalReason::Deleted }).await?;
-        Ok(u32::try_from(messages).unwrap_or(u32::MAX))
+        Ok(messages.map(|messages| u32::try_from(messages).unwrap_or(u32::MAX)))
     }
 }

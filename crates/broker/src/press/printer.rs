@@ -141,7 +141,7 @@ impl Printer {
                 self.broker.counters.bulletins_dropped.add(1);
                 continue;
             }
-            let parts = wishes.parts(&publish, queues);
+            let parts = wishes.parts(&publish, queues, &[]);
             staging.publish(*slot, &parts, &publish.body, origin, || self.broker.upload());
         }
     }

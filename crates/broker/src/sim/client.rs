@@ -269,7 +269,7 @@ impl Consuming<'_> {
     /// How often a delivery arrives: once, unless something is wrong on purpose.
     fn times(&mut self) -> u32 {
         match self.client.plant {
-            Plant::Nothing | Plant::Lie | Plant::Leave => 1,
+            Plant::Nothing | Plant::Lie | Plant::Leave | Plant::Blame => 1,
             Plant::Drop => u32::from(!self.client.chance.percent(1)),
             Plant::Repeat => 1 + u32::from(self.client.chance.percent(1)),
         }
@@ -284,6 +284,10 @@ impl Consuming<'_> {
             2..8 if !calm => self.give_back(wire).map(|()| true),
             20..60 if !calm && self.queue == kinds::LIMITED => self.give_back(wire).map(|()| true),
             8..14 => self.make_certain(wire).await.map(|()| true),
+            // What was under way to it goes back without a flag: to others that would be out of order.
+            14..16 if !calm && kinds::has_one_consumer(self.queue) => {
+                self.leave(wire).await.map(|()| false)
+            }
             14..20 if !calm => Ok(true),
             _ => self.acknowledge(wire).map(|()| true),
         }

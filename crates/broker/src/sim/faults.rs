@@ -11,9 +11,10 @@ pub(super) mod nodes;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use warren_catalog::Command;
 
 use super::chance::Chance;
-use super::world::World;
+use super::world::{GIVEN_UP_AFTER, World};
 
 /// Lets nodes and the network between them break until `end`, each on its own. What is broken then
 /// stays so.
@@ -54,6 +55,17 @@ pub(super) fn black_out(world: &World) {
     for spot in world.spots(super::node::Home::is_up) {
         world.crash(spot);
     }
+}
+
+/// Has a node given up that all others have seen for as long as it counts.
+pub(super) async fn blame(world: &World) {
+    sleep(GIVEN_UP_AFTER * 2).await;
+    let serving = world.serving();
+    let [(_, accuser), .., (spot, victim)] = &*serving else { return };
+    world.history.note(format!("{spot} is given up for nothing"));
+    let session = victim.broker.inner().session;
+    let change = Command::LoseNode { node: session.node, boot: session.boot };
+    drop(accuser.broker.change(change).await);
 }
 
 /// How often each kind of fault happens in a run.

@@ -76,6 +76,8 @@ struct Inner {
     states: BTreeMap<(GroupId, LogIndex), Digest>,
     /// Sessions that the catalog has said to be over.
     lost: BTreeSet<Session>,
+    /// Up to which of the catalog's entries something is known of a session, and whether it runs then.
+    sessions: BTreeMap<Session, (LogIndex, bool)>,
     /// Nodes whose clients are sent away: they hear it later than others are given what they had.
     dismissed: BTreeSet<NodeId>,
     /// Queues with a single active consumer.
@@ -335,15 +337,27 @@ impl History {
         }
     }
 
-    /// The catalog says that a start of a node is over; whether that is news.
-    pub(super) fn session_lost(&self, session: Session) -> bool {
+    /// The catalog up to some entry says whether a start of a node runs. Returns whether it is news that
+    /// it does not: one that was given up and lives counts as running again, until the next time.
+    pub(super) fn session_seen(&self, session: Session, upto: LogIndex, running: bool) -> bool {
         let mut inner = self.inner();
-        let is_news = inner.lost.insert(session);
+        let known = inner.sessions.get(&session).copied();
+        if known.is_some_and(|(seen, _)| upto <= seen) {
+            return false;
+        }
+        inner.sessions.insert(session, (upto, running));
+        let is_news = !running && known.is_none_or(|(_, ran)| ran);
         if is_news {
+            inner.lost.insert(session);
             inner.summary.sessions_lost += 1;
             inner.event(format!("session {session:?} is lost"));
         }
         is_news
+    }
+
+    /// Whether the catalog has said that a start of a node is over.
+    pub(super) fn is_lost(&self, session: Session) -> bool {
+        self.inner().lost.contains(&session)
     }
 
     /// Clocks have jumped forward.

@@ -1,5 +1,6 @@
 //! What must be so when all is quiet.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use warren_queue::{QueueStatus, Shard};
@@ -10,6 +11,9 @@ use super::world::World;
 
 /// Replicas of a shard, if there are as many nodes.
 const FACTOR: usize = 3;
+
+/// Looks in a row that must find nothing in the queues.
+const EMPTY_LOOKS: u32 = 20;
 
 /// The queues of all replicas.
 fn queues(world: &World) -> Vec<QueueStatus> {
@@ -22,10 +26,46 @@ fn queues(world: &World) -> Vec<QueueStatus> {
     replicas.flat_map(|shard| shard.inspect(Shard::queues)).map(|listing| listing.status).collect()
 }
 
-/// Messages in all queues of all replicas, those with consumers included if `held`.
-pub(super) fn waiting(world: &World, held: bool) -> u64 {
-    let count = |queue: &QueueStatus| queue.ready + if held { queue.unsettled } else { 0 };
-    queues(world).iter().map(count).sum()
+/// Messages in a queue, wherever they are in it.
+fn messages(queue: &QueueStatus) -> u64 {
+    queue.ready + queue.unsettled + queue.delayed + queue.dead
+}
+
+/// Waits until there is nothing in any queue of any replica, and stays so: what a front sends again, or
+/// what is carried to where it is buried, arrives late.
+pub(super) async fn empty(world: &World, told: &str) {
+    let looks = Cell::new(0);
+    let is_empty = || {
+        let lies = queues(world).iter().map(messages).sum::<u64>() > 0;
+        looks.set(if lies { 0 } else { looks.get() + 1 });
+        looks.get() >= EMPTY_LOOKS
+    };
+    if !world.eventually(told, is_empty).await {
+        world.history.note(format!("there lies{}", lying(world)));
+    }
+}
+
+/// What lies in queues, for whoever wants to know why.
+fn lying(world: &World) -> String {
+    let mut text = String::new();
+    for (spot, node) in world.serving() {
+        for shard in (1..=SHARDS).filter_map(|group| node.shard(GroupId(group))) {
+            for listing in shard.inspect(Shard::queues) {
+                if messages(&listing.status) == 0 {
+                    continue;
+                }
+                let QueueStatus { ready, unsettled, delayed, dead, consumers, .. } = listing.status;
+                let row = node.broker.look(|catalog| catalog.queue_by_id(listing.queue).cloned());
+                let name = row.map(|row| row.name.to_string());
+                text.push_str(&format!(
+                    "; at {spot} in {name:?}, {}: {ready} wait, {unsettled} are held, {delayed} \
+                     wait for their time, {dead} are dead, {consumers} consumers",
+                    listing.queue
+                ));
+            }
+        }
+    }
+    text
 }
 
 /// Consumers of all queues of all replicas.
@@ -35,7 +75,7 @@ fn consumers(world: &World) -> u32 {
 
 /// What must be so when all is quiet.
 pub(super) async fn judge(world: &World) {
-    world.eventually("I14: all queues are empty", || waiting(world, true) == 0).await;
+    empty(world, "I14: all queues are empty").await;
     world.eventually("I14: nobody consumes", || consumers(world) == 0).await;
     for group in World::groups() {
         world.eventually(&format!("I14: replicas of {group} agree"), || agree(world, group)).await;

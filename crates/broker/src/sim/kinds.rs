@@ -40,6 +40,11 @@ pub(super) const QUEUES: [(&str, usize, usize); 8] = [
     (GRAVE, 0, 1),
 ];
 
+/// Whether nobody else consumes a queue.
+pub(super) fn has_one_consumer(queue: &str) -> bool {
+    QUEUES.iter().any(|(name, _, consumers)| *name == queue && *consumers == 1)
+}
+
 /// Tells the history what may be expected of them.
 pub(super) fn introduce(history: &History) {
     history.single(SINGLE);

@@ -65,6 +65,16 @@ impl Cluster {
         wire
     }
 
+    pub(super) fn crash(&mut self, spot: Spot) {
+        let home = self.homes.get_mut(&spot).unwrap();
+        home.crash(&self.network, Chance::new(2));
+    }
+
+    pub(super) fn start_again(&mut self, spot: Spot) {
+        let home = self.homes.get_mut(&spot).unwrap();
+        home.start(&self.network, vec![1], &History::default());
+    }
+
     /// From here on nothing is heard of a node, and it hears nothing.
     pub(super) fn freeze(&self, frozen: Spot) -> HoldId {
         let others = [1, 2, 3].into_iter().filter(|spot| *spot != frozen);

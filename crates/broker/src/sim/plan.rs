@@ -38,17 +38,20 @@ pub(super) enum Plant {
     Lie,
     /// The majority is left as broken as the rest.
     Leave,
+    /// A node is given up that all others see.
+    Blame,
 }
 
 const KINDS: [(Kind, &str); 3] =
     [(Kind::Storm, "storm"), (Kind::Members, "members"), (Kind::Core, "core")];
 
-const PLANTS: [(Plant, &str); 5] = [
+const PLANTS: [(Plant, &str); 6] = [
     (Plant::Nothing, "nothing"),
     (Plant::Drop, "drop"),
     (Plant::Repeat, "repeat"),
     (Plant::Lie, "lie"),
     (Plant::Leave, "leave"),
+    (Plant::Blame, "blame"),
 ];
 
 impl Plan {

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
+use warren_types::QueueId;
 
 use super::chance::Chance;
 use super::client::{Unconfirmed, declare};
+use super::node::Serving;
 use super::wire::{self, Ended, Method};
 use super::world::{PATIENCE, World};
 use crate::survey::Which;
@@ -15,6 +17,9 @@ const QUEUE: &str = "quiet";
 
 /// How long a list may take.
 const LIST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Between two questions, when nobody leads the queue.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Puts some messages into a queue, takes a few, and compares.
 pub(super) async fn compare(world: &World, chance: &mut Chance) {
@@ -62,14 +67,24 @@ async fn count_everywhere(world: &World, model: (u64, u64, u64)) {
             world.history.fault(format!("I10: {spot} does not know the queue {QUEUE}"));
             continue;
         };
-        let listing = timeout(LIST_LIMIT, node.broker.queue_figures(Which::These(vec![id])));
-        let rows = listing.await.map(|listed| listed.rows).unwrap_or_default();
-        let counted: Vec<(u64, u64, u64)> = rows
-            .iter()
-            .map(|row| (row.ready, row.unacknowledged, u64::from(row.consumers)))
-            .collect();
-        if counted != [model] {
+        let counted = count(&node, id).await;
+        if counted != Some(model) {
             world.history.fault(format!("I14: {spot} counts {counted:?} instead of {model:?}"));
         }
     }
+}
+
+/// What one node says. While the lead moves, as it does when a node is back that should have it, nobody
+/// or two may say that they lead: then it is asked again.
+async fn count(node: &Serving, queue: QueueId) -> Option<(u64, u64, u64)> {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        let listing = timeout(LIST_LIMIT, node.broker.queue_figures(Which::These(vec![queue])));
+        let rows = listing.await.ok()?.rows;
+        if let [row] = &*rows {
+            return Some((row.ready, row.unacknowledged, u64::from(row.consumers)));
+        }
+        sleep(ASK_AGAIN).await;
+    }
+    None
 }

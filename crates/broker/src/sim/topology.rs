@@ -11,6 +11,7 @@ use bytes::Buf as _;
 use tokio::time::{Instant, sleep};
 
 use super::client::Client;
+use super::history::Session;
 use super::wire::{self, Ended, Method, Wire};
 use super::world::PATIENCE;
 
@@ -21,13 +22,20 @@ const DURABLE: u8 = 2;
 const EXCLUSIVE: u8 = 4;
 const AUTO_DELETE: u8 = 8;
 
+/// The connection that declares.
+struct Home {
+    wire: Wire,
+    session: Session,
+}
+
 /// Runs until the client is to be calm, and removes what it has made.
 pub(super) async fn run(mut client: Client) {
     let mut names = 0;
     while !client.calm.is_cancelled() {
         names += 1;
         let name = format!("topology{names}");
-        let (mut one, _) = client.connect().await;
+        let (one, session) = client.connect().await;
+        let mut one = Home { wire: one, session };
         let (mut other, _) = client.connect().await;
         drop(work(&mut client, &mut one, &mut other, &name).await);
     }
@@ -46,17 +54,18 @@ async fn remove_all(client: &mut Client, names: u32) -> Result<(), Ended> {
 
 async fn work(
     client: &mut Client,
-    one: &mut Wire,
+    home: &mut Home,
     other: &mut Wire,
     name: &str,
 ) -> Result<(), Ended> {
+    let one = &mut home.wire;
     one.send(Method::new(40, 10).u16(0).short(EXCHANGE).short("direct").u8(2).u32(0))?;
     one.expect((40, 11)).await?;
     while !client.calm.is_cancelled() {
         match client.chance.number(0..4) {
-            0..2 => bound(client, one, other, name).await?,
+            0..2 => bound(client, &mut home.wire, other, name).await?,
             2 => exclusive(client, other, name).await?,
-            _ => of_its_own_accord(client, one, other, name).await?,
+            _ => of_its_own_accord(client, home, other, name).await?,
         }
         let pause = client.chance.millis(1..500);
         sleep(pause).await;
@@ -115,18 +124,44 @@ async fn exclusive(client: &mut Client, other: &mut Wire, name: &str) -> Result<
 /// Gone with its last consumer.
 async fn of_its_own_accord(
     client: &mut Client,
-    one: &mut Wire,
+    home: &mut Home,
     other: &mut Wire,
     name: &str,
 ) -> Result<(), Ended> {
     let name = format!("{name}-while");
-    declared(one, &name, DURABLE | AUTO_DELETE).await?;
+    declared(&mut home.wire, &name, DURABLE | AUTO_DELETE).await?;
     told(client, other, &name, 0, "was declared").await?;
-    one.send(Method::new(60, 20).u16(0).short(&name).short("last").u8(0).u32(0))?;
-    one.expect(wire::CONSUME_OK).await?;
-    one.send(Method::new(60, 30).short("last").u8(0))?;
-    one.expect(wire::CANCEL_OK).await?;
+    consume_and_cancel(client, home, &name).await?;
     gone(client, other, &name).await
+}
+
+/// A node that was given up loses its consumers, and so their queue: who consumes there hears that it
+/// cannot, or is cancelled. That may cross its own basic.cancel.
+async fn consume_and_cancel(
+    client: &Client,
+    Home { wire, session }: &mut Home,
+    name: &str,
+) -> Result<(), Ended> {
+    let ended = |how: &str| {
+        if !client.history.is_lost(*session) {
+            client.history.fault(format!("I9: the consumer of {name} was {how} for no reason"));
+        }
+    };
+    wire.send(Method::new(60, 20).u16(0).short(name).short("last").u8(0).u32(0))?;
+    let said = wire.hear().await?;
+    if said.method == wire::CHANNEL_CLOSE {
+        ended("refused");
+        return Err(Ended);
+    }
+    assert_eq!(said.method, wire::CONSUME_OK, "{said:?}");
+    wire.send(Method::new(60, 30).short("last").u8(0))?;
+    let mut said = wire.hear().await?;
+    if said.method == wire::CANCEL {
+        ended("cancelled");
+        said = wire.hear().await?;
+    }
+    assert_eq!(said.method, wire::CANCEL_OK, "{said:?}");
+    Ok(())
 }
 
 /// One node has said what is so: another one must say the same.

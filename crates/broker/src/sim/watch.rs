@@ -38,13 +38,14 @@ async fn watch_sessions(world: &World, serving: &Serving) {
         let rows: Vec<(Session, bool)> = serving.catalog.inspect(|catalog| {
             catalog.nodes().map(|row| ((row.id, row.boot), row.running)).collect()
         });
-        for (session, _) in rows.iter().filter(|(_, running)| !running) {
-            world.session_lost(*session);
+        let applied = serving.catalog.applied();
+        for (session, running) in &rows {
+            world.session_seen(*session, applied, *running);
         }
         // A node that was forgotten has no row.
         let there = |session: &&Session| rows.iter().any(|((node, _), _)| *node == session.0);
         for session in known.iter().filter(|session| !there(session)) {
-            world.session_lost(*session);
+            world.session_seen(*session, applied, false);
         }
         known = rows.into_iter().map(|(session, _)| session).collect();
         if progress.changed().await.is_err() {

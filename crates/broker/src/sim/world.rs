@@ -27,7 +27,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A node that others give up must have been out of their sight within this time: longer than they wait,
 /// and than it takes until that is known.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(12);
+pub(super) const GIVEN_UP_AFTER: Duration = Duration::from_secs(12);
 
 /// A cluster with its network. Cheap to clone.
 #[derive(Clone)]
@@ -144,9 +144,10 @@ impl World {
         tokio::spawn(super::watch::watch(self.clone(), spot));
     }
 
-    /// The catalog says that a start of a node is over: there must be a reason.
-    pub(super) fn session_lost(&self, session: Session) {
-        if !self.history.session_lost(session) {
+    /// The catalog, as far as it goes in some replica, says whether a start of a node is over: if it is,
+    /// there must be a reason.
+    pub(super) fn session_seen(&self, session: Session, upto: LogIndex, running: bool) {
+        if !self.history.session_seen(session, upto, running) {
             return;
         }
         let lives =

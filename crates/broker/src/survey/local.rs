@@ -19,6 +19,7 @@ use super::rows::{
     HolderRow, MessageCounts, NodeFigures, NodeSample, NodeSamples, QueueDetail, QueueFigures,
     ShardRow,
 };
+use super::scheduled;
 use crate::broker::Inner;
 use crate::connection::{Description, ToConnection};
 use crate::queue::batch::wall_clock;
@@ -27,7 +28,7 @@ use crate::registry::Registered;
 use crate::watchman;
 
 /// How long connections and shards may take to say how they are. One that does not is left out.
-const LOCAL_LIMIT: Duration = Duration::from_millis(1000);
+pub(super) const LOCAL_LIMIT: Duration = Duration::from_millis(1000);
 
 /// Answers a question about this node.
 pub(super) async fn reply(broker: &Inner, question: Question) -> Bytes {
@@ -64,6 +65,9 @@ pub(super) async fn reply(broker: &Inner, question: Question) -> Bytes {
         }
         Question::Exchanges => answer(&broker.throughput.figures(Instant::now())),
         Question::Count(whose) => answer(&count(broker, &whose)),
+        Question::Scheduled(vhost, limit) => {
+            answer(&scheduled::of_vhost(broker, &vhost, limit).await)
+        }
     }
 }
 
@@ -106,7 +110,7 @@ fn count(broker: &Inner, whose: &Whose) -> u64 {
 }
 
 /// The shards that this node leads, or holds in memory.
-fn led(broker: &Inner) -> Vec<ShardSlot> {
+pub(super) fn led(broker: &Inner) -> Vec<ShardSlot> {
     let replicated = broker.shards.replicated();
     let led = replicated.filter(|(_, _, shard)| shard.whereabouts().leads_here());
     let led: Vec<ShardSlot> = led.map(|(_, slot, _)| slot).collect();
@@ -116,7 +120,7 @@ fn led(broker: &Inner) -> Vec<ShardSlot> {
 }
 
 /// What `read` says of a shard that is here.
-async fn look<R: Send + 'static>(
+pub(super) async fn look<R: Send + 'static>(
     shard: &ShardHandle,
     read: impl FnOnce(&Shard) -> R + Send + 'static,
 ) -> Option<R> {
@@ -154,7 +158,7 @@ pub(super) async fn queues(broker: &Inner, wanted: Option<Vec<QueueId>>) -> Vec<
 }
 
 /// Where queues are, of those that there are.
-fn places(broker: &Inner, queues: Vec<QueueId>) -> Vec<(QueueId, ShardSlot)> {
+pub(super) fn places(broker: &Inner, queues: Vec<QueueId>) -> Vec<(QueueId, ShardSlot)> {
     let rows: Vec<_> = broker.directory.look(|catalog| {
         queues.into_iter().filter_map(|queue| catalog.queue_by_id(queue).cloned()).collect()
     });
@@ -177,6 +181,8 @@ fn figures_of(broker: &Inner, listings: &[QueueListing]) -> Vec<QueueFigures> {
             unacknowledged_bytes: status.unsettled_bytes,
             delayed: status.delayed,
             dead: status.dead,
+            duplicates: listing.counts.duplicates,
+            dedup_keys: listing.dedup_keys,
             consumers: status.consumers,
             active_consumer: active.map(|active| (active.session.node, active.number.0)),
             memory_bytes: listing.memory_bytes,

@@ -6,7 +6,7 @@ use warren_types::{DecodeError, QueueId, Reader, Writer};
 use super::wire::Wire;
 
 /// The version of questions and answers.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub(crate) enum Question {
     NodeSamples(u64),
     /// The samples of a queue, if it leads it, since a time: a list of `QueueSample`.
     QueueSamples(QueueId, u64),
+    /// Messages of a virtual host that are put aside in queues that it leads, so many at most: a list
+    /// of `ScheduledRow`.
+    Scheduled(String, u64),
 }
 
 /// Which connections are meant.
@@ -90,6 +93,11 @@ impl Question {
                 writer.u8(12);
                 (*queue, *since_ms).write(&mut writer);
             }
+            Self::Scheduled(vhost, limit) => {
+                writer.u8(13);
+                vhost.write(&mut writer);
+                limit.write(&mut writer);
+            }
         }
         writer.finish()
     }
@@ -114,6 +122,7 @@ impl Question {
                 let (queue, since_ms) = Wire::read(&mut reader)?;
                 Self::QueueSamples(queue, since_ms)
             }
+            13 => Self::Scheduled(Wire::read(&mut reader)?, Wire::read(&mut reader)?),
             value => {
                 return Err(DecodeError::Unknown { what: "a question", value: u64::from(value) });
             }
@@ -205,6 +214,7 @@ mod tests {
             Question::Count(Whose::Vhost("/".to_owned())),
             Question::Exchanges,
             Question::NodeSamples(5),
+            Question::Scheduled("/".to_owned(), 100),
             Question::QueueSamples(QueueId(3), 5),
         ];
 

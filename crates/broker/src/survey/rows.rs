@@ -325,6 +325,10 @@ wire_struct! {
         delayed: u64,
         /// Dead messages that have not arrived where they go.
         dead: u64,
+        /// Messages that were not taken, because they had been taken before.
+        duplicates: u64,
+        /// Names of messages that it does not take again.
+        dedup_keys: u64,
         /// Consumers, without those made by basic.get.
         consumers: u32,
         /// The node and number of the consumer that is served, where it is a single one.
@@ -335,6 +339,31 @@ wire_struct! {
         counts: MessageCounts,
         /// How fast.
         rates: MessageRates,
+    }
+}
+
+wire_struct! {
+    /// A message that waits for a time that its publisher chose.
+    #[derive(Eq)]
+    ScheduledRow {
+        /// The queue that it comes to.
+        queue: QueueId,
+        /// When, by the time of the queue's shard, which is not the time of day.
+        due: u64,
+        /// How far off that is.
+        in_ms: u64,
+        /// The row of the log that it stands in.
+        row: u64,
+        /// Where in it.
+        offset: u32,
+        /// Bytes of its body.
+        payload_bytes: u64,
+        /// What it was published to; empty also where the message could not be read in time.
+        exchange: String,
+        /// With which key.
+        routing_key: String,
+        /// What its publisher calls it.
+        message_id: Option<String>,
     }
 }
 

@@ -44,6 +44,11 @@ pub(super) static COMMANDS: &[Command] = &[
         ]),
     Command::new("explain_queue", Section::Queues, OURS, "Tells why nothing moves in a queue", explain)
         .takes("[--vhost <vhost>] <queue_name>", 1, 1),
+    Command::new("list_scheduled", Section::Queues, OURS, "Lists messages that wait for their time", scheduled)
+        .takes("[--vhost <vhost>] [--limit <number>] [<column>, ...] [--no-table-headers]", 0, super::ANY)
+        .with(&[Switch::number("limit")]),
+    Command::new("cancel_scheduled", Section::Queues, OURS, "Drops a message that waits for its time", cancel_scheduled)
+        .takes("[--vhost <vhost>] <id>", 1, 1),
     Command::new("list_unresponsive_queues", Section::Monitoring, LOOK, "Lists queues that do not answer", unresponsive)
         .takes("[--local] [--queue-timeout <queue-timeout>] [<column> ...] [--no-table-headers]", 0, super::ANY)
         .with(&[Switch::flag("local"), Switch::number("queue-timeout")]),
@@ -86,6 +91,16 @@ static COLUMNS: &[Column] = &[
     Column::plain("leader"),
     Column::plain("members"),
     Column::plain("online"),
+];
+
+static SCHEDULED: &[Column] = &[
+    Column::plain("id"),
+    Column::plain("queue"),
+    Column::plain("in_ms"),
+    Column::plain("exchange"),
+    Column::plain("routing_key"),
+    Column::plain("message_id"),
+    Column::plain("payload_bytes"),
 ];
 
 /// What the API must say for the switches to be obeyed, and for [`pid`].
@@ -202,6 +217,21 @@ fn explain(call: &Call) -> Outcome {
         }
     }
     Ok(Output::Document { text: lines.join("\n"), value })
+}
+
+fn scheduled(call: &Call) -> Outcome {
+    let chosen = Chosen::by(call, SCHEDULED, &["id", "queue", "in_ms", "routing_key"])?;
+    let (api, vhost) = (call.api()?, call.vhost());
+    call.say(&format!("Listing scheduled messages for vhost {vhost} ..."))?;
+    let limit = call.option("limit").map(|limit| format!("?limit={limit}")).unwrap_or_default();
+    let rows = api.find_list(&(path(&["scheduled", vhost]) + &limit))?;
+    Ok(chosen.list(&rows.ok_or_else(|| Failure::no_such_vhost(vhost))?))
+}
+
+fn cancel_scheduled(call: &Call) -> Outcome {
+    let (vhost, id) = (call.vhost(), call.argument(0));
+    call.say(&format!("Cancelling scheduled message '{id}' in vhost '{vhost}' ..."))?;
+    done(call.api()?.delete(&path(&["scheduled", vhost, id])), Failure::no_such_object)
 }
 
 /// Those whose leader did not answer: the API knows no state of theirs, or a bad one.

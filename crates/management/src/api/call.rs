@@ -246,6 +246,7 @@ async fn change(broker: &Broker, caller: &Caller, command: Command) -> Result<Ch
     {
         Ok(changed) => Ok(changed),
         Err(ChangeError::Refused(refusal)) => Err(Problem::from(&refusal)),
+        Err(ChangeError::Full(full)) => Err(Problem::bad_request(full.to_string())),
         Err(ChangeError::Stopped(_)) => Err(Problem::unavailable("the node is stopping")),
     }
 }

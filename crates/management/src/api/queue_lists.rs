@@ -122,6 +122,8 @@ fn figure_field(names: &Names, figures: &QueueFigures, path: &[String]) -> Value
         "messages_unacknowledged" => figures.unacknowledged.into(),
         "messages_delayed" => figures.delayed.into(),
         "messages_dlx" => figures.dead.into(),
+        "messages_deduplicated" => figures.duplicates.into(),
+        "dedup_keys" => figures.dedup_keys.into(),
         "message_bytes" => figures.ready_bytes.saturating_add(figures.unacknowledged_bytes).into(),
         "message_bytes_ready" => figures.ready_bytes.into(),
         "message_bytes_unacknowledged" => figures.unacknowledged_bytes.into(),
@@ -182,7 +184,7 @@ fn rows(
 }
 
 /// What only the leaders know, by the fields of the first level.
-const LIVE: [&str; 17] = [
+const LIVE: [&str; 19] = [
     "messages",
     "messages_details",
     "messages_ready",
@@ -190,7 +192,9 @@ const LIVE: [&str; 17] = [
     "messages_unacknowledged",
     "messages_unacknowledged_details",
     "messages_delayed",
+    "messages_deduplicated",
     "messages_dlx",
+    "dedup_keys",
     "message_bytes",
     "message_bytes_ready",
     "message_bytes_unacknowledged",
@@ -290,6 +294,10 @@ fn put_figures(
     put("messages_delayed", figures.delayed.into());
     put("messages_dlx", figures.dead.into());
     put("messages_ram", 0.into());
+    if queue.settings.dedup.is_some() {
+        put("messages_deduplicated", figures.duplicates.into());
+        put("dedup_keys", figures.dedup_keys.into());
+    }
     let bytes = figures.ready_bytes.saturating_add(figures.unacknowledged_bytes);
     put("message_bytes", bytes.into());
     put("message_bytes_ready", figures.ready_bytes.into());

@@ -119,6 +119,9 @@ const QUEUES: &[Family<QueueFigures>] = &[
             ("queue_get_empty_total", Kind::Counter, "Got nothing.", |queue| {
                 queue.counts.get_empty
             }),
+            ("queue_messages_deduplicated_total", Kind::Counter, "Not taken again.", |queue| {
+                queue.duplicates
+            }),
         ],
     ),
 ];

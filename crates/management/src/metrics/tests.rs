@@ -34,6 +34,14 @@ fn channels_are_those_that_were_opened_and_not_closed() {
 }
 
 #[test]
+fn each_limit_says_where_it_stands_and_how_often_it_was_reached() {
+    let page = text(&observation());
+
+    assert_sample(&page, "warren_limit{limit=\"channel_max\"} 2047");
+    assert_sample(&page, "warren_limit_hits_total{limit=\"channel_max\"} 6");
+}
+
+#[test]
 fn messages_are_those_ready_and_those_unsettled() {
     let page = text(&observation());
 
@@ -167,6 +175,7 @@ fn observation() -> Observation {
             orphaned_consumers: 1,
             ..ClientTotals::default()
         }),
+        limits: vec![LimitTotals { name: "channel_max", value: 2047, hits: 6 }],
         cluster: Some(ClusterTotals {
             nodes: 3,
             nodes_running: 2,

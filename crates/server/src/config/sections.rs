@@ -110,13 +110,30 @@ section! {
         handshake_timeout_ms: u64 = ms(Limits::default().handshake_timeout),
         /// How long an operation waits for a leader or a majority, milliseconds.
         operation_timeout_ms: u64 = ms(Limits::default().operation_timeout),
-        /// Connections that the node takes; further ones are closed at once.
+        /// Connections that the node takes; further ones are told so and closed.
         connection_max: usize = Limits::default().connections,
         /// Failed logins of one address in a minute after which it is turned away for the rest of
         /// it, but for who has come in with the same password before; 0 sets no limit.
         login_failures_per_minute: u32 = Limits::default().login_failures_per_minute,
+        /// Channels of all connections to the node; 0 sets no limit.
+        channel_max_per_node: usize = Limits::default().channels,
         /// Consumers on one channel.
         consumer_max_per_channel: usize = Limits::default().consumers_per_channel,
+        /// Messages that one channel may have been given without settling them, beside what its
+        /// consumers' own prefetch allows; 0 sets no limit. Consumers wait then, as at the end of
+        /// a prefetch; basic.get is refused.
+        unacked_max_per_channel: usize = Limits::default().unacked_per_channel,
+        /// Virtual hosts of the cluster; 0 sets no limit.
+        vhost_max: usize = Limits::default().vhosts,
+        /// Queues of the cluster; 0 sets no limit.
+        cluster_queue_limit: usize = Limits::default().queues,
+        /// Queues of a virtual host that has no max-queues of its own; 0 sets no limit.
+        queue_max_per_vhost: usize = Limits::default().queues_per_vhost,
+        /// Exchanges of the cluster, the predeclared ones of each virtual host among them; 0 sets
+        /// no limit.
+        cluster_exchange_limit: usize = Limits::default().exchanges,
+        /// Bindings of a virtual host; 0 sets no limit.
+        binding_max_per_vhost: usize = Limits::default().bindings_per_vhost,
         /// Messages that a consumer without a prefetch of its own may hold; 0 sets no limit.
         default_prefetch: u16 = Limits::default().default_prefetch,
         /// Publishes of one connection that may be unanswered before its socket is not read, bytes.

@@ -12,7 +12,6 @@ use warren_rpc::Verdict;
 use warren_types::{BootId, NodeId};
 
 use super::{LOOK_LIMIT, Means, Sights};
-use crate::cluster::chart::Chart;
 use crate::cluster::sight::{Sight, Suspicion};
 use crate::directory::Directory;
 
@@ -35,7 +34,6 @@ pub(super) struct Judge {
     here: NodeId,
     peers: Peers,
     directory: Directory,
-    chart: watch::Receiver<Arc<Chart>>,
     leadership: watch::Receiver<Leadership>,
     sights: watch::Receiver<Arc<Sights>>,
 }
@@ -46,7 +44,6 @@ impl Judge {
             here: means.session.node,
             peers: means.peers.clone(),
             directory: means.directory.clone(),
-            chart: means.chart.clone(),
             leadership: means.leadership.clone(),
             sights,
         }
@@ -109,10 +106,12 @@ impl Judge {
 
     /// Whether no other node sees it, and, if there are others, one of them says so.
     async fn is_missed(&self, node: NodeId) -> bool {
-        let chart = Arc::clone(&self.chart.borrow());
-        let others = chart.running().map(|row| row.id);
-        let others = others.filter(|other| ![node, self.here].contains(other));
-        let probes = others.map(|other| self.peers.probe(other, node, PROBE_LIMIT));
+        // The chart follows the catalog a little later: it may not show who has come back.
+        let others: Vec<NodeId> = self.directory.look(|catalog| {
+            let running = catalog.nodes().filter(|row| row.running).map(|row| row.id);
+            running.filter(|other| ![node, self.here].contains(other)).collect()
+        });
+        let probes = others.into_iter().map(|other| self.peers.probe(other, node, PROBE_LIMIT));
         let verdicts = join_all(probes).await;
         let is_alone = verdicts.is_empty();
         let mut heard = verdicts.into_iter().flatten().peekable();

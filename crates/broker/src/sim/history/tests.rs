@@ -111,7 +111,7 @@ fn what_a_lost_session_has_may_go_to_others() {
     let (history, publisher, [one, _]) = history(0);
     let message = published(&history, publisher);
     history.deliver(one, message, false);
-    history.session_lost(HOME);
+    history.session_seen(HOME, LogIndex(1), false);
     let other = history.consumer("q", (NodeId(2), BootId(1)), 0);
     history.deliver(other, message, true);
     history.acknowledge(one, message);
@@ -290,4 +290,14 @@ fn a_message_that_is_buried_after_it_was_settled_is_found() {
     history.acknowledge(digger, message);
 
     assert_eq!(found(&history), ["I5"]);
+}
+
+#[test]
+fn each_time_that_a_start_of_a_node_is_given_up_counts_once_whoever_is_behind() {
+    let history = History::default();
+
+    let entries = [(1, true), (2, false), (2, false), (1, true), (3, true), (2, false), (4, false)];
+    let news = entries.map(|(upto, running)| history.session_seen(HOME, LogIndex(upto), running));
+
+    assert_eq!(news, [false, true, false, false, false, false, true]);
 }

@@ -328,6 +328,10 @@ async fn change_all(
                 tracing::warn!(what, %refusal, "a definition is refused");
                 problem.get_or_insert(Problem::from(&refusal).into_bad_request());
             }
+            Err(ChangeError::Full(full)) => {
+                tracing::warn!(what, %full, "there is no room for a definition");
+                problem.get_or_insert(Problem::bad_request(full.to_string()));
+            }
             Err(ChangeError::Stopped(_)) => {
                 return Err(Problem::unavailable("the node is stopping"));
             }
