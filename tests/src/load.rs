@@ -22,6 +22,6 @@ mod run;
 mod tally;
 
 pub use histogram::Histogram;
-pub use options::{Mode, Options, USAGE};
-pub use report::{Latency, Report};
+pub use options::{Mode, Options, USAGE, address};
+pub use report::{Latency, Report, Watched};
 pub use run::run;

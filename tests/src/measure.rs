@@ -3,11 +3,13 @@
 //! - [`Options`]: what is asked for, from the command line of `warren-measure`.
 //! - [`failover`]: the same fault again and again, and the longest silences it brought.
 //! - [`footprint`]: processor and memory of idle nodes, without queues and with many.
+//! - [`matrix`]: the same work for us and for a peer, in turn.
 //!
 //! The nodes are fresh ones of our own, or those that `WARREN_TEST_CLUSTER` names.
 
 pub mod failover;
 pub mod footprint;
+pub mod matrix;
 mod options;
 
 pub use options::{Fault, Options, Task, USAGE};
@@ -16,7 +18,11 @@ use anyhow::Result;
 
 /// Does what is asked for, and gives what there is to print.
 pub fn run(options: &Options) -> Result<String> {
-    match options.task {
+    match &options.task {
+        Task::Matrix(options) => {
+            let report = matrix::measure(options)?;
+            Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
+        }
         Task::Failover => {
             let report = failover::measure(options);
             Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })

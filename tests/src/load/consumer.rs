@@ -61,6 +61,8 @@ pub struct Consumed {
     pub latency: Histogram,
     /// Per stream, what came.
     pub seen: Vec<Seen>,
+    /// The copy of each message that it gets; those who get the same one share a queue.
+    pub copy: usize,
     /// Came twice to this consumer, without the flag.
     pub doubled: u64,
     /// Came with the flag.
@@ -77,8 +79,8 @@ impl Consumed {
         Self { seen, highest, ..Self::default() }
     }
 
-    fn note(&mut self, stream: u32, number: u64, redelivered: bool) {
-        let stream = stream as usize;
+    fn note(&mut self, stream: u16, number: u64, redelivered: bool) {
+        let stream = usize::from(stream);
         let (Some(seen), Some(highest)) = (self.seen.get_mut(stream), self.highest.get_mut(stream))
         else {
             // Left over from another run in the same queue.
@@ -127,7 +129,8 @@ impl<'a> Consumer<'a> {
         }
         wire.stream().set_read_timeout(None)?;
         let streams = options.publishers * options.queues;
-        let found = Consumed::of(streams);
+        let copy = if options.fanout { index % options.queues } else { 0 };
+        let found = Consumed { copy, ..Consumed::of(streams) };
         Ok(Self { options, tally, wire, unacked: 0, found })
     }
 

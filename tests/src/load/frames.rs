@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 
 use crate::wire::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, id, publish};
 
-/// Stream, number and time at the start of each body.
-pub const STAMP_BYTES: usize = 4 + 8 + 8;
+/// Stream (2 bytes), number (6) and time (8) at the start of each body.
+pub const STAMP_BYTES: usize = 16;
 
 /// Bytes of a batch, about: what one write hands to the kernel.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -23,15 +23,15 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Packs as many publishes as fill a batch.
-    pub fn new(queue: &str, stream: u32, size: usize, persistent: bool) -> Self {
+    /// Packs as many publishes to an exchange with a key as fill a batch.
+    pub fn new((exchange, key): (&str, &str), stream: u16, size: usize, persistent: bool) -> Self {
         let properties: &[u8] = if persistent { &[0x10, 0, 2] } else { &[0x10, 0, 1] };
         let mut body = vec![b'.'; size];
-        body[..4].copy_from_slice(&stream.to_be_bytes());
-        let one = publish(1, "", queue, 0, properties, &body);
+        body[..2].copy_from_slice(&stream.to_be_bytes());
+        let one = publish(1, exchange, key, 0, properties, &body);
         let capacity = BATCH_BYTES.div_ceil(one.len());
         // A publish with the same names and no body tells where the body begins: 7 bytes later.
-        let stamp = publish(1, "", queue, 0, properties, &[]).len() + 7;
+        let stamp = publish(1, exchange, key, 0, properties, &[]).len() + 7;
         Self { bytes: one.repeat(capacity), stride: one.len(), stamp, capacity }
     }
 
@@ -39,8 +39,8 @@ impl Batch {
     pub fn stamped(&mut self, count: usize, first: u64, time: u64) -> &[u8] {
         for (number, message) in (first..).zip(self.bytes.chunks_exact_mut(self.stride).take(count))
         {
-            message[self.stamp + 4..self.stamp + 12].copy_from_slice(&number.to_be_bytes());
-            message[self.stamp + 12..self.stamp + 20].copy_from_slice(&time.to_be_bytes());
+            message[self.stamp + 2..self.stamp + 8].copy_from_slice(&number.to_be_bytes()[2..]);
+            message[self.stamp + 8..self.stamp + 16].copy_from_slice(&time.to_be_bytes());
         }
         &self.bytes[..count * self.stride]
     }
@@ -65,7 +65,7 @@ pub enum Event {
         /// Whether it is flagged.
         redelivered: bool,
         /// Publisher and queue.
-        stream: u32,
+        stream: u16,
         /// Its number in the stream.
         number: u64,
         /// When it was sent.
@@ -81,7 +81,7 @@ pub struct Parser {
     /// Bytes of the body that have not come.
     missing: u64,
     /// The stamp, from the first body frame.
-    stamp: Option<(u32, u64, u64)>,
+    stamp: Option<(u16, u64, u64)>,
 }
 
 impl Parser {
@@ -134,8 +134,8 @@ impl Parser {
 
     fn body(&mut self, payload: &[u8], on: &mut impl FnMut(Event)) {
         if self.stamp.is_none() && payload.len() >= STAMP_BYTES {
-            let stream = u32::from_be_bytes([payload[0], payload[1], payload[2], payload[3]]);
-            self.stamp = Some((stream, u64_at(payload, 4), u64_at(payload, 12)));
+            let number = u64_at(payload, 0) & 0xffff_ffff_ffff;
+            self.stamp = Some((u16_at(payload, 0), number, u64_at(payload, 8)));
         }
         self.missing = self.missing.saturating_sub(payload.len() as u64);
         if self.missing == 0 {
@@ -164,11 +164,12 @@ mod tests {
 
     #[test]
     fn a_batch_is_the_publishes_with_their_stamps() {
-        let mut batch = Batch::new("q", 7, 30, true);
+        let mut batch = Batch::new(("", "q"), 7, 30, true);
 
         let bytes = batch.stamped(2, 41, 99).to_vec();
 
-        let body = |number: u64| Pack::empty().u32(7).u64(number).u64(99).raw(&[b'.'; 10]).bytes();
+        let body =
+            |number: u32| Pack::empty().u16(7).u16(0).u32(number).u64(99).raw(&[b'.'; 14]).bytes();
         let mut expected = publish(1, "", "q", 0, &[0x10, 0, 2], &body(41));
         expected.extend(publish(1, "", "q", 0, &[0x10, 0, 2], &body(42)));
         assert_eq!(bytes, expected);
@@ -181,7 +182,7 @@ mod tests {
             Pack::method(id::DELIVER).short("tag").u64(5).u8(1).short("").short("q").frame(1);
         let header = Pack::empty().u16(60).u16(0).u64(25).u16(0).bytes();
         bytes.extend(Frame { kind: FRAME_HEADER, channel: 1, payload: header }.encode());
-        let body = Pack::empty().u32(3).u64(4).u64(6).raw(b"12345").bytes();
+        let body = Pack::empty().u16(3).u16(0).u32(4).u64(6).raw(b"123456789").bytes();
         bytes.extend(Frame { kind: FRAME_BODY, channel: 1, payload: body[..22].to_vec() }.encode());
         bytes.extend(Frame { kind: FRAME_BODY, channel: 1, payload: body[22..].to_vec() }.encode());
         bytes.extend(Pack::method(id::ACK).u64(9).u8(1).frame(1));

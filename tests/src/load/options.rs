@@ -19,10 +19,13 @@ MODE
 
 OPTIONS (with the values for durable)
   --hosts HOST:PORT[,...]  brokers, taken in turn (127.0.0.1:5672)
+  --declare-at HOST:PORT   the broker that declares the queues (the first)
   --queues N               queues (1)
   --publishers N           publishing connections (1)
   --consumers N            consuming connections (1)
-  --size BYTES             bodies, at least 20 (100)
+  --fanout                 each message goes to all queues, of which each has a consumer
+  --idle N                 connections with a channel that do nothing (0)
+  --size BYTES             bodies, at least 16 (100)
   --confirm N              publishes that may wait for a confirm, 0: no confirms (1000)
   --prefetch N             deliveries that may wait for an ack (1000)
   --ack-every N            deliveries per ack, 0: automatic acks (100)
@@ -68,9 +71,12 @@ impl Mode {
 pub struct Options {
     pub mode: Mode,
     pub amqp: Vec<SocketAddr>,
+    pub declare_at: Option<SocketAddr>,
     pub queues: usize,
     pub publishers: usize,
     pub consumers: usize,
+    pub fanout: bool,
+    pub idle: usize,
     pub size: usize,
     pub window: usize,
     pub prefetch: u16,
@@ -97,9 +103,12 @@ impl Options {
         Self {
             mode,
             amqp: vec![SocketAddr::from(([127, 0, 0, 1], 5672))],
+            declare_at: None,
             queues: 1,
             publishers: 1,
             consumers: 1,
+            fanout: false,
+            idle: 0,
             size: 100,
             window: if safe { 1000 } else { 0 },
             prefetch: 1000,
@@ -135,6 +144,7 @@ impl Options {
                 "--no-durable" => options.durable = false,
                 "--transient" => options.persistent = false,
                 "--json" => options.json = true,
+                "--fanout" => options.fanout = true,
                 _ => {
                     let value = words.next().with_context(|| format!("no value for {name}"))?;
                     options.set(name, value).with_context(|| format!("{name} {value}"))?;
@@ -148,6 +158,8 @@ impl Options {
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
             "--hosts" => self.amqp = list(value, address)?,
+            "--declare-at" => self.declare_at = Some(address(value)?),
+            "--idle" => self.idle = number(value)?,
             "--queues" => self.queues = number(value)?,
             "--publishers" => self.publishers = number(value)?,
             "--consumers" => self.consumers = number(value)?,
@@ -173,6 +185,14 @@ impl Options {
     fn check(&self) -> Result<()> {
         ensure!(self.queues > 0 && self.publishers > 0, "at least one queue and one publisher");
         ensure!(self.size >= STAMP_BYTES, "a body has at least {STAMP_BYTES} bytes");
+        ensure!(
+            self.publishers.saturating_mul(self.queues) <= usize::from(u16::MAX),
+            "more streams than can be told apart"
+        );
+        ensure!(
+            !self.fanout || self.consumers >= self.queues,
+            "with --fanout each queue has a consumer of its own"
+        );
         ensure!(self.mode != Mode::Backlog || self.count.is_some(), "a backlog needs --count");
         ensure!(
             self.prefetch == 0 || self.ack_every <= u64::from(self.prefetch),
@@ -188,6 +208,16 @@ impl Options {
         format!("{}.{index}", self.prefix)
     }
 
+    /// How often a message is delivered.
+    pub fn copies(&self) -> u64 {
+        if self.fanout { self.queues as u64 } else { 1 }
+    }
+
+    /// Where messages go: the exchange, and the key for a queue.
+    pub fn target(&self, queue: usize) -> (&str, String) {
+        if self.fanout { (&self.prefix, String::new()) } else { ("", self.queue(queue)) }
+    }
+
     /// The broker for a client.
     pub fn broker(&self, client: usize) -> SocketAddr {
         self.amqp[client % self.amqp.len()]
@@ -201,7 +231,8 @@ where
     value.parse().context("not such a number")
 }
 
-fn address(value: &str) -> Result<SocketAddr> {
+/// Reads `host:port`.
+pub fn address(value: &str) -> Result<SocketAddr> {
     value.to_socket_addrs()?.next().context("no address")
 }
 
@@ -239,6 +270,8 @@ mod tests {
             "--queues 0",
             "backlog",
             "--size 4",
+            "--queues 2 --fanout",
+            "--queues 1000 --publishers 1000",
             "--prefetch 10",
         ];
         for line in lines {

@@ -67,9 +67,10 @@ impl<'a> Publisher<'a> {
         let mut batches = Vec::new();
         for queue in queues_of(index, options) {
             let stream =
-                u32::try_from(index * options.queues + queue).context("too many streams")?;
-            let name = options.queue(queue);
-            batches.push((Batch::new(&name, stream, options.size, options.persistent), 0));
+                u16::try_from(index * options.queues + queue).context("too many streams")?;
+            let (exchange, key) = options.target(queue);
+            let target = (exchange, key.as_str());
+            batches.push((Batch::new(target, stream, options.size, options.persistent), 0));
         }
         wire.stream().set_read_timeout(None)?;
         let share = |count: u64| {
@@ -230,7 +231,7 @@ impl<'a> Publisher<'a> {
 
 /// The queues of a publisher: each queue has one at least, and each publisher one at least.
 fn queues_of(index: usize, options: &Options) -> Vec<usize> {
-    if options.publishers >= options.queues {
+    if options.publishers >= options.queues || options.fanout {
         return vec![index % options.queues];
     }
     (index..options.queues).step_by(options.publishers).collect()

@@ -1,5 +1,6 @@
 //! The phases of a run: connect, warm up, measure, drain, clean up.
 
+use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::load::publisher::{Published, Publisher};
 use crate::load::report::{Report, Watched};
 use crate::load::tally::Tally;
 use crate::load::{Histogram, Latency, Mode, Options};
-use crate::wire::{Field, Flags, Pack, Wire, id};
+use crate::wire::{Field, Flags, Pack, Wire, declare_exchange, id};
 
 /// How often the run is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -46,9 +47,12 @@ impl Moment {
 
 /// Does what is asked for.
 pub fn run(options: &Options) -> Result<Report> {
-    let mut admin = Wire::open_as(options.broker(0), &options.user, &options.password)?;
+    let declare_at = options.declare_at.unwrap_or_else(|| options.broker(0));
+    let mut admin = Wire::open_as(declare_at, &options.user, &options.password)?;
     admin.channel(1)?;
     declare(&mut admin, options)?;
+    let bystanders = (0..options.idle).map(|index| idle(options, index));
+    let bystanders: Vec<Wire> = bystanders.collect::<Result<_>>()?;
     let mut report = Report::on(options);
     report.watched = options.pids.iter().map(|pid| watch(*pid)).collect();
 
@@ -60,9 +64,18 @@ pub fn run(options: &Options) -> Result<Report> {
     for watched in &mut report.watched {
         watched.rss_after_bytes = process::resident(watched.pid);
     }
+    drop(bystanders);
     delete(&mut admin, options)?;
     outcome?;
     Ok(report)
+}
+
+/// A connection with a channel that does nothing.
+fn idle(options: &Options, index: usize) -> Result<Wire> {
+    let mut wire = Wire::open_as(options.broker(index), &options.user, &options.password)
+        .context("an idle connection cannot be opened")?;
+    wire.channel(1)?;
+    Ok(wire)
 }
 
 fn watch(pid: u32) -> Watched {
@@ -102,7 +115,7 @@ fn stream<'scope, 'env: 'scope>(
     let published = join(publishers);
     drain(options, tally, &consumers);
     let consumed = stop(tally, consumers);
-    finish(report, tally, published?, consumed?);
+    finish(report, options, tally, published?, consumed?);
     Ok(())
 }
 
@@ -125,7 +138,7 @@ fn backlog<'scope, 'env: 'scope>(
     let end = Moment::take(options, tally);
     report.consume_rate = per_second(end.delivered, &full, &end);
     cpu(report, &begin, &end, end.delivered);
-    finish(report, tally, published, stop(tally, consumers)?);
+    finish(report, options, tally, published, stop(tally, consumers)?);
     Ok(())
 }
 
@@ -173,7 +186,7 @@ fn drain(options: &Options, tally: &Tally, consumers: &Consumers<'_>) {
     }
     let taken = |tally: &Tally| Tally::read(&tally.confirmed) - Tally::read(&tally.refused);
     await_end(options.drain, || {
-        Tally::read(&tally.delivered) >= taken(tally)
+        Tally::read(&tally.delivered) >= taken(tally) * options.copies()
             || consumers.iter().any(|(_, thread)| thread.is_finished())
     });
 }
@@ -223,15 +236,22 @@ fn cpu(report: &mut Report, begin: &Moment, end: &Moment, messages: u64) {
     report.own_cpu_seconds = end.own_cpu.saturating_sub(begin.own_cpu).as_secs_f64();
 }
 
-fn finish(report: &mut Report, tally: &Tally, published: Vec<Published>, consumed: Vec<Consumed>) {
+fn finish(
+    report: &mut Report,
+    options: &Options,
+    tally: &Tally,
+    published: Vec<Published>,
+    consumed: Vec<Consumed>,
+) {
     let (mut confirm, mut end_to_end) = (Histogram::default(), Histogram::default());
     published.iter().for_each(|publisher| confirm.merge(&publisher.latency));
-    let mut seen: Vec<Seen> = Vec::new();
+    let mut copies: BTreeMap<usize, Vec<Seen>> = BTreeMap::new();
     for consumer in &consumed {
         end_to_end.merge(&consumer.latency);
         report.flagged += consumer.flagged;
         report.doubled += consumer.doubled;
         report.overtaken += consumer.overtaken;
+        let seen = copies.entry(consumer.copy).or_default();
         seen.resize_with(consumer.seen.len(), Seen::default);
         // What two consumers saw came twice; with a flag it may.
         let both: u64 = seen.iter_mut().zip(&consumer.seen).map(|(all, one)| all.merge(one)).sum();
@@ -242,9 +262,10 @@ fn finish(report: &mut Report, tally: &Tally, published: Vec<Published>, consume
     report.sent = Tally::read(&tally.sent);
     report.confirmed = Tally::read(&tally.confirmed);
     report.refused = Tally::read(&tally.refused);
-    report.delivered = seen.iter().map(Seen::count).sum();
+    report.delivered = copies.values().flatten().map(Seen::count).sum();
     if !consumed.is_empty() {
-        report.lost = (report.confirmed - report.refused).saturating_sub(report.delivered);
+        let owed = (report.confirmed - report.refused) * options.copies();
+        report.lost = owed.saturating_sub(report.delivered);
     }
 }
 
@@ -259,6 +280,16 @@ fn declare(admin: &mut Wire, options: &Options) -> Result<()> {
             bail!("queue {name} is in use: {messages} messages, {consumers} consumers");
         }
     }
+    if options.fanout {
+        let exchange = &options.prefix;
+        let declare = declare_exchange(1, exchange, "fanout", flags, &[]);
+        admin.call(1, declare, id::EXCHANGE_DECLARE_OK)?;
+        for index in 0..options.queues {
+            let queue = options.queue(index);
+            let bind = Pack::method(id::QUEUE_BIND).u16(0).short(&queue).short(exchange);
+            admin.call(1, bind.short("").u8(0).table(&[]).frame(1), id::QUEUE_BIND_OK)?;
+        }
+    }
     Ok(())
 }
 
@@ -267,6 +298,10 @@ fn delete(admin: &mut Wire, options: &Options) -> Result<()> {
         let delete =
             Pack::method(id::QUEUE_DELETE).u16(0).short(&options.queue(index)).u8(0).frame(1);
         admin.call(1, delete, id::QUEUE_DELETE_OK)?;
+    }
+    if options.fanout {
+        let delete = Pack::method(id::EXCHANGE_DELETE).u16(0).short(&options.prefix).u8(0);
+        admin.call(1, delete.frame(1), id::EXCHANGE_DELETE_OK)?;
     }
     Ok(())
 }

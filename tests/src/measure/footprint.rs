@@ -59,7 +59,7 @@ pub fn measure(options: &Options) -> Result<Report> {
         empty,
         ..Report::default()
     };
-    if options.task == Task::Idle {
+    if matches!(options.task, Task::Idle) {
         return Ok(report);
     }
     report.queues = options.count;

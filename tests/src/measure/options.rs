@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::failover::Pace;
+use crate::measure::matrix;
 
 /// How to call it.
 pub const USAGE: &str = "\
@@ -15,6 +16,16 @@ TASK
   failover   a queue with traffic while nodes are killed, frozen or stopped: the longest silences
   queues     many durable queues: how fast they are declared, what they cost idle nodes
   idle       what nodes without queues cost
+  matrix     kinds of work, done in turn by three nodes of ours and by a peer
+
+OPTIONS of matrix, and names of kinds of work (default: all)
+  --against URL    the peer's nodes: amqp://user:password@host:port,host:port (nobody)
+  --name NAME      what the table calls it (peer)
+  --pids A,B,...   its processes, for what they cost
+  --rounds N       how often, of which the middle one counts (3)
+  --seconds S      how long each time (5)
+  --count N        messages of a backlog (1000000)
+  --chart FILE     where a drawing goes, as SVG
 
 OPTIONS of failover (with their defaults)
   --fault FAULT    (kill)
@@ -42,12 +53,13 @@ ALL
 ";
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the usage tells")]
 pub enum Task {
     Failover,
     Queues,
     Idle,
+    Matrix(Box<matrix::Options>),
 }
 
 /// What happens to nodes.
@@ -96,7 +108,8 @@ pub struct Options {
 impl Options {
     /// What a task does unless told otherwise.
     pub fn of(task: Task) -> Self {
-        let seconds = Duration::from_secs(if task == Task::Failover { 3 } else { 60 });
+        let is_failover = matches!(task, Task::Failover);
+        let seconds = Duration::from_secs(if is_failover { 3 } else { 60 });
         let pace = Pace { frozen: Duration::from_secs(60), ..Pace::default() };
         Self {
             task,
@@ -117,6 +130,9 @@ impl Options {
             Some("failover") => Task::Failover,
             Some("queues") => Task::Queues,
             Some("idle") => Task::Idle,
+            Some("matrix") => {
+                return Ok(Self::of(Task::Matrix(Box::new(matrix::Options::parse(words)?))));
+            }
             Some(other) => bail!("no task '{other}'"),
             None => bail!("no task"),
         };
@@ -186,7 +202,8 @@ mod tests {
     fn a_line_of_options_is_read() {
         let options = parse("failover --fault freeze --rounds 2 --seconds 4 --rate 100").unwrap();
 
-        assert_eq!((options.task, options.fault), (Task::Failover, Fault::Freeze));
+        assert!(matches!(options.task, Task::Failover));
+        assert_eq!(options.fault, Fault::Freeze);
         assert_eq!((options.rounds, options.pace.messages), (2, 400));
         assert_eq!(parse("queues --count 7 --json").unwrap().count, 7);
     }
@@ -200,6 +217,7 @@ mod tests {
             "failover --rounds 0",
             "failover --keep 50",
             "idle --nonsense 1",
+            "matrix nothing",
             "queues --count",
         ];
         for line in lines {
