@@ -25,6 +25,9 @@ use crate::{interrupt, report, tools, workload};
 /// How long a pair runs from calm to healed, if nothing else was said.
 const PAIR: Duration = Duration::from_secs(60);
 
+/// So many runs that come to nothing, one after the other, end it.
+const IN_VAIN: usize = 5;
+
 /// The exit code for a command line that makes no sense.
 const USAGE_ERROR: u8 = 64;
 
@@ -114,7 +117,7 @@ fn pairs(options: &Options, tier: Tier) -> Result<ExitCode> {
     if alone::is_inside() {
         interrupt::follow(&stop);
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut in_vain) = (Vec::new(), 0);
     for number in 0.. {
         let is_over = until.map_or(number >= pairs.len(), |until| Instant::now() >= until);
         if is_over || pairs.is_empty() || stop.was_said() {
@@ -144,7 +147,12 @@ fn pairs(options: &Options, tier: Tier) -> Result<ExitCode> {
         };
         let row = one(&plan.lasting(options.run.unwrap_or(lasts)), &stop);
         add(options.json.as_deref(), &row)?;
+        in_vain = if report::came_to_nothing(&row) { in_vain + 1 } else { 0 };
         rows.push(row);
+        if in_vain == IN_VAIN {
+            eprintln!("chaos: {IN_VAIN} runs in a row came to nothing: this machine cannot do it");
+            break;
+        }
     }
     println!("{}", report::table(&rows));
     let is_good = rows.iter().all(report::is_good);

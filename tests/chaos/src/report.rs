@@ -42,6 +42,11 @@ pub fn failed(plan: &Plan, why: &str) -> Value {
     })
 }
 
+/// Whether a run came to nothing.
+pub fn came_to_nothing(run: &Value) -> bool {
+    run.get("failed").is_some()
+}
+
 /// Whether a run was done, and found nothing.
 pub fn is_good(run: &Value) -> bool {
     run["violations"].as_array().is_some_and(Vec::is_empty)
@@ -209,6 +214,7 @@ mod tests {
 
         assert!(is_good(&run("W1", 1, &[])));
         assert!(!is_good(&run("W1", 1, &["I1"])) && !is_good(&failed));
+        assert!(came_to_nothing(&failed) && !came_to_nothing(&run("W1", 1, &["I1"])));
         assert!(table(&[failed]).ends_with("| 1 |\n"));
     }
 }

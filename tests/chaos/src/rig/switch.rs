@@ -116,10 +116,9 @@ impl Switch {
     /// When the system refuses.
     pub fn remove_last(&mut self) -> Result<()> {
         let host = self.hosts.pop().context("there are hosts")?;
-        // The other end goes with it.
-        run("ip", &["link", "del", &port(self.hosts.len())])?;
+        let unplugged = unplug(self.hosts.len());
         drop(host);
-        Ok(())
+        unplugged
     }
 
     /// A program in a host's namespace; the process becomes that program.
@@ -224,8 +223,10 @@ impl Switch {
 
 impl Drop for Switch {
     fn drop(&mut self) {
+        // The namespaces would take it all along, when the kernel comes to it: that may be minutes, and
+        // another run comes before.
+        (0..self.hosts.len()).for_each(|host| drop(unplug(host)));
         self.hosts.clear();
-        // The namespace would take them along, but another run may come before it goes.
         drop(run("ip", &["link", "del", BRIDGE]));
         drop(nft("delete table bridge chaos\n"));
     }
@@ -258,6 +259,11 @@ impl Drop for Host {
     fn drop(&mut self) {
         drop((self.holder.kill(), self.holder.wait()));
     }
+}
+
+/// Takes a host's port away, and the other end with it.
+fn unplug(host: usize) -> Result<()> {
+    run("ip", &["link", "del", &port(host)]).map(drop)
 }
 
 fn port(host: usize) -> String {
