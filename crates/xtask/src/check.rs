@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::cargo::{self, Cargo};
-use crate::{Outcome, needs, test, tidy};
+use crate::{Outcome, deny, needs, test, tidy};
 
 /// One check.
 struct Step {
@@ -18,7 +18,7 @@ const STEPS: [Step; 6] = [
     Step { name: "clippy", run: clippy },
     Step { name: "test", run: run_tests },
     Step { name: "doc", run: doc },
-    Step { name: "deny", run: deny },
+    Step { name: "deny", run: deny::check },
 ];
 
 /// Runs the checks that are named, or all, and stops at the first that fails.
@@ -61,17 +61,6 @@ fn run_tests() -> Outcome {
 fn doc() -> Outcome {
     let mut command = Cargo::ready()?.command(&["doc", "--workspace", "--no-deps"]);
     cargo::finish(command.env("RUSTDOCFLAGS", "-D warnings"), "cargo doc")
-}
-
-/// The walls hold without this: `tidy` checks them as well. cargo-deny adds licences and
-/// advisories, and takes minutes to install from source, so it runs where it is installed.
-fn deny() -> Outcome {
-    let cargo = Cargo::bare()?;
-    if !cargo.has("deny") {
-        println!("check: cargo-deny is not installed (cargo install --locked cargo-deny): skipped");
-        return Ok(());
-    }
-    cargo.run(&["deny", "--workspace", "check"])
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ mod bench;
 mod cargo;
 mod chaos;
 mod check;
+mod deny;
 mod failover;
+mod fuzz;
+mod image;
 mod needs;
 mod run;
 mod soak;
@@ -37,7 +40,7 @@ struct Chore {
     entry: fn(&[String]) -> Outcome,
 }
 
-const CHORES: [Chore; 8] = [
+const CHORES: [Chore; 11] = [
     Chore {
         name: "run",
         summary: "build, then start a broker, or with --nodes N a cluster: cargo xtask run [options]",
@@ -52,6 +55,11 @@ const CHORES: [Chore; 8] = [
         name: "check",
         summary: "what a change must pass, or some of it: fmt tidy clippy test doc deny",
         entry: check::check,
+    },
+    Chore {
+        name: "image",
+        summary: "build the programs of the container image, which need no libraries",
+        entry: image::image,
     },
     Chore {
         name: "bench",
@@ -74,6 +82,16 @@ const CHORES: [Chore; 8] = [
         entry: soak::soak,
     },
     Chore {
+        name: "deny",
+        summary: "licences, sources and known holes of what comes from outside, by cargo-deny",
+        entry: deny::deny,
+    },
+    Chore {
+        name: "fuzz",
+        summary: "look for inputs that decoders cannot bear: cargo xtask fuzz [--seconds N] [target]…",
+        entry: fuzz::fuzz,
+    },
+    Chore {
         name: "tidy",
         summary: "check the rules of the house that no other tool knows",
         entry: tidy::tidy,
@@ -81,6 +99,9 @@ const CHORES: [Chore; 8] = [
 ];
 
 fn main() -> ExitCode {
+    if let Some(code) = image::as_compiler() {
+        return code;
+    }
     let words: Vec<String> = env::args().skip(1).collect();
     let outcome = match words.split_first() {
         None => usage(),

@@ -1,10 +1,11 @@
 //! What is in `deploy`, looked at without Kubernetes: manifests are rendered and validated, the chart
-//! is compared with them object by object, and the program runs in what the image gives it.
+//! is compared with them object by object, and the Debian package is made.
 //!
 //! The chart is rendered by Go's own template engine (`chart/chart.go`), the overlays by kubectl,
-//! schemas are those of PyPI's `kubernetes-validate`.
+//! schemas are those of PyPI's `kubernetes-validate`. How pods behave, those of the image among them, is
+//! tested with the rig: `tests/chaos/tests/pods`.
 
-mod image;
+mod container;
 mod objects;
 mod package;
 mod policy;

@@ -60,9 +60,14 @@ impl Renderer {
 
     /// The chart's objects with those values.
     pub(crate) fn chart(&self, values: &Value) -> Vec<Value> {
+        self.try_chart(values).expect("the chart renders")
+    }
+
+    /// The chart's objects with those values, or why there are none.
+    pub(crate) fn try_chart(&self, values: &Value) -> Result<Vec<Value>, String> {
         let chart = deploy().join("helm/warren");
         let words = ["render", chart.to_str().expect("paths are text"), "warren", "default"];
-        self.ask(&words, values.to_string().as_bytes()).expect("the chart renders")
+        self.ask(&words, values.to_string().as_bytes())
     }
 
     /// An overlay's objects.
@@ -74,7 +79,12 @@ impl Renderer {
             .output()
             .expect("kubectl can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Some(self.ask(&["read"], &output.stdout).expect("kubectl writes YAML"))
+        Some(self.read(&output.stdout))
+    }
+
+    /// The documents of a YAML file.
+    pub(crate) fn read(&self, text: &[u8]) -> Vec<Value> {
+        self.ask(&["read"], text).expect("it is YAML")
     }
 
     fn ask(&self, words: &[&str], input: &[u8]) -> Result<Vec<Value>, String> {
@@ -97,9 +107,11 @@ impl Renderer {
 /// All that can be rendered, each with its name: base, overlays, and the chart in several ways.
 pub(crate) fn all(renderer: &Renderer) -> Vec<(String, Vec<Value>)> {
     let mut found = Vec::new();
-    for folder in ["base", "overlays/single", "overlays/monitoring", "overlays/production"] {
+    let overlays =
+        ["single", "monitoring", "production", "tls"].map(|name| format!("overlays/{name}"));
+    for folder in ["base".to_owned()].into_iter().chain(overlays) {
         if let Some(objects) = renderer.overlay(&format!("kubernetes/{folder}")) {
-            found.push((folder.to_owned(), objects));
+            found.push((folder, objects));
         }
     }
     for (name, values) in chart_values() {
@@ -144,13 +156,15 @@ pub(crate) fn chart_values() -> Vec<(&'static str, Value)> {
     let one =
         json!({ "replicaCount": 1, "antiAffinity": "none", "auth": { "existingSecret": "mine" } });
     let certificates = json!({
-        "config": { "ssl_options": { "verify": "verify_peer" } },
+        "config": { "ssl_options": { "login_from": "common_name" } },
         "tls": { "existingSecret": "clients", "existingPeersSecret": "nodes" },
         "auth": { "existingPeersSecret": "known" },
     });
+    let tls_only = json!({ "tls": { "existingSecret": "it", "disableNonTLSListeners": true } });
     vec![
         ("as it is", json!({})),
         ("with certificates", certificates),
+        ("with nothing but TLS", tls_only),
         ("watched", json!({ "monitoring": watched })),
         ("everything set", everything),
         ("one node", one),

@@ -132,6 +132,56 @@ fn ports_that_services_name_are_ports_of_the_container() {
 }
 
 #[test]
+fn with_nothing_but_tls_only_probes_and_metrics_are_reached_without() {
+    each_set(|name, set, objects| {
+        let env = container(set)["env"].as_array().expect("there are some");
+        let value =
+            |name: &str| env.iter().find(|one| one["name"] == name).map(|one| &one["value"]);
+        if value("WARREN_AMQP").is_none() {
+            return;
+        }
+        for variable in ["WARREN_AMQP", "WARREN_HTTP"] {
+            let address = value(variable).and_then(Value::as_str).expect("both are said");
+            assert!(address.starts_with("127.0.0.1:"), "{name}: {variable} = {address}");
+        }
+        let mut open: Vec<&Value> =
+            container(set)["ports"].as_array().into_iter().flatten().collect();
+        open.retain(|port| port["name"] != "peer");
+        let names: Vec<&str> = open.iter().filter_map(|port| port["name"].as_str()).collect();
+        assert_eq!(names, ["metrics", "amqps", "https", "metrics-https"], "{name}");
+        for service in of_kind(objects, "Service") {
+            let ports = service["spec"]["ports"].as_array().expect("there are some");
+            let plain = ports.iter().any(|port| port["port"] == 5672 || port["port"] == 15672);
+            assert!(!plain, "{name}: {ports:?}");
+        }
+    });
+}
+
+#[test]
+fn certificates_come_from_secrets_that_only_the_nodes_group_reads() {
+    each_set(|name, set, _| {
+        let env = container(set)["env"].as_array().expect("there are some");
+        let mounts = container(set)["volumeMounts"].as_array().expect("there are some");
+        let volumes = pod(set)["volumes"].as_array().expect("there are some");
+        for file in env.iter().filter_map(|one| one["value"].as_str()) {
+            let Some((folder, file)) =
+                file.rsplit_once('/').filter(|(dir, _)| dir.starts_with('/'))
+            else {
+                continue;
+            };
+            // cert-manager's names.
+            assert!(["tls.crt", "tls.key", "ca.crt"].contains(&file), "{name}: {file}");
+            let mount = mounts.iter().find(|mount| mount["mountPath"] == folder);
+            let mount = mount.unwrap_or_else(|| panic!("{name}: {folder} is mounted"));
+            assert_eq!(mount["readOnly"], true, "{name}: {mount}");
+            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]);
+            let secret = &volume.expect("a mount has its volume")["secret"];
+            assert_eq!(secret["defaultMode"], 0o440, "{name}: {secret}");
+        }
+    });
+}
+
+#[test]
 fn nobody_but_nodes_reaches_the_peer_port() {
     each_set(|name, set, objects| {
         for policy in of_kind(objects, "NetworkPolicy") {

@@ -43,6 +43,22 @@ fn the_watched_chart_comes_to_the_objects_of_the_overlay() {
 }
 
 #[test]
+fn the_chart_with_nothing_but_tls_comes_to_the_objects_of_the_overlay() {
+    let Some(renderer) = Renderer::ready() else { return };
+    let Some(overlay) = renderer.overlay("kubernetes/overlays/tls") else { return };
+    let mut values = values();
+    values["tls"] = json!({
+        "existingSecret": "warren-tls",
+        "existingPeersSecret": "warren-peers-tls",
+        "disableNonTLSListeners": true,
+    });
+
+    let chart = renderer.chart(&values);
+
+    assert_same(&keyed(chart), &keyed(overlay));
+}
+
+#[test]
 fn the_charts_secret_has_the_shape_of_a_service_binding() {
     let Some(renderer) = Renderer::ready() else { return };
 
@@ -61,6 +77,28 @@ fn the_charts_secret_has_the_shape_of_a_service_binding() {
         "connection_string": "amqp://a%3Ab:p%40ss%2Fword@warren.default.svc:5672/",
     });
     assert_eq!(secret["stringData"], expected);
+}
+
+#[test]
+fn the_charts_secret_leads_to_where_clients_are_served() {
+    let Some(renderer) = Renderer::ready() else { return };
+    let tls = json!({ "existingSecret": "it", "disableNonTLSListeners": true });
+
+    let chart = renderer.chart(&json!({ "auth": { "password": "p" }, "tls": tls }));
+
+    let secret = &named(&chart, "Secret", "warren-default-user")["stringData"];
+    assert_eq!(secret["port"], "5671");
+    assert_eq!(secret["connection_string"], "amqps://warren:p@warren.default.svc:5671/");
+}
+
+#[test]
+fn a_chart_that_leaves_clients_no_way_in_is_refused() {
+    let Some(renderer) = Renderer::ready() else { return };
+
+    let refusal = renderer.try_chart(&json!({ "tls": { "disableNonTLSListeners": true } }));
+
+    let text = refusal.expect_err("nobody could connect");
+    assert!(text.contains("tls.disableNonTLSListeners wants tls.existingSecret"), "{text}");
 }
 
 #[test]

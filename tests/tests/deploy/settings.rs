@@ -122,7 +122,8 @@ fn defaults() -> String {
     String::from_utf8(output.stdout).expect("it writes text")
 }
 
-fn variables() -> BTreeSet<String> {
+/// All variables that set something.
+pub(crate) fn variables() -> BTreeSet<String> {
     let text = defaults();
     let lines = text.lines().filter_map(|line| line.strip_prefix("# WARREN_"));
     lines.map(|name| format!("WARREN_{name}")).collect()

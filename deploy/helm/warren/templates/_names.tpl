@@ -20,6 +20,24 @@
 {{- .Values.auth.existingPeersSecret | default (include "warren.peers" .) -}}
 {{- end -}}
 
+{{- /* Something, if clients may come without TLS. */ -}}
+{{- define "warren.plain" -}}
+{{- if not .Values.tls.disableNonTLSListeners -}}
+plain
+{{- else if not .Values.tls.existingSecret -}}
+{{- fail "tls.disableNonTLSListeners wants tls.existingSecret: clients would have no way in" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where clients connect, as scheme and port. */ -}}
+{{- define "warren.scheme" -}}
+{{ if include "warren.plain" . }}amqp{{ else }}amqps{{ end }}
+{{- end -}}
+
+{{- define "warren.port" -}}
+{{ if include "warren.plain" . }}5672{{ else }}5671{{ end }}
+{{- end -}}
+
 {{- define "warren.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}

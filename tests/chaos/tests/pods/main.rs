@@ -3,10 +3,12 @@
 //! Each pod is a `warren server` in a network namespace with an address of its own that changes
 //! whenever the pod is replaced, while its disk and its name stay ([`set`]). Names are answered by a
 //! small server that behaves as the cluster's does ([`names`]): addresses appear late, vanish, or lead
-//! nowhere. Clients connect through a service that knows which pods are ready ([`service`]).
+//! nowhere. Clients connect through a service that knows which pods are ready ([`service`]). The
+//! program is that of the build, or that of the image in what the image gives it ([`cage`]).
 //!
 //! It takes root and network namespaces; elsewhere the tests say that they could do nothing.
 
+mod cage;
 mod names;
 mod service;
 mod set;
@@ -17,6 +19,9 @@ use crate::set::{Set, Traffic, inside};
 
 /// How long clients that reconnect may wait for a confirm or a delivery in an orderly update.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
+
+/// Who signed the nodes' certificates, as pods see it.
+const CA: &str = "/etc/warren-tls/ca.crt";
 
 /// What a loaded machine adds to every wait is measured beside it and taken off.
 fn expect_short(what: &str, traffic: &Traffic) {
@@ -150,5 +155,52 @@ fn an_orderly_rolling_update_is_a_pause_to_clients_that_reconnect() {
         }
 
         traffic.end();
+    });
+}
+
+#[test]
+fn a_pod_that_is_scaled_away_keeps_its_place_until_it_is_forgotten() {
+    inside(|| {
+        let mut set = Set::running(4);
+        let traffic = Traffic::begin(&set);
+
+        set.delete(3);
+        set.await_nodes(4, 3);
+        traffic.flow();
+        set.forget_last();
+        set.await_nodes(3, 3);
+
+        // The copies that it had are with the others.
+        set.await_complete();
+        traffic.flow();
+        traffic.end();
+    });
+}
+
+#[test]
+fn pods_of_the_image_need_nothing_beside_their_program_and_no_rights() {
+    let Some(programs) = cage::programs() else { return };
+    inside(|| {
+        let mut set = Set::caged(3, &programs);
+        (0..3).for_each(|pod| set.launch(pod));
+        set.await_one_cluster();
+        let traffic = Traffic::begin(&set);
+        set.expect_caged();
+
+        // Names lead the others to where it is next.
+        set.delete(0);
+        set.launch_elsewhere(0);
+        set.await_ready(0);
+        set.await_complete();
+
+        traffic.flow();
+        traffic.end();
+        set.expect_caged();
+        let version = set.exec(0, &["/warren", "--version"]);
+        assert!(version.starts_with("warren 0.") && version.contains("(commit "), "{version}");
+        let words = ["--url", "https://warren-1.warren-peers:15671", "--cacertfile", CA];
+        let user = ["--username", "guest", "--password", "guest"];
+        let status = set.exec(0, &[&["/warrenctl", "cluster_status"], &words[..], &user].concat());
+        assert!(status.contains("warren@n3"), "{status}");
     });
 }

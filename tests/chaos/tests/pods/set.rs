@@ -3,14 +3,17 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use warren_chaos::rig::alone;
 use warren_chaos::rig::node::{Node, begin_log};
 use warren_chaos::rig::switch::{self, CLIENTS, Switch};
+use warren_chaos::tools as rig;
 use warren_tests::cluster::Page;
 use warren_tests::failover::Noise;
 use warren_tests::history::History;
@@ -20,6 +23,7 @@ use warren_tests::tools;
 use warren_tests::traffic::{Consumer, ConsumerPlan, Publisher, PublisherPlan};
 use warren_tests::wire::{Flags, Wire};
 
+use crate::cage::{self, Cage};
 use crate::names::{Names, SERVICE};
 use crate::service::Service;
 
@@ -84,7 +88,9 @@ pub(crate) struct Set {
     hosts: usize,
     names: Names,
     service: Service,
-    _dir: TempDir,
+    /// What keeps the pods from everything else, if anything does.
+    cage: Option<Cage>,
+    dir: TempDir,
 }
 
 impl Set {
@@ -95,7 +101,7 @@ impl Set {
         let names = Names::serve(CLIENTS, dir.path());
         let service = Service::serve(CLIENTS);
         let folder = dir.path().to_owned();
-        let mut set = Self { pods: Vec::new(), switch, hosts: 0, names, service, _dir: dir };
+        let mut set = Self { pods: Vec::new(), switch, hosts: 0, names, service, cage: None, dir };
         for ordinal in 0..count {
             let (host, address) = set.place();
             let [data, log] =
@@ -104,6 +110,15 @@ impl Set {
             let node = Node::new(ordinal, listening(address), data.clone(), log.clone());
             set.pods.push(Pod { node, address, host, data, log });
         }
+        set
+    }
+
+    /// So many pods, none of which runs, and each of which will see nothing but these programs, and
+    /// certificates: they speak to each other under TLS.
+    pub(crate) fn caged(count: usize, programs: &[PathBuf; 2]) -> Self {
+        let mut set = Self::of(count);
+        let hosts: Vec<String> = (0..count).map(host_name).collect();
+        set.cage = Some(Cage::furnish(set.dir.path().join("root"), programs, &hosts.join(",")));
         set
     }
 
@@ -141,14 +156,19 @@ impl Set {
     pub(crate) fn launch(&mut self, ordinal: usize) {
         let count = self.pods.len();
         let pod = &mut self.pods[ordinal];
-        let program = binary().expect("it was built").display().to_string();
-        let mut command = self.switch.command(pod.host, &program, &[]).expect("there is nsenter");
+        let mut command = match &self.cage {
+            Some(cage) => cage.command(&self.switch, pod.host, &pod.data),
+            None => {
+                let program = binary().expect("it was built").display().to_string();
+                self.switch.command(pod.host, &program, &[]).expect("there is nsenter")
+            }
+        };
         command.env("WARREN_BOOTSTRAP_EXPECT", count.to_string());
         let arguments = [
             "--seeds",
             &format!("{SERVICE}:25672"),
             "--advertise",
-            &format!("warren-{ordinal}.{SERVICE}:25672"),
+            &format!("{}:25672", host_name(ordinal)),
             "--shards",
             "4",
         ];
@@ -191,6 +211,32 @@ impl Set {
         fs::remove_dir_all(&self.pods[pod].data).expect("it had a disk");
     }
 
+    /// Waits until the first pod knows so many nodes, of which so many run.
+    pub(crate) fn await_nodes(&self, known: usize, running: usize) {
+        let client = Client::new(self.pods[0].node.addresses().http, "guest", "guest");
+        await_that("it knows who runs", || {
+            let answer = client.body("/api/nodes").map_err(|error| error.to_string())?;
+            let nodes: Vec<Value> = serde_json::from_str(&answer).map_err(|_| answer)?;
+            let run = nodes.iter().filter(|node| node["running"] == true).count();
+            let found = (nodes.len(), run);
+            (found == (known, running)).then_some(()).ok_or_else(|| format!("{found:?}"))
+        });
+    }
+
+    /// There is one pod less, for good: the last one, which does not run, is forgotten by the others.
+    pub(crate) fn forget_last(&mut self) {
+        let pod = self.pods.pop().expect("there are some");
+        let program = binary().expect("it was built").with_file_name("warrenctl");
+        let url = format!("http://{}", self.pods[0].node.addresses().http);
+        await_that("it is forgotten", || {
+            let mut command = Command::new(&program);
+            command.args(["--url", &url, "--username", "guest", "--password", "guest"]);
+            command.args(["forget_cluster_node", pod.node.name()]);
+            // It takes a while until the others believe that it does not run.
+            rig::finish(command, "warrenctl").map(drop).map_err(|error| format!("{error:#}"))
+        });
+    }
+
     /// Who the pods say that they are.
     pub(crate) fn identities(&self) -> Vec<Identity> {
         let identity = |pod: &Pod| {
@@ -204,6 +250,20 @@ impl Set {
             Identity { cluster: word("cluster="), node: word("node=") }
         };
         self.pods.iter().map(identity).collect()
+    }
+
+    /// Checks that the pods are behind their walls, and have left no trace there.
+    pub(crate) fn expect_caged(&self) {
+        for pod in &self.pods {
+            cage::expect_caged(pod.node.pid().expect("it runs"), &pod.data);
+        }
+        let strays = self.cage.as_ref().expect("they are caged").strays();
+        assert_eq!(strays, Vec::<PathBuf>::new());
+    }
+
+    /// What another program of the image says that is started in a pod.
+    pub(crate) fn exec(&self, pod: usize, words: &[&str]) -> String {
+        cage::exec(self.pods[pod].node.pid().expect("it runs"), words)
     }
 
     /// Waits until a pod is ready, as the service sees it.
@@ -265,6 +325,11 @@ impl Drop for Set {
             }
         }
     }
+}
+
+/// What others call a pod.
+fn host_name(ordinal: usize) -> String {
+    format!("warren-{ordinal}.{SERVICE}")
 }
 
 fn listening(at: Ipv4Addr) -> Addresses {
