@@ -51,6 +51,20 @@ pub struct Close {
     pub method: MethodId,
 }
 
+impl Close {
+    /// The close that a frame is, if it is one.
+    pub fn of(frame: &Frame) -> Option<Self> {
+        let is_close = matches!(frame.method(), Some(id::CLOSE | id::CHANNEL_CLOSE));
+        if frame.kind != FRAME_METHOD || !is_close {
+            return None;
+        }
+        let mut arguments = Unpack::new(frame.arguments());
+        let (code, text) = (arguments.u16(), arguments.short());
+        let method = (arguments.u16(), arguments.u16());
+        Some(Self { channel: frame.channel, code, text, method })
+    }
+}
+
 /// A message that came by basic.deliver, basic.get-ok or basic.return.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivered {
@@ -289,7 +303,7 @@ impl Wire {
         if frame.channel == channel && frame.method() == Some(method) {
             return Ok(frame);
         }
-        match close_of(&frame) {
+        match Close::of(&frame) {
             Some(close) => bail!(
                 "waited for {method:?} on channel {channel}, but the broker closed: {close:?}"
             ),
@@ -304,7 +318,7 @@ impl Wire {
     /// The next frame, which must close a channel or the connection; answers it.
     pub fn expect_close(&mut self) -> Result<Close> {
         let frame = self.frame().context("waiting for a close")?;
-        let Some(close) = close_of(&frame) else {
+        let Some(close) = Close::of(&frame) else {
             bail!("waited for a close, but heard {:?} on {}", frame.method(), frame.channel);
         };
         let answer = if close.channel == 0 { id::CLOSE_OK } else { id::CHANNEL_CLOSE_OK };
@@ -345,7 +359,7 @@ impl Wire {
             other => bail!(
                 "waited for a message, but heard {other:?} on {}: {:?}",
                 first.channel,
-                close_of(first)
+                Close::of(first)
             ),
         };
         let header = self.frame()?;
@@ -509,7 +523,7 @@ fn begin_message(method: MethodId, frame: &Frame) -> Result<Delivered> {
             message.number = u32::from(arguments.u16());
             let _text = arguments.short();
         }
-        other => bail!("waited for a message, but heard {other:?}: {:?}", close_of(frame)),
+        other => bail!("waited for a message, but heard {other:?}: {:?}", Close::of(frame)),
     }
     message.exchange = arguments.short();
     message.key = arguments.short();
@@ -517,14 +531,4 @@ fn begin_message(method: MethodId, frame: &Frame) -> Result<Delivered> {
         message.number = arguments.u32();
     }
     Ok(message)
-}
-
-fn close_of(frame: &Frame) -> Option<Close> {
-    if frame.kind != FRAME_METHOD || !matches!(frame.method(), Some(id::CLOSE | id::CHANNEL_CLOSE))
-    {
-        return None;
-    }
-    let mut arguments = Unpack::new(frame.arguments());
-    let (code, text) = (arguments.u16(), arguments.short());
-    Some(Close { channel: frame.channel, code, text, method: (arguments.u16(), arguments.u16()) })
 }

@@ -6,6 +6,7 @@ const HEADERS: u16 = 1 << 13;
 const DELIVERY_MODE: u16 = 1 << 12;
 const PRIORITY: u16 = 1 << 11;
 const EXPIRATION: u16 = 1 << 8;
+const MESSAGE_ID: u16 = 1 << 7;
 
 /// Some of the properties of class basic; the others are neither sent nor expected.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Properties {
     pub priority: Option<u8>,
     /// expiration: milliseconds, as text
     pub expiration: Option<String>,
+    /// message-id
+    pub message_id: Option<String>,
 }
 
 impl Properties {
@@ -47,6 +50,13 @@ impl Properties {
         self
     }
 
+    /// The same, with a name.
+    #[must_use]
+    pub fn with_message_id(mut self, message_id: &str) -> Self {
+        self.message_id = Some(message_id.to_owned());
+        self
+    }
+
     /// As they stand in a content header, with their flags.
     pub fn encode(&self) -> Vec<u8> {
         let flags = [
@@ -54,6 +64,7 @@ impl Properties {
             (DELIVERY_MODE, self.delivery_mode.is_some()),
             (PRIORITY, self.priority.is_some()),
             (EXPIRATION, self.expiration.is_some()),
+            (MESSAGE_ID, self.message_id.is_some()),
         ];
         let set = flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).sum();
         let mut pack = Pack::empty().u16(set);
@@ -63,8 +74,8 @@ impl Properties {
         for octet in [self.delivery_mode, self.priority].into_iter().flatten() {
             pack = pack.u8(octet);
         }
-        if let Some(expiration) = &self.expiration {
-            pack = pack.short(expiration);
+        for text in [&self.expiration, &self.message_id].into_iter().flatten() {
+            pack = pack.short(text);
         }
         pack.bytes()
     }
@@ -78,13 +89,14 @@ impl Properties {
         let mut fields = Unpack::new(bytes);
         let flags = fields.u16();
         let has = |flag| flags & flag != 0;
-        let known = HEADERS | DELIVERY_MODE | PRIORITY | EXPIRATION;
+        let known = HEADERS | DELIVERY_MODE | PRIORITY | EXPIRATION | MESSAGE_ID;
         assert_eq!(flags & !known, 0, "there are properties that nobody sent");
         Self {
             headers: has(HEADERS).then(|| fields.table()),
             delivery_mode: has(DELIVERY_MODE).then(|| fields.u8()),
             priority: has(PRIORITY).then(|| fields.u8()),
             expiration: has(EXPIRATION).then(|| fields.short()),
+            message_id: has(MESSAGE_ID).then(|| fields.short()),
         }
     }
 
@@ -104,7 +116,8 @@ mod tests {
         let all = Properties::persistent()
             .with_headers(&[("x-count", Field::I64(3))])
             .with_priority(7)
-            .with_expiration_ms(1500);
+            .with_expiration_ms(1500)
+            .with_message_id("m-1");
 
         for properties in [all, Properties::persistent(), Properties::default()] {
             assert_eq!(Properties::decode(&properties.encode()), properties);

@@ -9,6 +9,7 @@ mod consuming;
 mod deaths;
 mod exchanges;
 mod lengths;
+mod once;
 mod policies;
 mod times;
 mod transactions;
@@ -60,6 +61,13 @@ const CHECKS: &[(&str, Check)] = &[
     ("x-consistent-hash", exchanges::consistent_hash),
     ("x-random", exchanges::random),
     ("x-delayed-message", exchanges::scheduled),
+    ("x-dedup-window, classic", |stage| once::reconnected(stage, CLASSIC)),
+    ("x-dedup-window, quorum", |stage| once::reconnected(stage, QUORUM)),
+    ("x-deduplication-header", once::by_header),
+    ("x-retry, classic", |stage| once::retried(stage, CLASSIC)),
+    ("x-retry, quorum", |stage| once::retried(stage, QUORUM)),
+    ("parking", once::parked),
+    ("scheduled messages, listed and cancelled", once::cancelled),
     ("tx, classic", |stage| transactions::commit_and_rollback(stage, CLASSIC)),
     ("tx, quorum", |stage| transactions::commit_and_rollback(stage, QUORUM)),
 ];

@@ -1,16 +1,21 @@
 //! What survives the process and what does not; these tests have a node of their own.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, ExchangeKind};
-use warren_tests::node::{self, Node};
+use warren_tests::failover::await_that;
+use warren_tests::http;
+use warren_tests::node::{self, Node, unique};
 use warren_tests::wire::{Flags, Heard, Pack, Wire, consume, id};
 
 use crate::support::{Client, Kind, assert_serves, next, run, text};
 
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How the process ends before it comes back.
 const ENDS: [fn(&mut Node); 2] = [Node::terminate, Node::kill9];
 
@@ -21,7 +26,7 @@ fn durable_queues_bindings_and_messages_survive_a_restart() {
         for (round, end) in ENDS.into_iter().enumerate() {
             let client = Client::connect_to(node.amqp()).await;
             let queue = client.queue_of(Kind::Durable).await;
-            let exchange = warren_tests::node::unique("durable");
+            let exchange = unique("durable");
             let durable =
                 lapin::options::ExchangeDeclareOptions { durable: true, ..Default::default() };
             let declared = client.channel.exchange_declare(
@@ -106,7 +111,7 @@ fn what_was_purged_deleted_or_transient_does_not_rise_again() {
             [client.queue_of(Kind::Durable).await, client.queue_of(Kind::Durable).await];
         client.put_all(&purged, &["1", "2"]).await;
         client.put_all(&deleted, &["1", "2"]).await;
-        let transient = warren_tests::node::unique("transient");
+        let transient = unique("transient");
         let declared = client.channel.queue_declare(
             transient.as_str().into(),
             QueueDeclareOptions::default(),
@@ -230,4 +235,41 @@ fn resident_bytes(pid: u32) -> u64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
+}
+
+#[test]
+fn a_deletion_cut_short_is_finished_by_who_declares_the_queue_again_and_otherwise_in_time() {
+    let Some(node) = Node::start_breakable(&[]) else { return };
+    node.arm("broker.delete.half=return");
+    let [again, left] = ["again", "left"].map(|stem| delete_by_half(&node, stem));
+
+    let mut wire = Wire::open_channel_within(node.amqp(), PATIENCE).unwrap();
+    let (_, ready, _) = wire.declare(1, &again, Flags::DURABLE, &[]).unwrap();
+
+    assert_eq!(ready, 0);
+    wire.publish_to(1, &again, b"new").unwrap();
+    let taken = wire.get(1, &again, true).unwrap().map(|message| message.body);
+    assert_eq!(taken.as_deref(), Some(&b"new"[..]));
+    let api = http::Client::new(node.addresses().http, "guest", "guest");
+    let path = |queue: &str| format!("/api/queues/%2F/{queue}");
+    await_that("nobody sees the other one any more", || {
+        api.ask("GET", &path(&left), "").status == 404
+    });
+    assert_eq!(api.ask("GET", &path(&again), "").status, 200);
+}
+
+/// Has a queue deleted whose row the catalog keeps.
+fn delete_by_half(node: &Node, stem: &str) -> String {
+    // It takes a moment until the node knows that it is to stop there.
+    for _ in 0..1000 {
+        let queue = unique(stem);
+        let mut wire = Wire::open_channel_within(node.amqp(), PATIENCE).unwrap();
+        wire.declare(1, &queue, Flags::DURABLE, &[]).unwrap();
+        let delete = Pack::method(id::QUEUE_DELETE).u16(0).short(&queue).u8(0).frame(1);
+        if wire.call(1, delete, id::QUEUE_DELETE_OK).is_err() {
+            return queue;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the node does not stop halfway");
 }

@@ -12,11 +12,13 @@
 )]
 
 mod bulletins;
+mod burdens;
 mod consuming;
 mod dead_letters;
 mod errors;
 mod frames;
 mod lifecycle;
+mod limits;
 mod pressure;
 mod publishing;
 mod support;

@@ -10,14 +10,14 @@ use warren_tests::{packages, python, tools};
 use super::certificates::{Certificates, listens};
 
 /// Clients may show a certificate, and its common name is a user's.
-const CHECKED: &str = "verify = 'verify_peer'\nlogin_from = 'common_name'";
+pub(crate) const CHECKED: &str = "verify = 'verify_peer'\nlogin_from = 'common_name'";
 
-fn amqps(node: &Node) -> std::net::SocketAddr {
+pub(crate) fn amqps(node: &Node) -> std::net::SocketAddr {
     listens(&node.data_dir(), "amqps")
 }
 
 /// Makes a user without a password whom a certificate lets in.
-fn make_user(node: &Node, name: &str) {
+pub(crate) fn make_user(node: &Node, name: &str) {
     let http = Client::new(node.addresses().http, "guest", "guest");
     let user = http.ask("PUT", &format!("/api/users/{name}"), r#"{"password_hash":"","tags":""}"#);
     assert!(user.status < 300, "{user:?}");

@@ -3,5 +3,6 @@
 
 mod certificates;
 mod clients;
+mod lapin;
 mod peers;
 mod reload;

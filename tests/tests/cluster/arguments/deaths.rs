@@ -181,7 +181,7 @@ fn assert_deaths(letter: &Delivered, deaths: &[Death]) {
 }
 
 /// How often a message has failed, as the broker tells.
-fn failures_of(delivery: &Delivered) -> i64 {
+pub fn failures_of(delivery: &Delivered) -> i64 {
     match Properties::decode(&delivery.properties).header("x-delivery-count") {
         None => 0,
         Some(Field::I64(count)) => *count,
@@ -191,7 +191,7 @@ fn failures_of(delivery: &Delivered) -> i64 {
 
 /// Takes a message, unacknowledged, as soon as there is one.
 #[track_caller]
-fn await_one(client: &mut Client, queue: &str) -> Delivered {
+pub fn await_one(client: &mut Client, queue: &str) -> Delivered {
     let mut found = None;
     crate::support::await_that(&format!("there is something in {queue}"), || {
         found = client.wire.get(1, queue, false).unwrap();
