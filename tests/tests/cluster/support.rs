@@ -91,7 +91,8 @@ impl Client {
         self.wire.call(1, unbind.table(&pairs(&[])).frame(1), id::QUEUE_UNBIND_OK).unwrap();
     }
 
-    /// Publishes a persistent message, mandatory, and waits for its confirm; false if it came back.
+    /// Publishes a persistent message, mandatory, and waits for its confirm; false if it came back, or
+    /// was refused: its queue has just gone.
     pub fn publish(&mut self, exchange: &str, key: &str, body: &str) -> bool {
         self.wire.send(&publish(1, exchange, key, 1, &PERSISTENT, body.as_bytes())).unwrap();
         self.sent += 1;
@@ -104,6 +105,10 @@ impl Client {
                     routed = false;
                 }
                 Some(id::ACK) => break,
+                Some(id::NACK) => {
+                    routed = false;
+                    break;
+                }
                 other => panic!("waiting for a confirm, but heard {other:?}: {frame:?}"),
             }
         }
