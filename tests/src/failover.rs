@@ -16,7 +16,7 @@ use crate::checker::{Fault, Summary};
 use crate::cluster::{Cluster, Queue};
 use crate::history::{Gap, History, Loss};
 use crate::traffic::{Consumer, ConsumerPlan, Publisher, PublisherPlan};
-use crate::wire::{Flags, Pack, Wire, id};
+use crate::wire::{Flags, Wire, delete_queue, id};
 pub use noise::Noise;
 
 /// How long traffic may take to go on, or a queue to run dry.
@@ -220,7 +220,7 @@ impl Scene {
         });
         consumer.finish(PATIENCE);
         expect_empty(cluster, &queue.name);
-        let delete = Pack::method(id::QUEUE_DELETE).u16(0).short(&queue.name).u8(0).frame(1);
+        let delete = delete_queue(1, &queue.name);
         wire.call(1, delete, id::QUEUE_DELETE_OK).expect("the queue can be deleted");
 
         let ends = marks.iter().skip(1).map(|(_, at)| *at);

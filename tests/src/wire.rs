@@ -15,7 +15,8 @@ mod properties;
 pub use client::{Close, Delivered, Guest, Heard, PATIENCE, Wire, capabilities};
 pub use frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame};
 pub use methods::{
-    Flags, consume, declare_exchange, declare_queue, get, plain_start_ok, publish, settle,
+    Flags, bind_queue, consume, declare_exchange, declare_queue, delete_queue, get, plain_start_ok,
+    publish, settle,
 };
 pub use pack::{Field, Pack, Unpack, pairs};
 pub use properties::Properties;

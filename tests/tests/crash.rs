@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use warren_tests::checker::{Checker, Number, Publisher};
 use warren_tests::node::{self, Node, unique};
-use warren_tests::wire::{Flags, Heard, Pack, Unpack, Wire, consume, id, publish, settle};
+use warren_tests::wire::{
+    Flags, Heard, Pack, Unpack, Wire, consume, delete_queue, id, publish, settle,
+};
 
 /// Kills, unless told otherwise.
 const ROUNDS: u64 = 20;
@@ -113,12 +115,7 @@ fn break_under_load(mut node: Option<Node>, break_it: fn(&mut Node, &Run)) {
     for queue in &run.queues {
         let mut wire = Wire::open_channel(run.address).unwrap();
         assert!(wire.get(1, queue, true).unwrap().is_none(), "{queue} is not empty");
-        wire.call(
-            1,
-            Pack::method(id::QUEUE_DELETE).u16(0).short(queue).u8(0).frame(1),
-            id::QUEUE_DELETE_OK,
-        )
-        .unwrap();
+        wire.call(1, delete_queue(1, queue), id::QUEUE_DELETE_OK).unwrap();
     }
     let (summary, faults) = std::mem::take(&mut *run.checker.lock().unwrap()).finish();
     println!("{summary:?}");

@@ -13,7 +13,7 @@ use crate::load::publisher::{Published, Publisher};
 use crate::load::report::{Report, Watched};
 use crate::load::tally::Tally;
 use crate::load::{Histogram, Latency, Mode, Options};
-use crate::wire::{Field, Flags, Pack, Wire, declare_exchange, id};
+use crate::wire::{Field, Flags, Pack, Wire, bind_queue, declare_exchange, delete_queue, id};
 
 /// How often the run is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -285,9 +285,8 @@ fn declare(admin: &mut Wire, options: &Options) -> Result<()> {
         let declare = declare_exchange(1, exchange, "fanout", flags, &[]);
         admin.call(1, declare, id::EXCHANGE_DECLARE_OK)?;
         for index in 0..options.queues {
-            let queue = options.queue(index);
-            let bind = Pack::method(id::QUEUE_BIND).u16(0).short(&queue).short(exchange);
-            admin.call(1, bind.short("").u8(0).table(&[]).frame(1), id::QUEUE_BIND_OK)?;
+            let bind = bind_queue(1, &options.queue(index), exchange, "");
+            admin.call(1, bind, id::QUEUE_BIND_OK)?;
         }
     }
     Ok(())
@@ -295,9 +294,7 @@ fn declare(admin: &mut Wire, options: &Options) -> Result<()> {
 
 fn delete(admin: &mut Wire, options: &Options) -> Result<()> {
     for index in 0..options.queues {
-        let delete =
-            Pack::method(id::QUEUE_DELETE).u16(0).short(&options.queue(index)).u8(0).frame(1);
-        admin.call(1, delete, id::QUEUE_DELETE_OK)?;
+        admin.call(1, delete_queue(1, &options.queue(index)), id::QUEUE_DELETE_OK)?;
     }
     if options.fanout {
         let delete = Pack::method(id::EXCHANGE_DELETE).u16(0).short(&options.prefix).u8(0);

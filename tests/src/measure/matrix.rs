@@ -174,8 +174,7 @@ pub fn measure(options: &Options) -> Result<Report> {
 
 /// Has one party do a cell once.
 fn work(cell: &Cell, party: &Peer, round: usize, options: &Options) -> Result<load::Report> {
-    let words: Vec<String> = cell.work.split_whitespace().map(ToOwned::to_owned).collect();
-    let mut work = load::Options::parse(&words)?;
+    let mut work = cell.options()?;
     let first = *party.hosts.first().context("nobody to work for")?;
     work.declare_at = Some(first);
     work.amqp = match cell.clients {
@@ -205,8 +204,7 @@ mod tests {
     #[test]
     fn every_cell_is_work_that_can_be_done() {
         for cell in &CELLS {
-            let words: Vec<String> = cell.work.split_whitespace().map(ToOwned::to_owned).collect();
-            assert!(load::Options::parse(&words).is_ok(), "{}", cell.name);
+            assert!(cell.options().is_ok(), "{}", cell.name);
         }
     }
 

@@ -60,6 +60,23 @@ pub fn declare_queue(
     Pack::method(id::QUEUE_DECLARE).u16(0).short(name).u8(flags.0).table(arguments).frame(channel)
 }
 
+/// queue.delete, whatever it holds and whoever uses it
+pub fn delete_queue(channel: u16, name: &str) -> Vec<u8> {
+    Pack::method(id::QUEUE_DELETE).u16(0).short(name).u8(0).frame(channel)
+}
+
+/// queue.bind, without arguments
+pub fn bind_queue(channel: u16, queue: &str, exchange: &str, key: &str) -> Vec<u8> {
+    Pack::method(id::QUEUE_BIND)
+        .u16(0)
+        .short(queue)
+        .short(exchange)
+        .short(key)
+        .u8(0)
+        .table(&[])
+        .frame(channel)
+}
+
 /// exchange.declare
 pub fn declare_exchange(
     channel: u16,

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use warren_tests::cluster::Cluster;
 use warren_tests::http::Client as Http;
 use warren_tests::node::unique;
-use warren_tests::wire::{Close, Field, Flags, Guest, Pack, Wire, declare_exchange, id, pairs};
+use warren_tests::wire::{
+    Close, Field, Flags, Guest, Pack, Wire, declare_exchange, delete_queue, id, pairs,
+};
 
 use crate::support::PATIENCE;
 
@@ -82,7 +84,7 @@ impl Names {
     /// Has the things be there, and nothing else.
     fn prepare(&self, wire: &mut Wire) {
         for name in [&self.fresh, &self.queue] {
-            wire.call(1, delete_queue(name), id::QUEUE_DELETE_OK).unwrap();
+            wire.call(1, delete_queue(1, name), id::QUEUE_DELETE_OK).unwrap();
         }
         wire.call(1, delete_exchange(&self.fresh), id::EXCHANGE_DELETE_OK).unwrap();
         wire.declare(1, &self.queue, Flags::DURABLE, &[]).unwrap();
@@ -185,10 +187,6 @@ fn refusal((access, kind, word): Need, names: &Names, user: &str) -> String {
 /// The end of channel 1 with 403.
 fn assert_refused(close: &Close, text: &str, what: &str) {
     assert_eq!((close.channel, close.code, close.text.as_str()), (1, 403, text), "{what}");
-}
-
-fn delete_queue(name: &str) -> Vec<u8> {
-    Pack::method(id::QUEUE_DELETE).u16(0).short(name).u8(0).frame(1)
 }
 
 fn delete_exchange(name: &str) -> Vec<u8> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use warren_tests::cluster::Cluster;
 use warren_tests::wire::{
-    Close, Delivered, Field, Flags, Frame, Heard, Pack, Unpack, Wire, consume, declare_exchange,
-    id, pairs, publish, settle,
+    Close, Delivered, Field, Flags, Frame, Heard, Pack, Unpack, Wire, bind_queue, consume,
+    declare_exchange, delete_queue, id, pairs, publish, settle,
 };
 
 pub use warren_tests::failover::await_that;
@@ -51,8 +51,7 @@ impl Client {
     }
 
     pub fn delete(&mut self, queue: &str) -> u32 {
-        let delete = Pack::method(id::QUEUE_DELETE).u16(0).short(queue).u8(0).frame(1);
-        let answer = self.wire.call(1, delete, id::QUEUE_DELETE_OK).unwrap();
+        let answer = self.wire.call(1, delete_queue(1, queue), id::QUEUE_DELETE_OK).unwrap();
         Unpack::new(answer.arguments()).u32()
     }
 
@@ -82,8 +81,7 @@ impl Client {
     }
 
     pub fn bind(&mut self, queue: &str, exchange: &str, key: &str) {
-        let bind = Pack::method(id::QUEUE_BIND).u16(0).short(queue).short(exchange).short(key);
-        self.wire.call(1, bind.u8(0).table(&pairs(&[])).frame(1), id::QUEUE_BIND_OK).unwrap();
+        self.wire.call(1, bind_queue(1, queue, exchange, key), id::QUEUE_BIND_OK).unwrap();
     }
 
     pub fn unbind(&mut self, queue: &str, exchange: &str, key: &str) {

@@ -2,7 +2,9 @@
 
 use warren_tests::cluster::{Cluster, durable};
 use warren_tests::node::unique;
-use warren_tests::wire::{Flags, Pack, Unpack, consume, declare_queue, get, id, pairs, publish};
+use warren_tests::wire::{
+    Flags, Pack, Unpack, consume, declare_queue, delete_queue, get, id, pairs, publish,
+};
 
 use crate::support::{Client, await_that, has_exchange, has_queue, numbers, refusal, text, texts};
 
@@ -171,7 +173,7 @@ fn an_exclusive_queue_is_locked_for_clients_of_other_nodes_and_goes_with_its_nod
         consume(1, &queue, "thief", 0, &[]),
         get(1, &queue, true),
         Pack::method(id::PURGE).u16(0).short(&queue).u8(0).frame(1),
-        Pack::method(id::QUEUE_DELETE).u16(0).short(&queue).u8(0).frame(1),
+        delete_queue(1, &queue),
     ];
     for (at, request) in requests.iter().enumerate() {
         let close = refusal(&cluster, at % 2, request);

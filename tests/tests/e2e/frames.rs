@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use warren_tests::node::unique;
 use warren_tests::wire::{
     FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Field, Flags, Frame, Heard, PATIENCE,
-    Pack, Unpack, Wire, capabilities, consume, declare_queue, id, pairs, plain_start_ok, publish,
-    settle,
+    Pack, Unpack, Wire, capabilities, consume, declare_queue, delete_queue, id, pairs,
+    plain_start_ok, publish, settle,
 };
 
 use crate::support::{assert_serves, broker};
@@ -210,7 +210,7 @@ fn a_client_without_the_capability_is_not_told_that_its_consumer_is_gone() {
     let queue = own_queue(&mut wire);
     wire.call(1, consume(1, &queue, "t", 0, &[]), id::CONSUME_OK).unwrap();
 
-    let delete = Pack::method(id::QUEUE_DELETE).u16(0).short(&queue).u8(0).frame(1);
+    let delete = delete_queue(1, &queue);
     wire.call(1, delete, id::QUEUE_DELETE_OK).unwrap();
 
     wire.call(1, Pack::method(id::QOS).u32(0).u16(1).u8(0).frame(1), id::QOS_OK).unwrap();
@@ -222,7 +222,7 @@ fn a_client_with_the_capability_gets_basic_cancel_with_its_tag() {
     let queue = own_queue(&mut wire);
     wire.call(1, consume(1, &queue, "t", 0, &[]), id::CONSUME_OK).unwrap();
 
-    wire.send(&Pack::method(id::QUEUE_DELETE).u16(0).short(&queue).u8(0).frame(1)).unwrap();
+    wire.send(&delete_queue(1, &queue)).unwrap();
 
     // Which of the two comes first is not promised.
     let frames = [wire.frame().unwrap(), wire.frame().unwrap()];
@@ -445,7 +445,7 @@ fn own_queue(wire: &mut Wire) -> String {
 }
 
 fn delete(wire: &mut Wire, queue: &str) {
-    wire.send(&Pack::method(id::QUEUE_DELETE).u16(0).short(queue).u8(0).frame(1)).unwrap();
+    wire.send(&delete_queue(1, queue)).unwrap();
     while wire.frame().unwrap().method() != Some(id::QUEUE_DELETE_OK) {}
 }
 

@@ -10,7 +10,7 @@ use lapin::{BasicProperties, ExchangeKind};
 use warren_tests::failover::await_that;
 use warren_tests::http;
 use warren_tests::node::{self, Node, unique};
-use warren_tests::wire::{Flags, Heard, Pack, Wire, consume, id};
+use warren_tests::wire::{Flags, Heard, Pack, Wire, consume, delete_queue, id};
 
 use crate::support::{Client, Kind, assert_serves, next, run, text};
 
@@ -265,7 +265,7 @@ fn delete_by_half(node: &Node, stem: &str) -> String {
         let queue = unique(stem);
         let mut wire = Wire::open_channel_within(node.amqp(), PATIENCE).unwrap();
         wire.declare(1, &queue, Flags::DURABLE, &[]).unwrap();
-        let delete = Pack::method(id::QUEUE_DELETE).u16(0).short(&queue).u8(0).frame(1);
+        let delete = delete_queue(1, &queue);
         if wire.call(1, delete, id::QUEUE_DELETE_OK).is_err() {
             return queue;
         }

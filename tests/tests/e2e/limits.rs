@@ -9,7 +9,7 @@ use warren_tests::cluster::Page;
 use warren_tests::http::Client;
 use warren_tests::node::{self, Node};
 use warren_tests::wire::{
-    Close, FRAME_BODY, Field, Flags, Frame, Guest, Pack, Wire, capabilities, consume,
+    Close, FRAME_BODY, Field, Flags, Frame, Guest, Pack, Wire, bind_queue, capabilities, consume,
     declare_exchange, declare_queue, get, id, plain_start_ok, publish, settle,
 };
 
@@ -160,6 +160,7 @@ const ROWS: &[Row] = &[
         value: 3.0,
         act: |house| {
             let mut wire = house.client()?;
+            let bind = |key| bind_queue(1, "work", "amq.topic", key);
             for key in ["a", "b", "c", "c"] {
                 wire.call(1, bind(key), id::QUEUE_BIND_OK)?;
             }
@@ -390,22 +391,13 @@ fn patiently<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
 
 /// What the broker closes a channel or the connection with.
 fn told(wire: &mut Wire) -> Result<String> {
-    let Close { channel, code, text, .. } = wire.expect_close()?;
-    Ok(format!("{channel}: {code} {text}"))
+    Ok(shown(&wire.expect_close()?))
 }
 
 fn close_in(frame: &Frame) -> Result<String> {
-    let Close { channel, code, text, .. } = Close::of(frame).context("it is no close")?;
-    Ok(format!("{channel}: {code} {text}"))
+    Ok(shown(&Close::of(frame).context("it is no close")?))
 }
 
-fn bind(key: &str) -> Vec<u8> {
-    Pack::method(id::QUEUE_BIND)
-        .u16(0)
-        .short("work")
-        .short("amq.topic")
-        .short(key)
-        .u8(0)
-        .table(&[])
-        .frame(1)
+fn shown(close: &Close) -> String {
+    format!("{}: {} {}", close.channel, close.code, close.text)
 }

@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use warren_tests::failover::await_that;
 use warren_tests::http::Client;
 use warren_tests::node::Node;
-use warren_tests::wire::{Flags, Pack, Properties, Wire, consume, id, publish};
+use warren_tests::wire::{Flags, Properties, Wire, bind_queue, consume, id, publish};
 
 fn node(format: &str, filter: &str) -> (Node, NamedTempFile) {
     let file = NamedTempFile::new().unwrap();
@@ -84,8 +84,7 @@ fn lines_of_the_log_reach_those_who_listen_to_its_exchange() {
     let (node, _config) = node("human", "info");
     let mut wire = Wire::open_channel(node.amqp()).unwrap();
     let (queue, _, _) = wire.declare(1, "", Flags::EXCLUSIVE, &[]).unwrap();
-    let bind = Pack::method(id::QUEUE_BIND).u16(0).short(&queue).short("amq.rabbitmq.log");
-    let bind = bind.short("warning").u8(0).table(&[]).frame(1);
+    let bind = bind_queue(1, &queue, "amq.rabbitmq.log", "warning");
     wire.call(1, bind, id::QUEUE_BIND_OK).unwrap();
     wire.call(1, consume(1, &queue, "c", 2, &[]), id::CONSUME_OK).unwrap();
 

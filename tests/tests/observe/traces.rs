@@ -9,8 +9,8 @@ use warren_tests::cluster::{Cluster, Page};
 use warren_tests::collector::{Collector, Span};
 use warren_tests::node::{Node, ports};
 use warren_tests::wire::{
-    Delivered, Field, Flags, PATIENCE, Pack, Properties, Wire, consume, declare_exchange, id,
-    publish, settle,
+    Delivered, Field, Flags, PATIENCE, Pack, Properties, Wire, bind_queue, consume,
+    declare_exchange, id, publish, settle,
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -65,8 +65,7 @@ fn a_traced_message_is_followed_from_its_publish_to_its_settle() {
     wire.declare(1, "jobs", Flags::DURABLE, &[]).unwrap();
     let exchange = declare_exchange(1, "orders", "topic", Flags::DURABLE, &[]);
     wire.call(1, exchange, id::EXCHANGE_DECLARE_OK).unwrap();
-    let bind = Pack::method(id::QUEUE_BIND).u16(0).short("jobs").short("orders").short("#").u8(0);
-    wire.call(1, bind.table(&[]).frame(1), id::QUEUE_BIND_OK).unwrap();
+    wire.call(1, bind_queue(1, "jobs", "orders", "#"), id::QUEUE_BIND_OK).unwrap();
 
     send(&mut wire, "orders", "eu.new", &traced("01"));
     let delivered = receive(&mut wire, "jobs");

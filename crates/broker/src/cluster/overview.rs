@@ -64,11 +64,14 @@ impl Voters {
     }
 }
 
+fn runs(chart: &Chart, node: &NodeId) -> bool {
+    chart.nodes.get(node).is_some_and(|node| node.running)
+}
+
 /// Voters that the catalog lacks.
 fn missing_of_catalog(chart: &Chart, voters: &Voters) -> usize {
     let lacking = CATALOG_VOTERS.min(chart.nodes.len()).saturating_sub(voters.nodes.len());
-    let runs = |node: &NodeId| chart.nodes.get(node).is_some_and(|node| node.running);
-    let absent = voters.nodes.iter().filter(|node| !runs(node)).count();
+    let absent = voters.nodes.iter().filter(|node| !runs(chart, node)).count();
     [lacking, absent, usize::from(!voters.settled)].into_iter().sum()
 }
 
@@ -82,12 +85,11 @@ fn missing(
 ) -> usize {
     let row = chart.replicas(group);
     let lacking = factor.min(chart.nodes.len()).saturating_sub(row.len());
-    let runs = |node: &NodeId| chart.nodes.get(node).is_some_and(|node| node.running);
     let votes = |node: &NodeId| match &voters {
         Some(voters) => voters.nodes.contains(node),
         None => *node != here,
     };
-    let absent = row.iter().filter(|node| !runs(node) || !votes(node)).count();
+    let absent = row.iter().filter(|node| !runs(chart, node) || !votes(node)).count();
     let unsettled = voters.as_ref().is_some_and(|voters| !voters.settled);
     [lacking, absent, usize::from(unsettled)].into_iter().sum()
 }

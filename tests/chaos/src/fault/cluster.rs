@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use warren_tests::node::unique;
-use warren_tests::wire::{Flags, Pack, Wire, id, publish};
+use warren_tests::wire::{Flags, Pack, Wire, delete_queue, id, publish};
 
 use super::Stage;
 use crate::tools;
@@ -219,7 +219,7 @@ fn fill(wire: &mut Wire, queue: &str, what: &str) -> Result<()> {
 }
 
 fn delete(wire: &mut Wire, queue: &str) -> Result<()> {
-    let delete = Pack::method(id::QUEUE_DELETE).u16(0).short(queue).u8(0).frame(1);
+    let delete = delete_queue(1, queue);
     wire.call(1, delete, id::QUEUE_DELETE_OK).map(drop)
 }
 

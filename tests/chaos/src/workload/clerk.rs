@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use warren_tests::wire::{
-    Field as Value, Flags, Frame, Guest, MethodId, Pack, Unpack, Wire, declare_exchange,
-    declare_queue, id, pairs, publish,
+    Field as Value, Flags, Frame, Guest, MethodId, Pack, Unpack, Wire, bind_queue,
+    declare_exchange, declare_queue, id, pairs, publish,
 };
 
 use crate::field::{Door, Field};
@@ -160,8 +160,7 @@ fn request(kind: Kind, name: &str, action: Action) -> (Vec<u8>, MethodId) {
             (delete.frame(1), id::EXCHANGE_DELETE_OK)
         }
         (Kind::Binding, Action::Declare(_) | Action::Look) => {
-            let bind = Pack::method(id::QUEUE_BIND).u16(0).short(BOUND).short("amq.direct");
-            (bind.short(name).u8(0).table(&[]).frame(1), id::QUEUE_BIND_OK)
+            (bind_queue(1, BOUND, "amq.direct", name), id::QUEUE_BIND_OK)
         }
         (Kind::Binding, Action::Delete) => {
             let unbind = Pack::method(id::QUEUE_UNBIND).u16(0).short(BOUND).short("amq.direct");

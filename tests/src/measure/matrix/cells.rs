@@ -1,5 +1,9 @@
 //! The kinds of work that are compared, as `warren-load` is told to do them.
 
+use anyhow::Result;
+
+use crate::load::Options;
+
 /// Where clients connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clients {
@@ -22,6 +26,17 @@ pub struct Cell {
     pub work: &'static str,
     /// Where clients connect.
     pub clients: Clients,
+}
+
+impl Cell {
+    /// What `warren-load` is told, read as it reads it.
+    ///
+    /// # Errors
+    /// When it would not understand.
+    pub fn options(&self) -> Result<Options> {
+        let words: Vec<String> = self.work.split_whitespace().map(ToOwned::to_owned).collect();
+        Options::parse(&words)
+    }
 }
 
 const fn cell(name: &'static str, summary: &'static str, work: &'static str) -> Cell {

@@ -2,12 +2,12 @@
 
 use warren_tests::cluster::Cluster;
 use warren_tests::wire::{
-    Flags, Pack, Wire, consume, declare_exchange, declare_queue, get, id, publish,
+    Flags, Pack, Wire, consume, declare_exchange, declare_queue, delete_queue, get, id, publish,
 };
 
 use super::{
     Configure, Names, Need, Read, User, Write, assert_refused, bind, bring_in, delete_exchange,
-    delete_queue, guest, refusal, text, tries, unbind_queue,
+    guest, refusal, text, tries, unbind_queue,
 };
 
 /// An operation, and what it needs.
@@ -61,7 +61,7 @@ const ROWS: &[Row] = &[
     Row {
         what: "queue.delete",
         needs: &[(Configure, "queue", "queue")],
-        request: |n| delete_queue(&n.queue),
+        request: |n| delete_queue(1, &n.queue),
         done: id::QUEUE_DELETE_OK,
     },
     Row {
