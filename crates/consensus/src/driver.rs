@@ -7,11 +7,13 @@
 //! **Invariant:** machine, last applied entry and membership change together, under the lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::impls::EntryPayload;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use warren_machine::{Applied, Digest, Machine, RestoreError, SparseRow};
 use warren_types::{LogIndex, NodeId, Term};
 
@@ -35,6 +37,8 @@ pub struct Performed<E> {
 
 /// A machine of whatever type.
 pub(crate) trait Driver: Send + Sync + 'static {
+    /// The log is given commands.
+    fn appended(&self);
     /// Applies the next committed entry and hands its effects out.
     fn apply(&self, entry: Entry) -> Answer;
     /// Lets those who wait see how far it has come.
@@ -72,6 +76,8 @@ pub(crate) struct Cell<M: Machine> {
     /// former life, whose front ends are gone.
     born: Term,
     state: RwLock<State<M>>,
+    /// When the log was given its last command.
+    appended_at: Mutex<Instant>,
     effects: mpsc::UnboundedSender<Performed<M::Effect>>,
     applied: AtomicU64,
     applied_bytes: AtomicU64,
@@ -90,6 +96,7 @@ impl<M: Machine> Cell<M> {
             node,
             born,
             state: RwLock::new(State { machine, applied: None, membership, reign: None }),
+            appended_at: Mutex::new(Instant::now()),
             effects,
             applied: AtomicU64::new(0),
             applied_bytes: AtomicU64::new(0),
@@ -105,6 +112,11 @@ impl<M: Machine> Cell<M> {
     pub(crate) fn fingerprint(&self) -> (LogIndex, Digest) {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         (self.applied_index(), state.machine.digest())
+    }
+
+    /// How long ago the last command came to this replica's log.
+    pub(crate) fn since_appended(&self) -> Duration {
+        self.appended_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     pub(crate) fn applied_index(&self) -> LogIndex {
@@ -137,6 +149,10 @@ impl<M: Machine> Cell<M> {
 }
 
 impl<M: Machine> Driver for Cell<M> {
+    fn appended(&self) {
+        *self.appended_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
     fn apply(&self, entry: Entry) -> Answer {
         let id = entry.log_id;
         let (index, term) = (codec::index(id.index), Term(id.leader_id.term));

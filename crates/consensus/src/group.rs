@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::ChangeMembers;
@@ -171,6 +172,13 @@ impl<M: Machine> Group<M> {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<LogIndex> {
         self.cell.progress()
+    }
+
+    /// How long ago this replica's log was given its last command, whether it is committed or not;
+    /// or since when there is this replica, if that is later.
+    #[must_use]
+    pub fn since_appended(&self) -> Duration {
+        self.cell.since_appended()
     }
 
     /// Waits until the machine has applied `index`.

@@ -32,6 +32,7 @@ mod log;
 mod member;
 mod network;
 mod node;
+pub mod probe;
 mod propose;
 mod recall;
 mod rounds;

@@ -13,11 +13,12 @@ use futures::{Stream, stream};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{OptionalSend, RaftTypeConfig};
 use tokio::sync::oneshot;
-use warren_storage::{Completion, GroupStore, Row, StorageError};
+use warren_storage::{Completion, GroupStore, Row, RowKind, StorageError};
 use warren_types::LogIndex;
 
 use crate::aside;
 use crate::codec;
+use crate::driver::Driver;
 use crate::error::Broken;
 use crate::fatal::Vigil;
 use crate::types::{Entry, LogId, Types, Vote};
@@ -40,6 +41,7 @@ impl FloorLock {
 /// The log of one group, as openraft wants it.
 pub(crate) struct LogStore {
     reader: LogReader,
+    driver: Arc<dyn Driver>,
     floor: FloorLock,
     given_up: Option<LogIndex>,
     _vigil: Option<Vigil>,
@@ -54,13 +56,13 @@ pub(crate) struct LogReader {
 
 impl LogStore {
     pub(crate) fn new(
-        store: GroupStore,
+        (store, driver): (GroupStore, Arc<dyn Driver>),
         append_bytes: usize,
         floor: FloorLock,
         given_up: Option<LogIndex>,
         vigil: Option<Vigil>,
     ) -> Self {
-        Self { reader: LogReader { store, append_bytes }, floor, given_up, _vigil: vigil }
+        Self { reader: LogReader { store, append_bytes }, driver, floor, given_up, _vigil: vigil }
     }
 }
 
@@ -126,6 +128,9 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let rows: Vec<Row> = entries.into_iter().map(codec::row).collect();
+        if rows.iter().any(|row| row.kind == RowKind::Command) {
+            self.driver.appended();
+        }
         let done: Completion = Box::new(move |outcome| {
             callback.io_completed(outcome.map_err(io::Error::other));
         });

@@ -130,11 +130,11 @@ impl Node {
         let (life, floor) = (Life::default(), FloorLock::default());
         let cell = Arc::new(Cell::new(node, born, machine, effects));
         let driver: Arc<dyn Driver> = Arc::<Cell<M>>::clone(&cell);
-        let shared = Shared::new(driver, store.clone(), floor.clone());
+        let shared = Shared::new(Arc::clone(&driver), store.clone(), floor.clone());
         let shared = shared.metered(Arc::clone(&self.groups.turns));
         let vigil = |part| Some(Vigil::new(id, part, &life, &self.alarm));
         let append_bytes = self.config.max_append_bytes;
-        let log = LogStore::new(store, append_bytes, floor, given_up, vigil("core"));
+        let log = LogStore::new((store, driver), append_bytes, floor, given_up, vigil("core"));
         let machine = StateMachine::new(shared.clone(), vigil("machine"));
         let transfers = Arc::clone(&self.groups.transfers);
         let (peers, sent) = (self.groups.peers.clone(), Arc::clone(&transfers));

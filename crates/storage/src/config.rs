@@ -30,9 +30,9 @@ pub struct Config {
 #[serde(rename_all = "lowercase")]
 pub enum LogEngine {
     /// RocksDB.
-    #[default]
     Rocksdb,
     /// Segment files of our own.
+    #[default]
     Segments,
 }
 

@@ -17,7 +17,7 @@ mod segments;
 
 pub use memory::MemoryEngine;
 pub use rocks::RocksEngine;
-pub use segments::SegmentEngine;
+pub use segments::{SegmentEngine, probe_segments};
 
 use std::io;
 use std::ops::ControlFlow;

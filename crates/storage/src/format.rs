@@ -9,10 +9,12 @@ pub(crate) mod bottom;
 pub(crate) mod head;
 pub(crate) mod opaque;
 pub(crate) mod origin;
+mod probe;
 mod row;
 #[cfg(test)]
 mod tests;
 
+pub use probe::probe_records;
 pub use row::RowValue;
 
 use bytes::Bytes;

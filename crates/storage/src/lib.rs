@@ -30,6 +30,7 @@ mod format;
 mod group;
 mod keys;
 mod lock;
+pub mod probe;
 mod row;
 mod runs;
 mod slowness;

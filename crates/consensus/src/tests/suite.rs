@@ -32,10 +32,11 @@ impl Drop for Guard {
 fn parts(store: &Store) -> (LogStore, StateMachine) {
     let group = store.group(GroupId(3)).expect("an empty group opens");
     let (effects, _) = effects_mailbox();
-    let cell = Cell::new(NodeId(1), Term(0), Ledger::default(), effects);
+    let cell = Arc::new(Cell::new(NodeId(1), Term(0), Ledger::default(), effects));
     let floor = FloorLock::default();
-    let shared = Shared::new(Arc::new(cell), group.clone(), floor.clone());
-    (LogStore::new(group, 1 << 20, floor, None, None), StateMachine::new(shared, None))
+    let shared = Shared::new(Arc::<Cell<Ledger>>::clone(&cell), group.clone(), floor.clone());
+    let log = LogStore::new((group, cell), 1 << 20, floor, None, None);
+    (log, StateMachine::new(shared, None))
 }
 
 impl StoreBuilder<Types, LogStore, StateMachine, Guard> for OnMemory {

@@ -27,11 +27,14 @@ mod file;
 mod frame;
 mod index;
 mod keeper;
+mod probe;
 mod recover;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod yard;
+
+pub use probe::probe_segments;
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -15,6 +15,9 @@ const VERSION: u8 = 1;
 /// Bytes in front of the payload: version 1, checksum 4, kind 1, term 8, leader 8.
 const HEAD_BYTES: usize = 22;
 
+/// Those of them that come behind the checksum.
+const FIELD_BYTES: usize = 17;
+
 /// A row as it is stored, in two parts, so that making one copies no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowValue {
@@ -30,7 +33,7 @@ impl RowValue {
             RowKind::Command => 1,
             RowKind::Membership => 2,
         };
-        let mut fields = [0; 17];
+        let mut fields = [0; FIELD_BYTES];
         let (first, rest) = fields.split_at_mut(1);
         first.copy_from_slice(&[kind]);
         let (term, leader) = rest.split_at_mut(8);
@@ -60,7 +63,7 @@ impl RowValue {
             return Err(unknown_version(&key, version));
         }
         let stored = reader.u32("checksum").map_err(|error| damaged(&key, &error))?;
-        let fields = reader.take("head", 17).map_err(|error| damaged(&key, &error))?;
+        let fields = reader.take("head", FIELD_BYTES).map_err(|error| damaged(&key, &error))?;
         if checksum(group, index, &fields, reader.rest()) != stored {
             return Err(checksum_mismatch(&key));
         }
@@ -80,6 +83,13 @@ impl RowValue {
     pub fn len(&self) -> usize {
         HEAD_BYTES.saturating_add(self.payload.len())
     }
+}
+
+/// The record of `version` whose fields and payload `body` is, with its checksum.
+pub(super) fn seal(group: GroupId, index: LogIndex, version: u8, body: &[u8]) -> Bytes {
+    let (fields, payload) = body.split_at(body.len().min(FIELD_BYTES));
+    let sum = checksum(group, index, fields, payload).to_be_bytes();
+    [&[version], sum.as_slice(), body].concat().into()
 }
 
 fn read(index: LogIndex, fields: Bytes, payload: Bytes) -> Result<Row, DecodeError> {

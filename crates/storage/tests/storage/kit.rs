@@ -66,6 +66,7 @@ impl Disk for Rocks {
 
     fn open_with(&self, change: impl FnOnce(&mut Config)) -> Store {
         let mut config = Config::new(self.dir.path().join("data"));
+        config.log_engine = LogEngine::Rocksdb;
         change(&mut config);
         Store::open(config).unwrap()
     }

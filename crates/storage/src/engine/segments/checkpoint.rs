@@ -75,7 +75,7 @@ impl Checkpoint {
 }
 
 /// Version, checksum, next batch, start; then small records, groups of runs, other records.
-fn encode(checkpoint: &Checkpoint) -> Bytes {
+pub(super) fn encode(checkpoint: &Checkpoint) -> Bytes {
     let mut body = Writer::new();
     body.u64(checkpoint.next_batch);
     body.u32(checkpoint.start.0);
@@ -100,16 +100,20 @@ fn encode(checkpoint: &Checkpoint) -> Bytes {
         body.u32(place.offset);
         body.u32(place.length);
     });
-    let body = body.finish();
+    seal(VERSION, &body.finish())
+}
+
+/// A body of `version` with its checksum before it.
+pub(super) fn seal(version: u8, body: &[u8]) -> Bytes {
     let mut record = Writer::with_capacity(body.len().saturating_add(5));
-    record.u8(VERSION);
-    record.u32(checksum(VERSION, &body));
-    record.raw(&body);
+    record.u8(version);
+    record.u32(checksum(version, body));
+    record.raw(body);
     record.finish()
 }
 
 /// What [`encode`] wrote; none if it is not what was written.
-fn decode(bytes: Bytes) -> Result<Option<Checkpoint>, DecodeError> {
+pub(super) fn decode(bytes: Bytes) -> Result<Option<Checkpoint>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let version = reader.u8("version")?;
     let sum = reader.u32("checksum")?;

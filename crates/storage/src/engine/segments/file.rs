@@ -244,7 +244,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-fn encode(header: &Header) -> Vec<u8> {
+pub(super) fn encode(header: &Header) -> Vec<u8> {
     let kind = match header.kind {
         Kind::Log => 0,
         Kind::Kept => 1,
@@ -254,12 +254,17 @@ fn encode(header: &Header) -> Vec<u8> {
     bytes.extend_from_slice(&[VERSION, kind]);
     bytes.extend_from_slice(&header.id.0.to_be_bytes());
     bytes.extend_from_slice(&header.first_batch.to_be_bytes());
-    let sum = crc32fast::hash(&bytes);
-    bytes.extend_from_slice(&sum.to_be_bytes());
-    bytes
+    seal(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Option<Header> {
+/// A header's fields with their checksum behind them.
+pub(super) fn seal(mut fields: Vec<u8>) -> Vec<u8> {
+    let sum = crc32fast::hash(&fields);
+    fields.extend_from_slice(&sum.to_be_bytes());
+    fields
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Option<Header> {
     let (fields, sum) = bytes.split_last_chunk::<4>()?;
     if crc32fast::hash(fields).to_be_bytes() != *sum {
         return None;

@@ -100,12 +100,24 @@ pub(super) fn encode(
             }
         }
     }
+    finish(out, at);
+}
+
+/// Writes length and checksum of what stands behind them in `out`.
+fn finish(out: &mut [u8], at: At) {
     let (head, rest) = out.split_at_mut(8);
-    let body = rest.get(8..).expect("the head was written");
+    let body = rest.get(8..).unwrap_or_default();
     let (length_bytes, sum) = head.split_at_mut(4);
     let length = number(body.len()).to_be_bytes();
     length_bytes.copy_from_slice(&length);
     sum.copy_from_slice(&checksum(at, length, rest).to_be_bytes());
+}
+
+/// The frame that stands at `at` and has `rest` behind its checksum.
+pub(super) fn seal(at: At, rest: &[u8]) -> Bytes {
+    let mut out = [&[0; 8], rest].concat();
+    finish(&mut out, at);
+    out.into()
 }
 
 /// Puts a record behind `out`: also the shape of one that is kept outside the log.
