@@ -2,7 +2,8 @@
 //!
 //! A [`Guard`] stands in every connection between nodes, at both ends: with TLS, where each shows a
 //! certificate for the name of nodes; with a secret, which each proves to know; with both, one
-//! inside the other; or with neither, and then it lets everybody through.
+//! inside the other; or with neither, and then it lets everybody through. A connection with a certificate
+//! that is denied or revoked later on fails then.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -122,7 +123,7 @@ impl Guard {
 
     async fn answer<S: Duplex>(&self, stream: S) -> io::Result<Box<dyn Duplex>> {
         let mut stream: Box<dyn Duplex> = match &self.tls {
-            Some((acceptor, _)) => Box::new(acceptor.accept(stream, HANDSHAKE_LIMIT).await?),
+            Some((acceptor, _)) => Box::new(acceptor.admit(stream, HANDSHAKE_LIMIT).await?),
             None => Box::new(stream),
         };
         if let Some(secrets) = self.secrets.load_full() {

@@ -21,6 +21,7 @@ mod gate;
 mod guard;
 mod identity;
 mod peers;
+pub mod probe;
 mod raft;
 mod secret;
 mod server;

@@ -11,8 +11,9 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -21,6 +22,7 @@ use crate::error::TlsError;
 use crate::files::{Files, HostFiles, read_key};
 use crate::session::Session;
 use crate::verifier;
+use crate::watched::Watched;
 
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,7 @@ impl Default for Terms {
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     current: Arc<ArcSwap<Current>>,
+    renewed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -110,16 +113,18 @@ impl Acceptor {
     /// When they cannot be used.
     pub fn new(files: &Files, terms: &Terms) -> Result<Self, TlsError> {
         let current = Arc::new(ArcSwap::from_pointee(Current::read(files, terms)?));
-        Ok(Self { current })
+        Ok(Self { current, renewed: watch::Sender::new(()) })
     }
 
-    /// Answers with `files` from here on. Connections that exist are left as they are, but no
-    /// client can go on with a session of before.
+    /// Answers with `files` from here on. Connections that exist are left as they are, but for those
+    /// that were admitted with a certificate that is denied or revoked by then; and no client can go
+    /// on with a session of before.
     ///
     /// # Errors
     /// When they cannot be used; then nothing changes.
     pub fn replace(&self, files: &Files, terms: &Terms) -> Result<(), TlsError> {
         self.current.store(Arc::new(Current::read(files, terms)?));
+        self.renewed.send_replace(());
         Ok(())
     }
 
@@ -143,6 +148,23 @@ impl Acceptor {
         outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// As [`Acceptor::accept`], for a connection that fails as soon as the client's certificate is
+    /// denied or revoked.
+    ///
+    /// # Errors
+    /// When they do not agree, or not in time.
+    pub async fn admit<S>(&self, stream: S, limit: Duration) -> io::Result<Watched<TlsStream<S>>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stream = self.accept(stream, limit).await?;
+        let Some(chain) = verifier::shown(stream.get_ref().1) else {
+            return Ok(Watched::unasked(stream));
+        };
+        let (renewed, acceptor) = (self.renewed.subscribe(), self.clone());
+        Ok(Watched::new(stream, renewed, move || acceptor.revokes(&chain)))
+    }
+
     /// What was agreed on `connection`.
     #[must_use]
     pub fn session(&self, connection: &ServerConnection) -> Session {
@@ -157,8 +179,7 @@ impl Acceptor {
         else {
             return false;
         };
-        let verified = verifier.verify_client_cert(own, between, UnixTime::now());
-        matches!(verified, Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)))
+        verifier::finds_revoked(&verifier.verify_client_cert(own, between, UnixTime::now()))
     }
 }
 

@@ -100,10 +100,10 @@ fn read_all<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, TlsError> {
     if all.is_empty() { Err(senseless(path, &format!("no {what} is in it"))) } else { Ok(all) }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
 }
 
-fn senseless(path: &Path, text: &dyn std::fmt::Display) -> TlsError {
+pub(crate) fn senseless(path: &Path, text: &dyn std::fmt::Display) -> TlsError {
     TlsError::Senseless { path: path.to_owned(), text: text.to_string() }
 }

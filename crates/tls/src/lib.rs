@@ -2,7 +2,8 @@
 //!
 //! A [`Files`] says which files there are and a [`Terms`] what is asked of the other end. An
 //! [`Acceptor`] answers with them and a [`Connector`] calls; both take other files at any time,
-//! without a connection that exists noticing. What was agreed with a client, and who it has proved
+//! without a connection that exists noticing, but for a [`Watched`] one whose other end has shown a
+//! certificate that is denied or revoked by them. What was agreed with a client, and who it has proved
 //! to be, is a [`Session`].
 //!
 //! **Always holds:** files that cannot be used change nothing: the ones before stay in force.
@@ -18,10 +19,12 @@ mod files;
 #[cfg(any(test, feature = "kit"))]
 pub mod kit;
 mod opening;
+mod public_key;
 mod session;
 #[cfg(test)]
 mod tests;
 mod verifier;
+mod watched;
 
 pub use acceptor::{Acceptor, ClientCertificate, Terms, Version};
 pub use certificate::{Certificate, Login, NameKind};
@@ -29,6 +32,8 @@ pub use connector::Connector;
 pub use error::TlsError;
 pub use files::{Files, HostFiles};
 pub use opening::Opening;
+pub use public_key::{PublicKey, PublicKeyKind};
 pub use rustls::ServerConnection;
 pub use session::Session;
 pub use tokio_rustls::server::TlsStream;
+pub use watched::Watched;

@@ -5,6 +5,7 @@ use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
 use crate::acceptor::Acceptor;
 use crate::certificate::{Certificate, Login};
+use crate::verifier;
 
 /// A secured connection.
 #[derive(Clone, Debug)]
@@ -37,11 +38,10 @@ impl Session {
     /// What `connection`, which `acceptor` has answered, is like after its handshake, with `login`
     /// for the user's name.
     pub(crate) fn of(acceptor: Acceptor, connection: &ServerConnection, login: Login) -> Self {
-        let chain = connection.peer_certificates().unwrap_or_default();
-        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let chain = verifier::shown(connection).unwrap_or_default();
         let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
         let (key_exchange, cipher) = suite.map_or(("", ""), words);
-        let peer = connection.peer_certificates().and_then(|chain| Certificate::of(chain.first()?));
+        let peer = chain.first().and_then(|shown| Certificate::of(shown));
         Self {
             protocol: match connection.protocol_version() {
                 Some(ProtocolVersion::TLSv1_3) => "tlsv1.3",

@@ -13,8 +13,8 @@ use tokio_rustls::{TlsConnector, client};
 
 use crate::kit::Authority;
 use crate::{
-    Acceptor, Certificate, ClientCertificate, Files, HostFiles, Login, NameKind, Session, Terms,
-    TlsStream, Version,
+    Acceptor, Certificate, ClientCertificate, Connector, Files, HostFiles, Login, NameKind,
+    Session, Terms, TlsStream, Version, Watched,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -155,6 +155,47 @@ async fn a_stolen_certificate_is_refused_once_it_is_denied_or_revoked() {
     before.client.write_all(b"x").await.unwrap();
     before.client.flush().await.unwrap();
     assert_eq!(before.node.read_u8().await.unwrap(), b'x');
+}
+
+/// Both ends of a connection, each of which fails when the other's certificate is denied.
+async fn between(
+    acceptor: &Acceptor,
+    connector: &Connector,
+) -> (Watched<client::TlsStream<DuplexStream>>, Watched<TlsStream<DuplexStream>>) {
+    let (near, far) = duplex(64 * 1024);
+    let (called, answered) = tokio::join!(connector.connect(near), acceptor.admit(far, PATIENCE));
+    (called.unwrap(), answered.unwrap())
+}
+
+#[tokio::test]
+async fn a_watched_connection_ends_when_either_ends_certificate_is_denied_and_others_stay() {
+    let authority = Authority::new();
+    let terms = checked(Login::CommonName);
+    let mut node = authority.issue("node", &["localhost"]);
+    let mut ann = authority.issue("ann", &["ann"]);
+    let acceptor = Acceptor::new(&node, &terms).unwrap();
+    let connector = Connector::new(&ann, "localhost", "h2").unwrap();
+    let bob = Connector::new(&authority.issue("bob", &["bob"]), "localhost", "h2").unwrap();
+    let (_ann, mut ann_heard) = between(&acceptor, &connector).await;
+    let (mut bob_says, mut bob_heard) = between(&acceptor, &bob).await;
+    let waiting = tokio::spawn(async move { ann_heard.read_u8().await });
+
+    node.denied = Some(authority.deny(&ann));
+    acceptor.replace(&node, &terms).unwrap();
+    let denied = waiting.await.unwrap().unwrap_err();
+    bob_says.write_all(b"x").await.unwrap();
+    bob_says.flush().await.unwrap();
+    let heard = bob_heard.read_u8().await.unwrap();
+    node.denied = None;
+    acceptor.replace(&node, &terms).unwrap();
+    let (mut ann_calls, _node) = between(&acceptor, &connector).await;
+    ann.denied = Some(authority.deny(&node));
+    connector.replace(&ann).unwrap();
+    let node_denied = ann_calls.read_u8().await.unwrap_err();
+
+    assert_eq!(denied.kind(), ErrorKind::PermissionDenied, "{denied}");
+    assert_eq!(heard, b'x');
+    assert_eq!(node_denied.kind(), ErrorKind::PermissionDenied, "{node_denied}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    CertificateError, CommonState, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
 };
 
@@ -75,6 +75,17 @@ pub(crate) fn of_servers(
         .build()
         .map_err(|error| unusable(files, &error))?;
     Ok(Arc::new(Strict { denied: files.denied()?, name: None, inner }))
+}
+
+/// The certificate that the other end has shown, and those between it and its authority.
+pub(crate) fn shown(connection: &CommonState) -> Option<Vec<CertificateDer<'static>>> {
+    let chain = connection.peer_certificates()?;
+    Some(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
+}
+
+/// Whether a certificate is denied or revoked, whatever else may be wrong with it.
+pub(crate) fn finds_revoked<T>(verified: &Result<T, Error>) -> bool {
+    matches!(verified, Err(Error::InvalidCertificate(CertificateError::Revoked)))
 }
 
 fn unusable(files: &Files, error: &dyn fmt::Display) -> TlsError {

@@ -123,16 +123,22 @@ fn by_secret(secret: &str) -> Guard {
 }
 
 fn by_certificate(files: &Files) -> Guard {
-    let terms = Terms {
+    Guard::new(Some(both_ways(files)), None)
+}
+
+fn both_ways(files: &Files) -> (Acceptor, Connector) {
+    let acceptor = Acceptor::new(files, &terms()).unwrap();
+    (acceptor, Connector::new(files, NAME, PROTOCOL).unwrap())
+}
+
+fn terms() -> Terms {
+    Terms {
         client: ClientCertificate::Required,
         client_name: Some(NAME.to_owned()),
         versions: vec![Version::Tls13],
         protocol: Some(PROTOCOL),
         ..Terms::default()
-    };
-    let acceptor = Acceptor::new(files, &terms).unwrap();
-    let connector = Connector::new(files, NAME, PROTOCOL).unwrap();
-    Guard::new(Some((acceptor, connector)), None)
+    }
 }
 
 #[test]
@@ -225,4 +231,38 @@ async fn a_node_whose_certificate_is_denied_is_kept_out_from_the_next_connection
 
     assert!(before.iter().all(|(_, answer)| !is_kept_out(answer)), "{before:?}");
     assert!(after.iter().all(|(_, answer)| is_kept_out(answer)), "{after:?}");
+}
+
+/// Calls over one connection, which is made again when it breaks, until none is let in.
+async fn call_until_kept_out(host: &Guarded, connection: Channel) {
+    let hello = "/warren.cluster.v1.Cluster/Hello";
+    while !is_kept_out(&soon(call(connection.clone(), hello)).await) {
+        assert!(!host.serving.is_finished());
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_there_loses_its_connections_when_its_certificate_is_denied() {
+    let authority = Authority::new();
+    let mut files = authority.issue("one", &[NAME]);
+    let (acceptor, connector) = both_ways(&files);
+    let guard = Guard::new(Some((acceptor.clone(), connector)), None);
+    let host = Guarded::start(guard).await;
+    let stolen = authority.issue("two", &[NAME]);
+    let endpoint = Endpoint::from_shared(format!("http://{}", host.address)).unwrap();
+    let connect = |files: &Files| {
+        by_certificate(files).dialer(Dialer::tcp()).channel(&endpoint, &host.address)
+    };
+    let (honest, thief) = (connect(&authority.issue("three", &[NAME])), connect(&stolen));
+    let hello = "/warren.cluster.v1.Cluster/Hello";
+    for connection in [&honest, &thief] {
+        assert!(!is_kept_out(&soon(call(connection.clone(), hello)).await));
+    }
+
+    files.denied = Some(authority.deny(&stolen));
+    acceptor.replace(&files, &terms()).unwrap();
+
+    soon(call_until_kept_out(&host, thief)).await;
+    assert!(!is_kept_out(&soon(call(honest, hello)).await));
 }
