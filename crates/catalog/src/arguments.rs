@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use warren_types::{Table, Value};
 
 use crate::queue::QUEUE_TYPE;
-use crate::{QueueKind, Refusal, Resource};
+use crate::{QueueKind, Refusal, Resource, TimeoutAction};
 
 pub(crate) const EXPIRES: &str = "x-expires";
 pub(crate) const MESSAGE_TTL: &str = "x-message-ttl";
@@ -20,6 +20,7 @@ pub(crate) const MAX_PRIORITY: &str = "x-max-priority";
 pub(crate) const OVERFLOW: &str = "x-overflow";
 pub(crate) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
 pub(crate) const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
+pub(crate) const CONSUMER_TIMEOUT_ACTION: &str = "x-consumer-timeout-action";
 pub(crate) const CONSUMER_DISCONNECTED_TIMEOUT: &str = "x-consumer-disconnected-timeout";
 pub(crate) const DELIVERY_LIMIT: &str = "x-delivery-limit";
 pub(crate) const DELAYED_RETRY_TYPE: &str = "x-delayed-retry-type";
@@ -69,6 +70,7 @@ const CLASSIC: &[&str] = &[
     "x-queue-version",
     SINGLE_ACTIVE_CONSUMER,
     QUEUE_TYPE,
+    CONSUMER_TIMEOUT_ACTION,
     "x-queue-master-locator",
     "x-queue-leader-locator",
     DEDUP_WINDOW,
@@ -97,6 +99,7 @@ const QUORUM: &[&str] = &[
     "x-queue-leader-locator",
     CONSUMER_DISCONNECTED_TIMEOUT,
     CONSUMER_TIMEOUT,
+    CONSUMER_TIMEOUT_ACTION,
     DELAYED_RETRY_TYPE,
     DELAYED_RETRY_MIN,
     DELAYED_RETRY_MAX,
@@ -136,6 +139,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("x-queue-version", check_queue_version),
     (SINGLE_ACTIVE_CONSUMER, check_bool),
     (CONSUMER_TIMEOUT, check_not_negative),
+    (CONSUMER_TIMEOUT_ACTION, check_timeout_action),
     (CONSUMER_DISCONNECTED_TIMEOUT, check_not_negative),
     ("x-quorum-initial-group-size", check_positive),
     (MAX_AGE, check_max_age),
@@ -370,6 +374,10 @@ fn check_dead_letter_strategy(value: &Value, _: &Table) -> Result<(), String> {
 fn check_overflow(value: &Value, _: &Table) -> Result<(), String> {
     let words = ["drop-head", "reject-publish", "reject-publish-dlx"];
     check_word(value, &words, "invalid_overflow")
+}
+
+fn check_timeout_action(value: &Value, _: &Table) -> Result<(), String> {
+    check_word(value, &TimeoutAction::WORDS, "invalid_consumer_timeout_action")
 }
 
 fn check_leader_locator(value: &Value, _: &Table) -> Result<(), String> {

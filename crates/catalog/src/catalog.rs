@@ -20,6 +20,7 @@ use crate::directory::Directory;
 use crate::exchange::targets::Hop;
 use crate::lookup::Lookup;
 use crate::route::Router;
+use crate::shared::Shared;
 use crate::{
     Access, AuthRefusal, Binding, ClusterId, DEFAULT_EXCHANGE, DEFAULT_EXCHANGE_ALIAS, Destination,
     Exchange, Name, Node, Owner, Parameter, Permission, Placement, Policy, PolicyLayer, Queue,
@@ -45,6 +46,7 @@ pub struct Catalog {
     pub(crate) queues_by_id: Lookup<QueueId, Arc<Queue>>,
     pub(crate) placed: BTreeMap<Placement, BTreeSet<QueueId>>,
     pub(crate) owned: BTreeMap<Owner, BTreeSet<QueueId>>,
+    pub(crate) shared: Shared,
 }
 
 /// A user and what the user may do.
@@ -130,6 +132,7 @@ impl Catalog {
             queues_by_id: Lookup::default(),
             placed: BTreeMap::new(),
             owned: BTreeMap::new(),
+            shared: Shared::default(),
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod fanout;
 mod hash;
 pub(crate) mod headers;
 pub(crate) mod pool;
+pub mod recent_history;
 pub(crate) mod targets;
 pub(crate) mod topic;
 
@@ -41,6 +42,8 @@ pub enum ExchangeKind {
     ModulusHash,
     /// As the kind in its arguments does.
     Delayed,
+    /// All, and the last messages to whoever is bound.
+    RecentHistory,
 }
 
 impl ExchangeKind {
@@ -56,6 +59,7 @@ impl ExchangeKind {
             "x-random" => Some(Self::Random),
             "x-modulus-hash" => Some(Self::ModulusHash),
             "x-delayed-message" => Some(Self::Delayed),
+            "x-recent-history" => Some(Self::RecentHistory),
             _ => None,
         }
     }
@@ -65,6 +69,7 @@ impl ExchangeKind {
         match self {
             Self::ConsistentHash => consistent_hash::check_arguments(arguments),
             Self::Delayed => delayed::check_arguments(arguments),
+            Self::RecentHistory => recent_history::check_arguments(arguments),
             Self::Direct
             | Self::Fanout
             | Self::Topic
@@ -86,6 +91,7 @@ impl ExchangeKind {
             Self::Random => "x-random",
             Self::ModulusHash => "x-modulus-hash",
             Self::Delayed => "x-delayed-message",
+            Self::RecentHistory => "x-recent-history",
         }
     }
 }
@@ -137,7 +143,8 @@ impl Exchange {
             | ExchangeKind::Headers
             | ExchangeKind::ConsistentHash
             | ExchangeKind::Random
-            | ExchangeKind::ModulusHash) => kind,
+            | ExchangeKind::ModulusHash
+            | ExchangeKind::RecentHistory) => kind,
         }
     }
 
@@ -151,6 +158,7 @@ impl Exchange {
             | ExchangeKind::Topic
             | ExchangeKind::Random
             | ExchangeKind::ModulusHash
+            | ExchangeKind::RecentHistory
             | ExchangeKind::Delayed => Ok(()),
         }
     }

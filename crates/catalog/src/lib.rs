@@ -32,6 +32,7 @@ mod queue;
 mod refusal;
 mod route;
 mod settings;
+mod shared;
 mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -45,8 +46,10 @@ pub use command::{
     Batch, BindingCommand, Command, DeclareExchange, DeclareQueue, MAX_BATCH_COMMANDS, PutPolicy,
     PutUser, RegisterNode, RemovalReason, incarnation,
 };
-pub use defaults::{CONSUMER_TIMEOUT, DELIVERY_COUNTING};
-pub use exchange::{DEFAULT_EXCHANGE, DEFAULT_EXCHANGE_ALIAS, Exchange, ExchangeKind};
+pub use defaults::{CONSUMER_TIMEOUT, CONSUMER_TIMEOUT_ACTION, DELIVERY_COUNTING};
+pub use exchange::{
+    DEFAULT_EXCHANGE, DEFAULT_EXCHANGE_ALIAS, Exchange, ExchangeKind, recent_history,
+};
 pub use first_start::{FirstUser, first_start};
 pub use name::{Name, RESERVED_PREFIX, Resource, ResourceKind};
 pub use node::{ClusterId, Node, Shard};
@@ -63,7 +66,7 @@ pub use refusal::{Given, Inequivalence, Refusal, RefusalKind};
 pub use route::{Message, MessageHeaders, Property, RouteRefusal, Routed};
 pub use settings::{
     DeadLetterStrategy, Dedup, DelayedRetry, DelayedRetryKind, DeliveryCounting, Overflow, Retry,
-    Settings,
+    Settings, TimeoutAction,
 };
 pub use user::{
     AuthRefusal, HashingAlgorithm, PasswordHash, SALT_BYTES, User, UserLimit, UserLimits,

@@ -107,7 +107,7 @@ pub struct Queue {
     /// The only connection that may touch it.
     pub exclusive: Option<Owner>,
     /// As declared, with `x-queue-type` filled in where the virtual host's default decided.
-    pub arguments: Table,
+    pub arguments: Arc<Table>,
     /// Where its messages are.
     pub placement: Placement,
     /// When it was declared.

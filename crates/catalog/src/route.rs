@@ -21,6 +21,7 @@ use crate::exchange::direct::Direct;
 use crate::exchange::fanout::Fanout;
 use crate::exchange::headers::Headers;
 use crate::exchange::pool::Pool;
+use crate::exchange::recent_history::RecentHistory;
 use crate::exchange::targets::Hop;
 use crate::exchange::topic::{Topic, TopicScratch};
 use crate::{Binding, Catalog, DEFAULT_EXCHANGE, Exchange, ExchangeKind, Name, Target};
@@ -156,6 +157,7 @@ pub(crate) enum Router {
     ConsistentHash(ConsistentHash),
     Random(Pool),
     ModulusHash(Pool),
+    RecentHistory(RecentHistory),
 }
 
 impl Router {
@@ -171,6 +173,7 @@ impl Router {
             }
             ExchangeKind::Random => Self::Random(Pool::default()),
             ExchangeKind::ModulusHash => Self::ModulusHash(Pool::default()),
+            ExchangeKind::RecentHistory => Self::RecentHistory(RecentHistory::new(&exchange.name)),
         }
     }
 
@@ -182,6 +185,7 @@ impl Router {
             Self::Headers(headers) => headers.bind(binding, hop),
             Self::ConsistentHash(consistent) => consistent.bind(binding, hop),
             Self::Random(pool) | Self::ModulusHash(pool) => pool.bind(binding, hop),
+            Self::RecentHistory(recent) => recent.bound.bind(hop),
         }
     }
 
@@ -193,6 +197,7 @@ impl Router {
             Self::Headers(headers) => headers.unbind(binding),
             Self::ConsistentHash(consistent) => consistent.unbind(binding),
             Self::Random(pool) | Self::ModulusHash(pool) => pool.unbind(binding),
+            Self::RecentHistory(recent) => recent.bound.unbind(hop),
         }
     }
 }
@@ -292,9 +297,18 @@ fn visit<'a>(
             pool.route_evenly(message.headers.dice(), &mut found);
         }
         Router::ModulusHash(pool) => pool.route_evenly(hash_of_keys(message), &mut found),
+        Router::RecentHistory(recent) => {
+            routed.varies = true;
+            recent.bound.route(&mut found);
+        }
     }
     if (routed.targets.len(), pending.len()) == before {
         pending.extend(exchange.row.alternate.as_ref());
+    }
+    // What is kept is not thereby on its way to anybody.
+    if let Router::RecentHistory(recent) = &exchange.router {
+        let keeper = recent.keeper(message.headers).and_then(|queue| state.queues.row(queue));
+        routed.targets.extend(keeper.map(|queue| queue.target()));
     }
 }
 

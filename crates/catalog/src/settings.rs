@@ -4,10 +4,10 @@ use serde_json::{Map, Value as Json};
 use warren_types::{Table, Value};
 
 use crate::arguments::{
-    CONSUMER_DISCONNECTED_TIMEOUT, CONSUMER_TIMEOUT, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY,
-    DEAD_LETTER_STRATEGY, DEDUP_HEADER, DEDUP_LIMIT, DEDUP_WINDOW, DELAYED_RETRY_MAX,
-    DELAYED_RETRY_MIN, DELAYED_RETRY_TYPE, DELIVERY_LIMIT, EXPIRES, MAX_AGE, MAX_LENGTH,
-    MAX_LENGTH_BYTES, MAX_PRIORITY, MESSAGE_TTL, OVERFLOW, RETRY, RETRY_JITTER,
+    CONSUMER_DISCONNECTED_TIMEOUT, CONSUMER_TIMEOUT, CONSUMER_TIMEOUT_ACTION, DEAD_LETTER_EXCHANGE,
+    DEAD_LETTER_ROUTING_KEY, DEAD_LETTER_STRATEGY, DEDUP_HEADER, DEDUP_LIMIT, DEDUP_WINDOW,
+    DELAYED_RETRY_MAX, DELAYED_RETRY_MIN, DELAYED_RETRY_TYPE, DELIVERY_LIMIT, EXPIRES, MAX_AGE,
+    MAX_LENGTH, MAX_LENGTH_BYTES, MAX_PRIORITY, MESSAGE_TTL, OVERFLOW, RETRY, RETRY_JITTER,
     SINGLE_ACTIVE_CONSUMER, delays_of, delays_of_json, parse_max_age,
 };
 use crate::defaults::Defaults;
@@ -60,6 +60,43 @@ pub enum DeliveryCounting {
     Failures,
     /// All, basic.nack included (RabbitMQ 4.0 to 4.2).
     Returns,
+}
+
+/// What becomes of a delivery that stays unsettled for longer than it may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimeoutAction {
+    /// It goes back with all that its consumer holds, and the consumer is cancelled (a quorum queue
+    /// of RabbitMQ 4.3). The channel of a client that cannot be told so is closed.
+    #[default]
+    Cancel,
+    /// It goes back with all that its consumer holds, and the channel is closed (a classic queue of
+    /// RabbitMQ, and all before 4.3).
+    Close,
+    /// It goes back alone.
+    Return,
+}
+
+impl TimeoutAction {
+    /// The words for them.
+    pub(crate) const WORDS: [&'static str; 3] = ["cancel", "close", "return"];
+
+    /// What RabbitMQ does with queues of a kind.
+    pub(crate) fn usual(kind: QueueKind) -> Self {
+        match kind {
+            QueueKind::Classic => Self::Close,
+            QueueKind::Quorum | QueueKind::Stream => Self::Cancel,
+        }
+    }
+
+    /// The action that a word stands for.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "cancel" => Some(Self::Cancel),
+            "close" => Some(Self::Close),
+            "return" => Some(Self::Return),
+            _ => None,
+        }
+    }
 }
 
 /// How long returned messages wait: `min(min_ms * delivery count, max_ms)`.
@@ -122,6 +159,8 @@ pub struct Settings {
     pub single_active_consumer: bool,
     /// How long a delivery may stay unsettled; 0 is for ever.
     pub consumer_timeout_ms: Option<u64>,
+    /// What becomes of one that stays for longer.
+    pub timeout_action: TimeoutAction,
     /// How long a consumer on an unreachable node keeps its messages.
     pub consumer_disconnected_timeout_ms: Option<u64>,
     /// Whether and how long returned messages wait.
@@ -162,6 +201,7 @@ impl Settings {
             max_priority: sources.integer_argument(MAX_PRIORITY).and_then(|n| u8::try_from(n).ok()),
             single_active_consumer: sources.is_set(SINGLE_ACTIVE_CONSUMER),
             consumer_timeout_ms: sources.consumer_timeout_ms(kind, defaults),
+            timeout_action: sources.timeout_action(kind, defaults),
             consumer_disconnected_timeout_ms: sources.lesser(CONSUMER_DISCONNECTED_TIMEOUT),
             delayed_retry: sources.delayed_retry(),
             max_age_ms: sources.text_of_policy_first(MAX_AGE).and_then(|age| parse_max_age(&age)),
@@ -267,6 +307,13 @@ impl Sources<'_> {
     fn consumer_timeout_ms(&self, kind: QueueKind, defaults: Defaults) -> Option<u64> {
         let default = (kind == QueueKind::Quorum).then_some(defaults.consumer_timeout_ms);
         self.lesser(CONSUMER_TIMEOUT).or(default)
+    }
+
+    /// Unless told otherwise, as RabbitMQ does with queues of the kind.
+    fn timeout_action(&self, kind: QueueKind, defaults: Defaults) -> TimeoutAction {
+        let word = self.text_of_argument_first(CONSUMER_TIMEOUT_ACTION);
+        let own = word.and_then(|word| TimeoutAction::parse(&word)).or(defaults.timeout_action);
+        own.unwrap_or(TimeoutAction::usual(kind))
     }
 
     /// A queue's own arguments go before its policy.

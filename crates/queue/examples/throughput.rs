@@ -79,6 +79,7 @@ impl Bench {
                     no_ack: false,
                     tag: Bytes::new(),
                     timeout_ms: None,
+                    claim: None,
                 }));
             }
         }

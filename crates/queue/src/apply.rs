@@ -13,7 +13,7 @@ use crate::entry::{CommandRef, EntryRef, FragmentRef, PublishRef};
 use crate::queue::{Arrival, Moment, Novelty};
 use crate::session::{Admission, Seat, Upload};
 use crate::shard::{MACHINE_VERSION, Shard};
-use crate::{CommandReply, DedupKey, Effect, FragmentReply, Overflow, Refusal, Reply, run};
+use crate::{CommandReply, DedupKey, Effect, FragmentReply, Overflow, Refusal, Reply, Spot, run};
 
 /// An entry that is being applied.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Shard {
             Err(error) => return Applied { reply: Reply::Damaged(error), effects: vec![] },
         };
 
-        self.clock.advance(parsed.time);
+        self.clock.advance(parsed.time, parsed.passed_ms);
         self.version = self.version.max(parsed.machine_version);
         let mut pass =
             Pass { index: entry.index, effects: vec![], touched: vec![], last_queue: None };
@@ -135,6 +135,7 @@ impl Shard {
             CommandRef::Attach(terms) => Some(self.attach(named(terms.consumer), &terms, pass)),
             CommandRef::Cancel { consumer } => self.cancel(named(consumer), pass),
             CommandRef::Detach { consumer } => self.detach(named(consumer), pass),
+            CommandRef::Lose { consumer } => self.lose(named(consumer), pass),
             CommandRef::Grant { consumer, up_to } => self.grant(named(consumer), up_to, pass),
             CommandRef::Get { consumer, queue, no_ack } => {
                 Some(self.get(named(consumer), queue, no_ack, pass))
@@ -163,7 +164,13 @@ impl Shard {
             CommandRef::Touch { queue } => self.renew(queue, pass),
             CommandRef::DeadSettled { queue, ranges } => self.dead_settled(queue, ranges, pass),
             CommandRef::CancelScheduled { queue, due, at } => {
-                Some(self.cancel_scheduled(queue, due, at, pass))
+                Some(self.drop_message(queue, Spot::Scheduled { due }, at, pass))
+            }
+            CommandRef::DropMessage { queue, spot, at } => {
+                Some(self.drop_message(queue, spot, at, pass))
+            }
+            CommandRef::PickMessage { consumer, queue, spot, at } => {
+                Some(self.pick(named(consumer), queue, (spot, at), pass))
             }
         }
     }
@@ -353,7 +360,7 @@ impl Shard {
     fn close_session(&mut self, id: SessionId, pass: &mut Pass) -> Option<CommandReply> {
         let session = self.sessions.close(id)?;
         for seat in session.consumers.into_values() {
-            self.detach_from(seat, pass);
+            self.lose_from(seat, pass);
         }
         for upload in session.uploads.into_values() {
             self.rows.release_parts(&upload.parts());

@@ -33,7 +33,7 @@ impl Shard {
             check_messages(queue);
             check_consumers(queue);
             self.check_rules(queue);
-            queue.runs().for_each(|run| count(run, &mut rows));
+            queue.runs().for_each(|run| count(&run, &mut rows));
             for consumer in queue.consumers.iter() {
                 let seat = Seat { queue: place, order: consumer.order };
                 assert_eq!(
@@ -93,6 +93,7 @@ impl Shard {
         let delayed = queue.aside.as_ref().map_or(NEVER, |aside| aside.due());
         assert!(delayed > now, "queue {id}: a delay is over");
         assert!(queue.is_aside_sound(), "queue {id}: dead messages under way");
+        assert!(queue.is_reserved_sound(), "queue {id}: what is kept for clients");
         assert!(queue.is_recent_sound(now), "queue {id}: what is not to come again");
         assert!(queue.due() <= queue.first_lease(), "queue {id}: a lease ends unseen");
         match queue.settings.overflow {
@@ -143,7 +144,7 @@ fn check_messages(queue: &Queue) {
     let newest = numbers.last().copied().unwrap_or_default();
     assert!(newest < queue.next_number.0, "queue {id}: message {newest} is from the future");
     let waiting: u64 = queue.ready.runs().map(|run| u64::from(run.count)).sum();
-    let waiting_bytes: u64 = queue.ready.runs().map(Run::bytes).sum();
+    let waiting_bytes: u64 = queue.ready.runs().map(|run| run.bytes()).sum();
     assert_eq!(queue.ready.len(), waiting, "queue {id}: count of what waits");
     assert_eq!(queue.ready.bytes(), waiting_bytes, "queue {id}: bytes of what waits");
 }
@@ -194,7 +195,7 @@ fn check_consumer(queue: &Queue, consumer: &Consumer) {
             assert!(prefetch == 0 || held.len() <= prefetch, "consumer {id}: prefetch exceeded");
             assert!(consumer.last <= consumer.granted, "consumer {id}: more than was granted");
         }
-        Standing::Holder => {}
+        Standing::Holder | Standing::Picker => {}
     }
     let is_idle = consumer.standing == Standing::Cancelled && held.is_empty();
     assert!(!is_idle, "consumer {id} is a ghost");
@@ -203,7 +204,8 @@ fn check_consumer(queue: &Queue, consumer: &Consumer) {
 /// Whether a single active consumer must finish before a more important one takes over.
 fn is_outranked(queue: &Queue, consumer: &Consumer) -> bool {
     let mut others = queue.consumers.iter().filter(|one| one.standing == Standing::Registered);
-    queue.settings.single_active_consumer && others.any(|one| one.priority > consumer.priority)
+    queue.settings.single_active_consumer
+        && others.any(|one| one.priority > consumer.priority && !one.lapsed)
 }
 
 fn count(run: &Run, rows: &mut Counted) {

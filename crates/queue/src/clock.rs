@@ -1,11 +1,15 @@
 //! What time it is, by the entries' stamps.
 //!
-//! A leader stamps entries with its own clock. Clocks jump, and the next leader's is another one:
+//! A leader stamps entries with its time of day. That jumps, and the next leader's is another one:
 //! taken at its word, a stamp one hour ahead would kill every message with a time to live, and one
 //! an hour behind would stop time for as long. So a shard counts its own time: it goes on by what
-//! lies between a stamp and the one before, never back, and never by more than
-//! [`MAX_ADVANCE_MS`] in one entry. A jump forward costs that much at most; after a jump back time
-//! goes on with the entry that follows.
+//! the leader says has passed since the entry before, which it measures with a clock that does not
+//! jump, beginning where it was given the last entry of the leader before. It never goes back, and
+//! never on by more than [`MAX_ADVANCE_MS`] in one entry.
+//!
+//! Entries up to version 5 do not say what has passed. There it is what lies between a stamp and the
+//! one before: a jump ahead costs [`MAX_ADVANCE_MS`], and after a jump back time goes on with the
+//! entry that follows.
 //!
 //! In turn the leader must let an entry come at least that often while anything is due, which
 //! [`Shard::next_deadline`](crate::Shard::next_deadline) sees to. Where no entry comes for longer,
@@ -34,13 +38,14 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Takes note of an entry's stamp.
-    pub(crate) fn advance(&mut self, stamp: Timestamp) {
+    /// Takes note of an entry's stamp, and of what its leader says has passed since the one before.
+    pub(crate) fn advance(&mut self, stamp: Timestamp, passed_ms: Option<u16>) {
         if *self == Self::default() {
             *self = Self { now: stamp, stamp };
             return;
         }
-        let passed = stamp.0.saturating_sub(self.stamp.0).min(MAX_ADVANCE_MS);
+        let between = stamp.0.saturating_sub(self.stamp.0);
+        let passed = passed_ms.map_or(between, u64::from).min(MAX_ADVANCE_MS);
         // What is never due stays beyond any time.
         self.now = self.now.plus_ms(passed).min(Timestamp(NEVER.0 - 1));
         self.stamp = stamp;
@@ -60,7 +65,7 @@ mod tests {
 
     fn after(stamps: &[u64]) -> u64 {
         let mut clock = Clock::default();
-        stamps.iter().for_each(|stamp| clock.advance(Timestamp(*stamp)));
+        stamps.iter().for_each(|stamp| clock.advance(Timestamp(*stamp), None));
         clock.now.0
     }
 
@@ -84,6 +89,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_leader_measured_counts_and_no_time_of_day() {
+        let mut clock = Clock::default();
+        let stamps = [(5_000_000, 0), (5_000_000 + HOUR_MS, 20), (4_000_000, 30), (0, u16::MAX)];
+
+        stamps.iter().for_each(|(stamp, passed)| clock.advance(Timestamp(*stamp), Some(*passed)));
+
+        assert_eq!(clock.now.0, 5_000_050 + MAX_ADVANCE_MS);
+        assert_eq!(clock.stamp.0, 0);
+    }
+
+    #[test]
     fn a_stamp_at_the_end_of_time_does_no_harm() {
         assert_eq!(after(&[u64::MAX - 5, u64::MAX, u64::MAX]), u64::MAX - 1);
     }
@@ -91,7 +107,7 @@ mod tests {
     #[test]
     fn ticks_come_often_enough_for_time_not_to_be_lost() {
         let mut clock = Clock::default();
-        clock.advance(Timestamp(1000));
+        clock.advance(Timestamp(1000), None);
 
         assert_eq!(clock.tick_in_ms(Timestamp(1250)), 250);
         assert_eq!(clock.tick_in_ms(Timestamp(900)), 0);

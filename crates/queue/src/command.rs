@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use warren_types::{ConsumerNumber, DeliverySequence, Location, QueueId, SessionId, Timestamp};
 
-use crate::QueueSettings;
+use crate::{QueueSettings, Spot};
 
 /// One request within a fragment. Consumers are those of the fragment's session.
 #[expect(missing_docs, reason = "the text of the whole speaks of its fields")]
@@ -13,7 +13,8 @@ pub enum Command {
     /// Refused as `QueueFull` when at least one of them is full and refuses, or cannot remember
     /// another [`DedupKey`]; the others took it. A queue that has it counts as one that took it.
     Publish(Publish),
-    /// Ends deliveries, one way or another. What the consumer does not hold is passed over. Not answered.
+    /// Ends deliveries, one way or another. What the consumer does not hold is passed over. Not
+    /// answered, unless `Extend` finds nothing and is refused as `NotHeld`.
     Settle { consumer: ConsumerNumber, outcome: Outcome, ranges: Vec<SettleRange> },
     /// Registers a consumer. Answered with [`crate::CommandReply::Attached`] or a refusal.
     Attach(Attach),
@@ -21,6 +22,9 @@ pub enum Command {
     Cancel { consumer: ConsumerNumber },
     /// Ends the consumer; what it holds goes back to where it was, flagged and counted. Not answered.
     Detach { consumer: ConsumerNumber },
+    /// Ends a consumer whose client's connection broke: what it holds is kept for its [`Claim`], if
+    /// it has one, and else goes back as after `Detach`. Not answered.
+    Lose { consumer: ConsumerNumber },
     /// Lets deliveries to the consumer go up to and including `up_to`. Never lowers it. Not answered.
     Grant { consumer: ConsumerNumber, up_to: DeliverySequence },
     /// Takes the oldest ready message (basic.get). `consumer` names the holder: a consumer that is
@@ -46,7 +50,7 @@ pub enum Command {
     /// node had before. Refused, as `UnknownSession`, to a boot older than the node's last. Does
     /// nothing in an open session. Not answered.
     OpenSession,
-    /// Ends a session: as if each of its consumers detached. Not answered.
+    /// Ends a session: as if each of its consumers were lost. Not answered.
     CloseSession { session: SessionId },
     /// Holds a part of a body that is too large for one entry, until a publish of this session
     /// claims all parts of `upload`, whatever it is answered, or the session ends. Not answered.
@@ -64,6 +68,14 @@ pub enum Command {
     /// Drops the message whose record stands at `at` and that is put aside until `due`. Answered with
     /// `Purged`: of one message, or of none where its time has come or it was dropped before.
     CancelScheduled { queue: QueueId, due: Timestamp, at: Location },
+    /// Drops the message whose record stands at `at` and that is found at `spot`. Answered with
+    /// `Purged`: of one message, or of none where it is not there any more.
+    DropMessage { queue: QueueId, spot: Spot, at: Location },
+    /// Takes the message whose record stands at `at` and that waits at `spot`, at once or later, for
+    /// whoever moves it elsewhere. `consumer` names who holds it until that is settled, as of a get;
+    /// what it holds when it ends waits again as if nobody had taken it. Answered with `Got`, or with
+    /// `Empty` where it is not there any more, or has no place in its queue yet.
+    PickMessage { consumer: ConsumerNumber, queue: QueueId, spot: Spot, at: Location },
 }
 
 /// The number of a message among the dead of its queue: 1, 2, and so on.
@@ -139,6 +151,8 @@ pub enum Outcome {
     Reject,
     /// Back to its place as if it had never been given out: the client never saw it.
     Release,
+    /// Stays with its consumer, as if it had been given out at this moment: its lease begins anew.
+    Extend,
 }
 
 /// Deliveries `from` to `to` of one consumer, both included.
@@ -171,4 +185,26 @@ pub struct Attach {
     /// How long it may hold a delivery (x-consumer-timeout), instead of what the queue says; 0 is
     /// for ever.
     pub timeout_ms: Option<u64>,
+    /// Whose it is beyond its connection, if anybody's.
+    pub claim: Option<Claim>,
 }
+
+/// What a client that comes back is known by. It is given again first what its consumers held when
+/// their connection broke. Where it comes by another connection while the former one is still
+/// there, the consumers of that one are lost at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The client.
+    pub key: ClaimKey,
+    /// Which of its node's connections it has come by.
+    pub connection: u64,
+    /// How long others wait for it.
+    pub grace_ms: u64,
+}
+
+/// A client: a hash of what it calls itself, and of whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimKey(pub [u8; CLAIM_KEY_BYTES]);
+
+/// Bytes of a [`ClaimKey`]: so many that no two clients have the same.
+pub const CLAIM_KEY_BYTES: usize = 16;

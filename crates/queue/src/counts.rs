@@ -90,7 +90,7 @@ impl QueueCounts {
                 self.delivered_no_ack = self.delivered_no_ack.saturating_sub(count);
             }
             Outcome::Release => self.delivered = self.delivered.saturating_sub(count),
-            Outcome::Reject | Outcome::Requeue | Outcome::RejectRequeue => {}
+            Outcome::Reject | Outcome::Requeue | Outcome::RejectRequeue | Outcome::Extend => {}
         }
     }
 

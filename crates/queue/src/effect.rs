@@ -163,6 +163,11 @@ pub enum CancelReason {
     /// It held a delivery for too long; what it held waits again. One that was cancelled before, or
     /// made by basic.get, has no client's consumer to cancel: its channel is to be closed.
     Timeout,
+    /// It was cancelled before, and the leases of all that it still held have ended. Its client need
+    /// not be told.
+    LeaseEnded,
+    /// Its client has come back by another connection, which was given what it held.
+    TakenOver,
 }
 
 /// Why a queue ended.

@@ -1,7 +1,8 @@
 //! The bytes of a shard's log entries.
 //!
 //! ```text
-//! entry     u8 format (3) | u16 machine version | u64 time in ms | fragments
+//! entry     u8 format (3) | u16 machine version | u64 time | fragments
+//! time      16 bits: milliseconds since the entry before plus 1, or 0 | 48 bits: time of day in ms
 //! fragment  u32 length of the rest | u64 node | u64 boot | u64 request sequence
 //!           | u64 heard up to which sequence | commands
 //! command   u8 kind | fields
@@ -42,6 +43,10 @@ pub use write::{EntryWriter, FragmentWriter, PublishParts};
 
 /// Bytes of an entry before its first fragment.
 pub const ENTRY_HEADER_BYTES: usize = 11;
+
+/// Bits of an entry's time that are the time of day, in milliseconds: enough for nine thousand years.
+const TIME_OF_DAY_BITS: u32 = 48;
+const TIME_OF_DAY: u64 = (1 << TIME_OF_DAY_BITS) - 1;
 
 /// Bytes that a fragment takes in an entry besides its commands.
 pub const FRAGMENT_HEADER_BYTES: usize = 36;
@@ -99,6 +104,9 @@ mod kind {
     pub(super) const TOUCH: u8 = 19;
     pub(super) const DEAD_SETTLED: u8 = 20;
     pub(super) const CANCEL_SCHEDULED: u8 = 21;
+    pub(super) const DROP_MESSAGE: u8 = 22;
+    pub(super) const PICK_MESSAGE: u8 = 23;
+    pub(super) const LOSE: u8 = 24;
 }
 
 /// The byte of each outcome of a settle.
@@ -108,6 +116,7 @@ mod outcome {
     pub(super) const REJECT_REQUEUE: u8 = 2;
     pub(super) const REJECT: u8 = 3;
     pub(super) const RELEASE: u8 = 4;
+    pub(super) const EXTEND: u8 = 5;
 }
 
 /// Flags of an attach. Bits without a name must be 0.
@@ -115,4 +124,5 @@ mod attach_flag {
     pub(super) const EXCLUSIVE: u8 = 1;
     pub(super) const NO_ACK: u8 = 1 << 1;
     pub(super) const TIMEOUT: u8 = 1 << 2;
+    pub(super) const CLAIM: u8 = 1 << 3;
 }

@@ -6,14 +6,15 @@
 //! nothing.
 //!
 //! **Invariants**, which [`Shard::check`] asserts: every message is in exactly one place, ready
-//! in its queue, unsettled with one consumer, delayed, or dead and on its way elsewhere; none is
-//! ready while a consumer could take it; and the count of references to each log row is the number
+//! in its queue, unsettled with one consumer, kept for one that was lost, delayed, or dead and on its
+//! way elsewhere; none is ready while a consumer could take it; and the count of references to each log row is the number
 //! of messages that stand in it.
 //!
 //! **Not here:** bodies. The shard keeps a [`Location`](warren_types::Location) per message and
 //! says through [`Machine::live_rows`](warren_machine::Machine::live_rows) which rows must stay.
 
 mod apply;
+mod browse;
 mod check;
 mod clock;
 mod command;
@@ -24,6 +25,7 @@ mod letters;
 mod listing;
 mod lookup;
 mod queue;
+mod rare;
 mod reply;
 mod rows;
 mod run;
@@ -31,15 +33,17 @@ mod session;
 mod settings;
 mod shard;
 mod snapshot;
+mod spot;
 mod take_over;
 #[cfg(test)]
 mod tests;
 mod timers;
 pub mod wire;
 
+pub use browse::{MessageListing, MessagePage};
 pub use command::{
-    Attach, Command, DEDUP_KEY_BYTES, DeadRange, DeadSequence, DedupKey, Letter, Outcome, Publish,
-    SettleRange,
+    Attach, CLAIM_KEY_BYTES, Claim, ClaimKey, Command, DEDUP_KEY_BYTES, DeadRange, DeadSequence,
+    DedupKey, Letter, Outcome, Publish, SettleRange,
 };
 pub use counts::{QueueCounts, Totals};
 pub use effect::{
@@ -51,4 +55,5 @@ pub use settings::{
     DeadLetterStrategy, DeadLetterTarget, DelayedRetry, DelayedRetryKind, DeliveryCounting,
     Overflow, QueueKind, QueueSettings, Retry,
 };
-pub use shard::{MACHINE_VERSION, Shard};
+pub use shard::{MACHINE_VERSION, PACED_SINCE, Shard};
+pub use spot::{Spot, SpotNumbers};

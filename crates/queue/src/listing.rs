@@ -1,5 +1,7 @@
 //! What management is shown. Reads, and changes nothing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use warren_types::{
     ConsumerId, ConsumerNumber, DeliverySequence, Location, QueueId, RequestSequence, SessionId,
@@ -67,7 +69,7 @@ pub struct ConsumerListing {
     pub active: bool,
     /// Whether it is given nothing more and only holds what it has.
     pub cancelled: bool,
-    /// Whether it was made by basic.get.
+    /// Whether it was made by basic.get, or holds what is being moved elsewhere.
     pub holder: bool,
     /// The last sequence it was given.
     pub last: DeliverySequence,
@@ -107,6 +109,13 @@ impl Shard {
     #[must_use]
     pub fn queues(&self) -> Vec<QueueListing> {
         self.queues.in_order().into_iter().map(queue_listing).collect()
+    }
+
+    /// What all queues are told about themselves, ascending.
+    #[must_use]
+    pub fn queue_settings(&self) -> Vec<(QueueId, Arc<QueueSettings>)> {
+        let queues = self.queues.in_order().into_iter();
+        queues.map(|queue| (queue.id, Arc::clone(&queue.settings))).collect()
     }
 
     /// The queues that have ended and are not forgotten, ascending, and why they have.
@@ -210,8 +219,7 @@ impl Shard {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         let queues: usize = self.queues.unordered().map(|(_, queue)| queue_memory(queue)).sum();
-        // A row in a tree of half full nodes.
-        let rows = self.rows.len() * 48;
+        let rows = self.rows.memory_bytes();
         bytes(queues + rows + self.queues.memory_bytes() + self.sessions.memory_bytes())
     }
 }
@@ -244,7 +252,7 @@ fn consumer_listing(queue: &Queue, order: u64) -> Option<ConsumerListing> {
         no_ack: consumer.no_ack,
         active: queue.consumers.is_active(consumer, single_active),
         cancelled: consumer.standing == Standing::Cancelled,
-        holder: consumer.standing == Standing::Holder,
+        holder: matches!(consumer.standing, Standing::Holder | Standing::Picker),
         last: consumer.last,
         unsettled: consumer.held.len(),
         timeout_ms: consumer.timeout_ms(&queue.settings),
@@ -256,11 +264,13 @@ fn queue_memory(queue: &Queue) -> usize {
     let run = size_of::<crate::run::Run>();
     let aside = queue.aside.as_ref().map_or(0, |aside| {
         let later = aside.delayed.runs().len() + aside.scheduled.runs().len();
+        let later = later + usize::try_from(aside.reserved.len()).unwrap_or(usize::MAX);
         size_of_val(&**aside) + later * (run + 24) + aside.dead.memory_bytes()
     });
     let tally = queue.tally.as_deref().map_or(0, size_of_val);
     let recent = queue.recent.as_ref().map_or(0, |recent| recent.memory_bytes());
-    queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally + recent
+    let parts = queue.ready.own_bytes() + queue.consumers.own_bytes();
+    parts + queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally + recent
 }
 
 fn bytes(count: usize) -> u64 {

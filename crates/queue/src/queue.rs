@@ -1,7 +1,7 @@
 //! One queue, as a value.
 //!
 //! A queue has messages that wait ([`Backlog`]), consumers that hold some ([`Consumers`]), and some
-//! put aside: delayed or dead ([`Aside`]). It changes in two steps: commands move messages in, out
+//! put aside: delayed, dead, or kept for a client that was lost ([`Aside`]). It changes in two steps: commands move messages in, out
 //! and back; then [`Queue::deliver`], once per entry, gives away what can be given, and has the
 //! rules act that look at what is left: time to live, length, dead-lettering.
 //!
@@ -16,20 +16,26 @@ mod backlog;
 mod consumers;
 mod deliver;
 mod fate;
+mod fresh;
 mod held;
 mod lease;
 mod limits;
+mod pack;
+mod pick;
 mod ready;
 mod recent;
+mod reserved;
 mod scheduled;
 mod settle;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
 use crate::clock::NEVER;
 use crate::counts::{Share, Tally};
+use crate::rare::Rare;
 use crate::rows::Rows;
 use crate::run::{Parts, Run};
 use crate::{DeadRange, Overflow, QueueCounts, QueueSettings, QueueStatus, Totals};
@@ -38,9 +44,11 @@ pub(crate) use aside::{Aside, Death};
 pub(crate) use backlog::Backlog;
 pub(crate) use consumers::{Consumer, Consumers, Standing};
 pub(crate) use fate::Moment;
+pub(crate) use fresh::Fresh;
 pub(crate) use held::Held;
 pub(crate) use ready::Ready;
 pub(crate) use recent::{Novelty, Recent};
+pub(crate) use reserved::Reserved;
 
 /// A queue of the shard.
 #[derive(Debug)]
@@ -50,9 +58,11 @@ pub(crate) struct Queue {
     pub(crate) settings: Arc<QueueSettings>,
     /// The place of the message that comes next.
     pub(crate) next_number: MessageNumber,
-    pub(crate) ready: Backlog,
+    /// The place among the consumers of the one that comes next.
+    pub(crate) next_order: u64,
+    pub(crate) ready: Rare<Backlog>,
     pub(crate) aside: Option<Box<Aside>>,
-    pub(crate) consumers: Consumers,
+    pub(crate) consumers: Rare<Consumers>,
     /// What is not to come again.
     pub(crate) recent: Option<Box<Recent>>,
     /// Whether the settings have no say about messages that come.
@@ -99,9 +109,10 @@ impl Queue {
             admits_all: admits_all(&settings),
             settings,
             next_number: MessageNumber(1),
-            ready: Backlog::default(),
+            next_order: 0,
+            ready: Rare::default(),
             aside: None,
-            consumers: Consumers::default(),
+            consumers: Rare::default(),
             recent: None,
             used_at: now,
             lease_due: NEVER,
@@ -131,6 +142,12 @@ impl Queue {
         self.ready.push(run);
     }
 
+    /// Adds a consumer whose place is [`Queue::next_order`], or one that a snapshot has.
+    pub(crate) fn seat(&mut self, consumer: Consumer) {
+        self.next_order = self.next_order.max(consumer.order.saturating_add(1));
+        self.consumers.insert(consumer, self.settings.single_active_consumer);
+    }
+
     /// Replaces the settings, and has those act at once that do not look at what waits.
     pub(crate) fn configure(&mut self, settings: Arc<QueueSettings>, moment: &mut Moment<'_>) {
         let former = std::mem::replace(&mut self.settings, settings);
@@ -146,13 +163,20 @@ impl Queue {
             }
         }
         self.forget_recent(moment.clock.now);
+        if !self.settings.leases
+            && let Some(consumers) = self.consumers.present()
+        {
+            consumers.forgive();
+        }
         self.derive();
     }
 
     /// Works out what follows from the settings and from what is held.
     pub(crate) fn derive(&mut self) {
         self.admits_all = admits_all(&self.settings);
-        self.consumers.reconsider_all(self.settings.single_active_consumer);
+        if let Some(consumers) = self.consumers.present() {
+            consumers.reconsider_all(self.settings.single_active_consumer);
+        }
         self.lease_due = self.first_lease();
         let (unsettled, _) = self.consumers.unsettled();
         if unsettled > 0 {
@@ -163,7 +187,9 @@ impl Queue {
     /// Drops what waits, and what is to wait again. Returns how many messages that was.
     pub(crate) fn purge(&mut self, rows: &mut Rows) -> u64 {
         let mut count = self.ready.len();
-        self.ready.drain(|run| rows.release(&run));
+        if let Some(ready) = self.ready.present() {
+            ready.drain(|run| rows.release(&run));
+        }
         if let Some(aside) = &mut self.aside {
             count += aside.delayed.len();
             aside.delayed.drain(|run| rows.release(&run));
@@ -276,8 +302,8 @@ impl Queue {
     }
 
     /// Every message, wherever it is, for those who count rows or look for their own.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.ready.runs().chain(self.runs_elsewhere())
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Cow<'_, Run>> {
+        self.ready.runs().chain(self.runs_elsewhere().map(Cow::Borrowed))
     }
 
     /// Every message that does not wait.

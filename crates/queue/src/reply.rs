@@ -134,4 +134,7 @@ pub enum Refusal {
     /// A queue of a publish is full and takes no more.
     #[error("the queue is full")]
     QueueFull,
+    /// A lease is to begin anew and the consumer holds nothing of it.
+    #[error("the consumer does not hold the message")]
+    NotHeld,
 }

@@ -6,11 +6,12 @@
 //!
 //! **Invariant** between entries: a row is listed exactly as long as something refers to it.
 
-use std::collections::BTreeMap;
+mod table;
 
 use warren_types::LogIndex;
 
 use crate::run::{Parts, Run};
+use table::Table;
 
 /// A row is sparse when less than one in so many of its bytes is needed.
 const SPARSE_SHARE: u64 = 4;
@@ -29,7 +30,7 @@ pub(crate) struct Row {
 /// All rows that something refers to.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    rows: BTreeMap<LogIndex, Row>,
+    rows: Table,
     /// The row of the entry that is being applied.
     open: (LogIndex, Row),
     /// What was given up last, not yet taken off its row.
@@ -59,9 +60,10 @@ impl Rows {
 
     /// Counts references to a row that may be any.
     pub(crate) fn hold(&mut self, index: LogIndex, references: u64, weight: u64) {
-        let row = self.row_mut(index);
-        row.references += references;
-        row.weight += weight;
+        self.change(index, |row| {
+            row.references += references;
+            row.weight += weight;
+        });
     }
 
     /// Takes the references of `run` off, to its parts as well.
@@ -96,18 +98,18 @@ impl Rows {
         self.enter_given_up();
         let (index, row) = std::mem::take(&mut self.open);
         if row.references > 0 {
-            self.rows.insert(index, row);
+            self.rows.change(index, |known| *known = row);
         }
     }
 
     /// Enters a row as a snapshot has it: without references, which are counted anew.
     pub(crate) fn restore(&mut self, index: LogIndex, bytes: u64) {
-        self.rows.insert(index, Row { references: 0, weight: 0, bytes });
+        self.rows.change(index, |row| *row = Row { references: 0, weight: 0, bytes });
     }
 
     /// The rows up to `floor`, ascending.
-    pub(crate) fn up_to(&self, floor: LogIndex) -> impl Iterator<Item = (LogIndex, &Row)> {
-        self.rows.range(..=floor).map(|(index, row)| (*index, row))
+    pub(crate) fn up_to(&self, floor: LogIndex) -> impl Iterator<Item = (LogIndex, Row)> {
+        self.rows.range(LogIndex(0)..=floor)
     }
 
     /// Those of the rows behind `after` and up to `floor` that are sparse, ascending.
@@ -116,11 +118,10 @@ impl Rows {
         after: LogIndex,
         floor: LogIndex,
     ) -> impl Iterator<Item = LogIndex> {
-        let behind = self.rows.range(after..).skip_while(move |(index, _)| **index <= after);
-        behind
-            .take_while(move |(index, _)| **index <= floor)
+        self.rows
+            .range(after.next()..=floor)
             .filter(|(_, row)| row.weight.saturating_mul(SPARSE_SHARE) < row.bytes)
-            .map(|(index, _)| *index)
+            .map(|(index, _)| index)
     }
 
     /// How many rows are needed.
@@ -130,14 +131,21 @@ impl Rows {
 
     /// What is known of a row; for checks.
     pub(crate) fn row(&self, index: LogIndex) -> Option<Row> {
-        self.rows.get(&index).copied()
+        self.rows.row(index)
     }
 
-    fn row_mut(&mut self, index: LogIndex) -> &mut Row {
+    /// Bytes of memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.rows.memory_bytes()
+    }
+
+    /// Changes a row, and says what comes of it.
+    fn change(&mut self, index: LogIndex, change: impl FnOnce(&mut Row)) -> Row {
         if self.open.0 == index {
-            return &mut self.open.1;
+            change(&mut self.open.1);
+            return self.open.1;
         }
-        self.rows.entry(index).or_default()
+        self.rows.change(index, change)
     }
 
     fn enter_given_up(&mut self) {
@@ -145,12 +153,12 @@ impl Rows {
         if given_up.references == 0 {
             return;
         }
-        let row = self.row_mut(index);
-        row.references = row.references.saturating_sub(given_up.references);
-        row.weight = row.weight.saturating_sub(given_up.weight);
-        let gone = row.references == 0 && self.open.0 != index;
-        if gone {
-            self.rows.remove(&index);
+        let row = self.change(index, |row| {
+            row.references = row.references.saturating_sub(given_up.references);
+            row.weight = row.weight.saturating_sub(given_up.weight);
+        });
+        if row.references == 0 && self.open.0 != index {
+            self.rows.remove(index);
         }
     }
 }

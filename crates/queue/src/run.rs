@@ -152,16 +152,34 @@ impl Run {
         front
     }
 
+    /// Of messages that wait: those before `number`, that one, whose record is at `at`, and those
+    /// behind it. Before and behind it there may be none: a count of 0.
+    pub(crate) fn around(&self, number: MessageNumber, at: Location) -> Option<(Self, Self, Self)> {
+        let before = number.0.checked_sub(self.number.0)?;
+        if before >= u64::from(self.count) {
+            return None;
+        }
+        let mut behind = self.clone();
+        let before = behind.take_front(before);
+        let one = behind.take_front(1);
+        ((one.index, one.offset) == (at.index, at.offset)).then_some((before, one, behind))
+    }
+
     /// One message after the other.
     pub(crate) fn singles(&self) -> impl Iterator<Item = Self> {
-        (0..self.count).map(|at| Self {
+        (0..self.count).map(|at| self.single(at))
+    }
+
+    /// The message that comes `at` behind the first.
+    pub(crate) fn single(&self, at: u32) -> Self {
+        Self {
             number: self.number_of(at),
             offset: self.offset_of(at),
             stride: 0,
             count: 1,
             step: 1,
             ..self.clone()
-        })
+        }
     }
 
     /// Where the records stand in their row.

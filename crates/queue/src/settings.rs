@@ -41,6 +41,8 @@ pub struct QueueSettings {
     pub max_priority: Option<u8>,
     /// How long a delivery may stay unsettled; 0 is for ever.
     pub consumer_timeout_ms: Option<u64>,
+    /// Whether what stays unsettled for longer goes back alone, instead of with its consumer.
+    pub leases: bool,
     /// Which returned messages wait before they are given out again, and how long.
     pub delayed_retry: Option<DelayedRetry>,
     /// How long a message that has a [`DedupKey`](crate::DedupKey) is not taken again.
@@ -168,6 +170,7 @@ impl QueueSettings {
         delivery_counting: DeliveryCounting::Failures,
         max_priority: None,
         consumer_timeout_ms: None,
+        leases: false,
         delayed_retry: None,
         dedup_window_ms: None,
         dedup_limit: None,

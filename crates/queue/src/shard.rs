@@ -1,14 +1,14 @@
 //! Many queues, their consumers, and the log rows their messages stand in.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::iter;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use slab::Slab;
 use warren_machine::{Applied, Digest, Entry, Machine, RestoreError, SparseRow};
-use warren_types::{LogIndex, QueueId, Timestamp};
+use warren_types::{Latest, LogIndex, QueueId, Timestamp};
 
 use crate::clock::Clock;
 use crate::letters::Letters;
@@ -21,7 +21,10 @@ use crate::{Effect, EndReason, QueueSettings, Reply, Totals, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
-pub const MACHINE_VERSION: u16 = 5;
+pub const MACHINE_VERSION: u16 = 6;
+
+/// From this version on entries may say what has passed since the one before.
+pub const PACED_SINCE: u16 = 6;
 
 /// A shard's state.
 #[derive(Debug, Default)]
@@ -32,8 +35,8 @@ pub struct Shard {
     pub(crate) applied: LogIndex,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers,
-    /// The settings that a queue was given last: the next one's are often the same.
-    pub(crate) last_settings: Arc<QueueSettings>,
+    /// The settings that queues were given last: the next one's are often the same.
+    pub(crate) settings: Latest<QueueSettings>,
     pub(crate) sessions: Sessions,
     pub(crate) queues: Queues,
     /// Queues that have ended and are not forgotten, and why.
@@ -109,7 +112,8 @@ impl Shard {
             }
         };
         for (_, queue) in self.queues.unordered() {
-            for run in queue.ready.runs_from(first).chain(queue.runs_elsewhere()) {
+            let elsewhere = queue.runs_elsewhere().map(Cow::Borrowed);
+            for run in queue.ready.runs_from(first).chain(elsewhere) {
                 found(run.index, &mut run.offsets());
                 let parts = run.parts.iter().flat_map(|parts| parts.locations.iter());
                 parts.for_each(|at| found(at.index, &mut iter::once(at.offset)));

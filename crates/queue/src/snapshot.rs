@@ -5,7 +5,8 @@
 //! record    u8 kind | fields
 //! order     head | nodes, each with its kept answers and uploads | tombstones
 //!           | queues, each with its turns, waiting runs by level, delayed, scheduled and dead
-//!             runs, what is not to come again, and consumers with what they hold
+//!             runs, those kept for clients, what is not to come again, and consumers with what
+//!             they hold
 //!           | letters | rows | end
 //! ```
 //!
@@ -48,6 +49,9 @@ mod kind {
     pub(super) const LETTER: u8 = 16;
     pub(super) const SCHEDULED: u8 = 17;
     pub(super) const RECENT: u8 = 18;
+    pub(super) const LAPSED: u8 = 20;
+    pub(super) const CLAIM: u8 = 21;
+    pub(super) const RESERVED: u8 = 22;
 }
 
 /// The byte of each standing of a consumer.
@@ -55,6 +59,7 @@ mod standing {
     pub(super) const REGISTERED: u8 = 0;
     pub(super) const CANCELLED: u8 = 1;
     pub(super) const HOLDER: u8 = 2;
+    pub(super) const PICKER: u8 = 3;
 }
 
 /// The byte of each reason why a queue has ended.

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod answers;
+mod browse;
 mod consumers;
 mod damage;
 mod faults;

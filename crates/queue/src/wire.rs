@@ -52,6 +52,8 @@ impl Notice {
                 out.u8(match reason {
                     CancelReason::QueueDeleted => 0,
                     CancelReason::Timeout => 1,
+                    CancelReason::LeaseEnded => 2,
+                    CancelReason::TakenOver => 3,
                 });
             }
         }
@@ -77,6 +79,8 @@ impl Notice {
                 reason: match from.u8("reason")? {
                     0 => CancelReason::QueueDeleted,
                     1 => CancelReason::Timeout,
+                    2 => CancelReason::LeaseEnded,
+                    3 => CancelReason::TakenOver,
                     value => return unknown("reason", value),
                 },
             },
@@ -251,6 +255,7 @@ fn refusal_byte(refusal: Refusal) -> u8 {
         Refusal::SessionClosed => 7,
         Refusal::UnknownUpload => 8,
         Refusal::QueueFull => 9,
+        Refusal::NotHeld => 10,
     }
 }
 
@@ -266,6 +271,7 @@ fn read_refusal(from: &mut Reader) -> Result<Refusal, DecodeError> {
         7 => Refusal::SessionClosed,
         8 => Refusal::UnknownUpload,
         9 => Refusal::QueueFull,
+        10 => Refusal::NotHeld,
         value => return unknown("refusal", value),
     })
 }

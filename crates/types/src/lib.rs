@@ -8,6 +8,7 @@
 
 mod codec;
 mod ids;
+mod latest;
 mod meter;
 mod table;
 
@@ -17,5 +18,6 @@ pub use ids::{
     Location, LogIndex, MessageNumber, NodeId, QueueId, RequestSequence, SessionId, Term,
     Timestamp,
 };
+pub use latest::Latest;
 pub use meter::{Measured, Meter, Tally};
 pub use table::{MAX_TABLE_DEPTH, Table, TableError, Value, check_table};

@@ -78,9 +78,13 @@ impl Catalog {
         boot: BootId,
         speaks: u16,
     ) -> Result<Outcome, Refusal> {
+        let version = self.version;
         let row = self.nodes.get_mut(&node).ok_or(Refusal::NoNode { node })?;
         if boot < row.boot {
             return Err(Refusal::StartOver { node, boot });
+        }
+        if speaks < version {
+            return Err(Refusal::VersionNotSpoken { version, node, speaks });
         }
         let earlier = row.boot.0.min(boot.0.saturating_sub(1));
         let anew = boot > row.boot;

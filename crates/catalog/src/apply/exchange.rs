@@ -9,7 +9,7 @@ use crate::catalog::ExchangeState;
 use crate::equivalence::{ALTERNATE_EXCHANGE, check_exchange};
 use crate::{
     Catalog, DEFAULT_EXCHANGE, DeclareExchange, Destination, Effect, Exchange, ExchangeKind, Name,
-    Outcome, RESERVED_PREFIX, Refusal, Resource, ResourceKind,
+    Outcome, RESERVED_PREFIX, Refusal, RemovalReason, Resource, ResourceKind, recent_history,
 };
 
 /// Who made the exchanges that nobody has declared.
@@ -47,6 +47,9 @@ impl Catalog {
             }
         }
         kind.check_arguments(&wanted.arguments).map_err(Refusal::InvalidExchange)?;
+        if kind == ExchangeKind::RecentHistory {
+            check_name("exchange name", &recent_history::queue_name(&wanted.exchange))?;
+        }
         let row = self.insert_exchange(Exchange {
             vhost: wanted.vhost,
             name: wanted.exchange,
@@ -151,8 +154,13 @@ impl Catalog {
                 state.forget_incoming(&binding);
             }
             doomed.extend(state.cut_incoming(&Destination::Exchange(name.clone())));
-            if let Some(removed) = state.exchanges.remove(&name) {
-                step.effects.push(Effect::ExchangeRemoved(removed.row));
+            let Some(removed) = state.exchanges.remove(&name) else { continue };
+            let own = recent_history::queue_name(&name);
+            let own = state.queues.row(&own).map(|queue| queue.id);
+            let has_own = removed.row.routing_kind() == ExchangeKind::RecentHistory;
+            step.effects.push(Effect::ExchangeRemoved(removed.row));
+            if let Some(queue) = own.filter(|_| has_own) {
+                self.remove_queue(step, queue, RemovalReason::Deleted);
             }
         }
     }

@@ -106,6 +106,7 @@ impl Catalog {
             if dressed == **queue {
                 continue;
             }
+            self.shared.thin(&mut dressed);
             let dressed = Arc::new(dressed);
             state.queues.insert(name, Arc::clone(&dressed));
             self.queues_by_id.insert(dressed.id, Arc::clone(&dressed));

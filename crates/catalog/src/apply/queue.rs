@@ -49,7 +49,7 @@ impl Catalog {
             durable: wanted.durable && wanted.exclusive.is_none(),
             auto_delete: wanted.auto_delete,
             exclusive: wanted.exclusive,
-            arguments,
+            arguments: Arc::new(arguments),
             placement: wanted.placement,
             created: step.time,
             user: wanted.user,
@@ -90,6 +90,8 @@ impl Catalog {
         let (vhost, defaults) = (row.vhost.clone(), self.defaults());
         let state = self.vhosts.row_mut(&vhost).expect("callers checked the virtual host");
         state.dress_queue(&mut row, defaults);
+        row.vhost = state.row.name.clone();
+        self.shared.thin(&mut row);
         let row = Arc::new(row);
         state.queues.insert(row.name.clone(), Arc::clone(&row));
         self.queues_by_id.insert(row.id, Arc::clone(&row));

@@ -621,8 +621,11 @@ fn the_version_rises_once_every_node_speaks_it() {
     log.accept(Command::RaiseVersion { version: 1 });
     let not_above = log.refuse(Command::RaiseVersion { version: 1 });
     let not_spoken = log.refuse(Command::RaiseVersion { version: 2 });
+    let (node, boot) = (NODE, BootId(BOOT.0 + 1));
+    let too_old = log.refuse(Command::StartNode { node, boot, speaks: 0 });
 
     assert_eq!(log.catalog.version(), 1);
+    assert_eq!(too_old, Refusal::VersionNotSpoken { version: 1, node: NODE, speaks: 0 });
     assert_eq!(not_above, Refusal::VersionNotAbove { version: 1, current: 1 });
     assert_eq!(not_spoken, Refusal::VersionNotSpoken { version: 2, node: NODE, speaks: 1 });
 }

@@ -35,6 +35,10 @@ fn values_that_mean_nothing_are_refused_in_rabbitmqs_words() {
         ),
         (vec![(MAX_PRIORITY, Value::I32(256))], "'x-max-priority': {max_value_exceeded,256}"),
         (vec![(OVERFLOW, text("drop"))], "'x-overflow': invalid_overflow"),
+        (
+            vec![(CONSUMER_TIMEOUT_ACTION, text("keep"))],
+            "'x-consumer-timeout-action': invalid_consumer_timeout_action",
+        ),
         (vec![(OVERFLOW, Value::I32(1))], "'x-overflow': {unacceptable_type,signedint}"),
         (
             vec![(SINGLE_ACTIVE_CONSUMER, text("yes"))],

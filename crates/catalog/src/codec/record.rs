@@ -1,5 +1,7 @@
 //! The bytes of what a snapshot holds: one record per row, without what follows from other rows.
 
+use std::sync::Arc;
+
 use warren_types::{DecodeError, LogIndex, NodeId, QueueId, Reader, Table, Timestamp, Writer};
 
 use super::stored::{Stored, stored_enum, stored_struct};
@@ -42,7 +44,7 @@ pub(crate) struct QueueRecord {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) exclusive: Option<Owner>,
-    pub(crate) arguments: Table,
+    pub(crate) arguments: Arc<Table>,
     pub(crate) placement: Placement,
     pub(crate) created: Timestamp,
     pub(crate) user: Name,
@@ -115,6 +117,7 @@ stored_enum! {
         5 => Random,
         6 => ModulusHash,
         7 => Delayed,
+        8 => RecentHistory,
     }
 }
 stored_struct! {
@@ -189,7 +192,7 @@ impl From<&Queue> for QueueRecord {
             durable: row.durable,
             auto_delete: row.auto_delete,
             exclusive: row.exclusive,
-            arguments: row.arguments.clone(),
+            arguments: Arc::clone(&row.arguments),
             placement: row.placement,
             created: row.created,
             user: row.user.clone(),

@@ -2,26 +2,38 @@
 //!
 //! Unlike records, the rows within are whole: with the policies in effect and what they come to.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use warren_types::{DecodeError, Reader, Table, Value, Writer};
 
-use super::expect_version;
 use super::stored::{Stored, stored_enum, stored_struct};
 use crate::{
     DeadLetterStrategy, Dedup, DefinitionError, DelayedRetry, DelayedRetryKind, DeliveryCounting,
     Exchange, Given, Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue,
-    Refusal, Reply, Resource, ResourceKind, Retry, Settings,
+    Refusal, Reply, Resource, ResourceKind, Retry, Settings, TimeoutAction,
 };
 
-/// The version of a reply's shape that is written.
+/// The version of a reply's shape that is written, as long as each queue in it has the timeout action
+/// that queues of its kind have unless told otherwise: builds that know no other read it too.
 const REPLY_VERSION: u8 = 3;
+
+/// The same, with the timeout action of each queue behind it.
+const REPLY_VERSION_ACTIONS: u8 = 4;
 
 /// The bytes of a reply.
 #[must_use]
 pub fn encode(reply: &Reply) -> Bytes {
     let mut writer = Writer::new();
-    writer.u8(REPLY_VERSION);
+    let is_usual = |queue: &Queue| queue.settings.timeout_action == usual_action(queue);
+    if queues(reply).all(|queue| is_usual(queue)) {
+        writer.u8(REPLY_VERSION);
+        reply.write(&mut writer);
+        return writer.finish();
+    }
+    writer.u8(REPLY_VERSION_ACTIONS);
     reply.write(&mut writer);
+    queues(reply).for_each(|queue| queue.settings.timeout_action.write(&mut writer));
     writer.finish()
 }
 
@@ -31,14 +43,47 @@ pub fn encode(reply: &Reply) -> Bytes {
 /// When the bytes are damaged or of a version that is not spoken here.
 pub fn decode(bytes: Bytes) -> Result<Reply, DecodeError> {
     let mut reader = Reader::new(bytes);
-    expect_version(&mut reader, "reply version", REPLY_VERSION)?;
-    let reply = Reply::read(&mut reader)?;
+    let version = reader.u8("reply version")?;
+    if version != REPLY_VERSION && version != REPLY_VERSION_ACTIONS {
+        let value = u64::from(version);
+        return Err(DecodeError::Unknown { what: "reply version", value });
+    }
+    let mut reply = Reply::read(&mut reader)?;
+    for queue in queues_mut(&mut reply) {
+        let action = match version {
+            REPLY_VERSION_ACTIONS => TimeoutAction::read(&mut reader)?,
+            _ => usual_action(queue),
+        };
+        Arc::make_mut(&mut Arc::make_mut(queue).settings).timeout_action = action;
+    }
     reader.finish()?;
     if reply.len() > MAX_BATCH_COMMANDS {
         let value = u64::try_from(reply.len()).unwrap_or(u64::MAX);
         return Err(DecodeError::Unknown { what: "number of answers", value });
     }
     Ok(reply)
+}
+
+fn usual_action(queue: &Queue) -> TimeoutAction {
+    TimeoutAction::usual(queue.kind)
+}
+
+/// The queues that a reply tells of, in order.
+fn queues(reply: &Reply) -> impl Iterator<Item = &Arc<Queue>> {
+    reply.iter().flatten().flat_map(|outcome| match outcome {
+        Outcome::QueueCreated(queue) | Outcome::QueueExists(queue) => std::slice::from_ref(queue),
+        Outcome::QueuesRemoved(queues) => queues.as_slice(),
+        _ => &[],
+    })
+}
+
+/// The same.
+fn queues_mut(reply: &mut Reply) -> impl Iterator<Item = &mut Arc<Queue>> {
+    reply.iter_mut().flatten().flat_map(|outcome| match outcome {
+        Outcome::QueueCreated(queue) | Outcome::QueueExists(queue) => std::slice::from_mut(queue),
+        Outcome::QueuesRemoved(queues) => queues.as_mut_slice(),
+        _ => &mut [],
+    })
 }
 
 stored_enum! {
@@ -158,10 +203,11 @@ stored_struct! {
         max_age_ms,
         dedup,
         retry,
-    }
+    } without { timeout_action }
 }
 stored_enum! { Overflow { 0 => DropHead, 1 => RejectPublish, 2 => RejectPublishDlx } }
 stored_enum! { DeadLetterStrategy { 0 => AtMostOnce, 1 => AtLeastOnce } }
+stored_enum! { TimeoutAction { 0 => Cancel, 1 => Close, 2 => Return } }
 stored_enum! { DeliveryCounting { 0 => Failures, 1 => Returns } }
 stored_struct! { DelayedRetry { kind, min_ms, max_ms } }
 stored_struct! { Dedup { window_ms, header, limit } }

@@ -48,15 +48,18 @@ macro_rules! stored_id {
 
 /// A struct is its fields, in the order given.
 macro_rules! stored_struct {
-    ($type:ident { $($field:ident),+ $(,)? }) => {
+    ($type:ident { $($field:ident),+ $(,)? } $(without { $($left:ident),+ })?) => {
         impl Stored for $type {
             fn write(&self, writer: &mut Writer) {
-                let Self { $($field),+ } = self;
+                let Self { $($field,)+ $($($left: _,)+)? } = self;
                 $($field.write(writer);)+
             }
 
             fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
-                Ok(Self { $($field: Stored::read(reader)?),+ })
+                Ok(Self {
+                    $($field: Stored::read(reader)?,)+
+                    $($($left: Default::default(),)+)?
+                })
             }
         }
     };

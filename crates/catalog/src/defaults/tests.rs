@@ -54,6 +54,20 @@ fn a_default_takes_hold_of_what_exists_and_of_what_comes_and_lets_go_again() {
 }
 
 #[test]
+fn the_cluster_may_have_leases_by_default() {
+    let mut log = Log::new();
+    log.accept(Command::DeclareQueue(quorum("q")));
+    let action =
+        |log: &Log| log.catalog.queue(VHOST, "q").map(|queue| queue.settings.timeout_action);
+
+    log.accept(put(CONSUMER_TIMEOUT_ACTION, "\"return\""));
+    let with = action(&log);
+    log.accept(Command::DeleteGlobalParameter { name: CONSUMER_TIMEOUT_ACTION.into() });
+
+    assert_eq!((with, action(&log)), (Some(TimeoutAction::Return), Some(TimeoutAction::Cancel)));
+}
+
+#[test]
 fn an_argument_goes_before_the_default() {
     let mut log = Log::new();
     let arguments =
@@ -73,6 +87,8 @@ fn a_default_that_means_nothing_is_refused() {
         (DELIVERY_COUNTING, "4"),
         (CONSUMER_TIMEOUT, "-1"),
         (CONSUMER_TIMEOUT, "\"1\""),
+        (CONSUMER_TIMEOUT_ACTION, "\"keep\""),
+        (CONSUMER_TIMEOUT_ACTION, "1"),
     ];
     for (name, value) in nonsense {
         let refusal = log.refuse(put(name, value));

@@ -20,14 +20,24 @@ pub(crate) enum Hop {
 
 /// A queue, and how many bindings lead to it: they may differ in their arguments alone.
 #[derive(Clone, Copy, Debug)]
-struct Bound {
+pub(crate) struct Bound {
     target: Target,
     bindings: u32,
 }
 
-/// What the bindings with one key lead to, each once.
+/// What the bindings with one key lead to, each once. With one queue, as most keys, it takes little
+/// memory; without any, as most nodes of a tree of patterns, none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Targets {
+pub(crate) enum Targets {
+    #[default]
+    Nothing,
+    One(Box<Bound>),
+    Several(Box<Several>),
+}
+
+/// What one queue is not enough for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Several {
     queues: Queues,
     /// Sorted by name, with the number of bindings.
     exchanges: Vec<(Name, u32)>,
@@ -48,6 +58,66 @@ impl Default for Queues {
 
 impl Targets {
     pub(crate) fn bind(&mut self, hop: Hop) {
+        match (&mut *self, hop) {
+            (Self::Nothing, Hop::Queue(target)) => {
+                *self = Self::One(Box::new(Bound { target, bindings: 1 }));
+            }
+            (Self::One(bound), Hop::Queue(target)) if bound.target.queue == target.queue => {
+                bound.bindings = bound.bindings.saturating_add(1);
+            }
+            (_, hop) => self.several().bind(hop),
+        }
+    }
+
+    pub(crate) fn unbind(&mut self, hop: &Hop) {
+        match (&mut *self, hop) {
+            (Self::One(bound), Hop::Queue(target)) if bound.target.queue == target.queue => {
+                bound.bindings = bound.bindings.saturating_sub(1);
+                if bound.bindings == 0 {
+                    *self = Self::Nothing;
+                }
+            }
+            (Self::Nothing | Self::One(_), _) => {}
+            (Self::Several(several), hop) => {
+                several.unbind(hop);
+                if several.is_empty() {
+                    *self = Self::Nothing;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    pub(crate) fn route<'a>(&'a self, found: &mut Found<'a, '_>) {
+        match self {
+            Self::Nothing => {}
+            Self::One(bound) => found.targets.push(bound.target),
+            Self::Several(several) => several.route(found),
+        }
+    }
+
+    /// Makes it fit for several.
+    fn several(&mut self) -> &mut Several {
+        match std::mem::take(self) {
+            Self::Nothing => *self = Self::Several(Box::default()),
+            Self::One(bound) => {
+                let queues = Queues::Few(vec![*bound]);
+                *self = Self::Several(Box::new(Several { queues, exchanges: Vec::new() }));
+            }
+            several @ Self::Several(_) => *self = several,
+        }
+        match self {
+            Self::Several(several) => several,
+            Self::Nothing | Self::One(_) => unreachable!("it was just made several"),
+        }
+    }
+}
+
+impl Several {
+    fn bind(&mut self, hop: Hop) {
         match hop {
             Hop::Queue(target) => self.queues.bind(target),
             Hop::Exchange(name) => {
@@ -63,7 +133,7 @@ impl Targets {
         }
     }
 
-    pub(crate) fn unbind(&mut self, hop: &Hop) {
+    fn unbind(&mut self, hop: &Hop) {
         match hop {
             Hop::Queue(target) => self.queues.unbind(target.queue),
             Hop::Exchange(name) => {
@@ -79,11 +149,11 @@ impl Targets {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.exchanges.is_empty() && self.queues.is_empty()
     }
 
-    pub(crate) fn route<'a>(&'a self, found: &mut Found<'a, '_>) {
+    fn route<'a>(&'a self, found: &mut Found<'a, '_>) {
         match &self.queues {
             Queues::Few(bound) => found.targets.extend(bound.iter().map(|bound| bound.target)),
             Queues::Many(bound) => {
@@ -108,9 +178,8 @@ impl Queues {
                     }
                 }
                 Err(at) if bound.len() < FEW => {
-                    // One key has one queue as a rule; room for four would quarter the bindings
-                    // that fit into memory.
-                    bound.reserve_exact(if bound.is_empty() { 1 } else { bound.len() });
+                    // A key has few queues as a rule, and there are many keys: no room beyond twice.
+                    bound.reserve_exact(bound.len().max(1));
                     bound.insert(at, Bound { target, bindings: 1 });
                 }
                 Err(_) => {

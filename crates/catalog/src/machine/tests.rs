@@ -187,6 +187,7 @@ fn naive_route(catalog: &Catalog, exchange: &str, key: &str) -> Vec<QueueId> {
             crate::ExchangeKind::ConsistentHash
             | crate::ExchangeKind::Random
             | crate::ExchangeKind::ModulusHash
+            | crate::ExchangeKind::RecentHistory
             | crate::ExchangeKind::Delayed => unreachable!("histories declare none"),
         };
         let fitting: Vec<_> = catalog.bindings_of_source(VHOST, &name).filter(fits).collect();

@@ -6,7 +6,7 @@ use crate::arguments::{
     LONGEST_DEDUP_WINDOW_MS, MOST_DEDUP_KEYS, MOST_JITTER_PERCENT, delays_of_json, parse_max_age,
 };
 use crate::settings::stricter_delivery_limit;
-use crate::{Name, PolicyLayer, QueueKind};
+use crate::{Name, PolicyLayer, QueueKind, TimeoutAction};
 
 /// The largest segment of a stream.
 const LARGEST_SEGMENT_BYTES: i64 = 3_000_000_000;
@@ -76,6 +76,12 @@ const KEYS: &[Key] = {
         key("alternate-exchange", Text, Users, "alternate exchange name"),
         key("consumer-disconnected-timeout", AtLeast(0), Users, "consumer disconnected timeout"),
         key("consumer-timeout", AtLeast(0), Users, "consumer timeout"),
+        key(
+            "consumer-timeout-action",
+            Word(&TimeoutAction::WORDS),
+            Users,
+            "consumer timeout action",
+        ),
         key("dead-letter-exchange", Text, Users, "dead letter exchange name"),
         key("dead-letter-routing-key", Text, Users, "dead letter routing key"),
         key(

@@ -150,6 +150,20 @@ fn a_queue_tries_again_by_its_own_delays_or_those_of_its_policy() {
 }
 
 #[test]
+fn what_becomes_of_what_is_held_for_too_long_is_as_in_rabbitmq_unless_told_otherwise() {
+    let action = |kind, arguments: &[(&str, Value)], user: Option<&str>| {
+        settings(kind, arguments, user, None).timeout_action
+    };
+    let own = [("x-consumer-timeout-action", Value::text("return"))];
+    let policy = Some(r#"{"consumer-timeout-action": "close"}"#);
+
+    assert_eq!(action(QueueKind::Quorum, &[], None), TimeoutAction::Cancel);
+    assert_eq!(action(QueueKind::Classic, &[], None), TimeoutAction::Close);
+    assert_eq!(action(QueueKind::Quorum, &[], policy), TimeoutAction::Close);
+    assert_eq!(action(QueueKind::Quorum, &own, policy), TimeoutAction::Return);
+}
+
+#[test]
 fn arguments_alone_decide_what_no_policy_may() {
     let arguments =
         [("x-max-priority", Value::I32(10)), ("x-single-active-consumer", Value::Bool(true))];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_types::{Location, QueueId, Timestamp};
+use warren_types::{Location, QueueId};
 
 use super::Pass;
 use crate::clock::NEVER;
@@ -12,7 +12,7 @@ use crate::queue::{Moment, Queue, Standing};
 use crate::shard::Shard;
 use crate::{
     CancelReason, CommandReply, DeadRange, DeadSequence, Effect, EndReason, QueueKind,
-    QueueSettings, Refusal,
+    QueueSettings, Refusal, Spot,
 };
 
 impl Shard {
@@ -91,10 +91,10 @@ impl Shard {
         CommandReply::Purged { messages }
     }
 
-    pub(super) fn cancel_scheduled(
+    pub(super) fn drop_message(
         &mut self,
         id: QueueId,
-        due: Timestamp,
+        spot: Spot,
         at: Location,
         pass: &mut Pass,
     ) -> CommandReply {
@@ -103,7 +103,7 @@ impl Shard {
             Err(refusal) => return CommandReply::Refused(refusal),
         };
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
-        let messages = u64::from(queue.cancel_scheduled(due, at, &mut self.rows));
+        let messages = u64::from(queue.drop_message(spot, at, &mut self.rows));
         self.touch(place, pass);
         CommandReply::Purged { messages }
     }
@@ -161,7 +161,7 @@ impl Shard {
                     reason: CancelReason::QueueDeleted,
                 }),
                 // Their clients have no consumer that could be cancelled.
-                Standing::Cancelled | Standing::Holder => {}
+                Standing::Cancelled | Standing::Holder | Standing::Picker => {}
             }
         }
         self.tombstones.insert(id, reason);
@@ -176,11 +176,8 @@ impl Shard {
     }
 
     /// The settings, as others have them if they are the same.
-    fn shared(&mut self, settings: QueueSettings) -> Arc<QueueSettings> {
-        if *self.last_settings != settings {
-            self.last_settings = Arc::new(settings);
-        }
-        Arc::clone(&self.last_settings)
+    pub(crate) fn shared(&mut self, settings: QueueSettings) -> Arc<QueueSettings> {
+        self.settings.share(Arc::new(settings), QueueSettings::eq)
     }
 
     /// Where a queue is, or why it is not here.

@@ -3,7 +3,7 @@
 use warren_types::QueueId;
 
 use super::Pass;
-use crate::queue::Moment;
+use crate::queue::{Moment, Standing};
 use crate::shard::Shard;
 use crate::{CancelReason, Effect, EndReason};
 
@@ -33,13 +33,35 @@ impl Shard {
         }
         queue.end_delays(now);
         queue.forget_recent(now);
-        let overdue = queue.overdue_consumers(now);
+        queue.end_reservations(&mut Moment { clock: self.clock, rows: &mut self.rows });
+        let (overdue, leases) = (queue.overdue_consumers(now), queue.settings.leases);
         self.touch(place, pass);
         for order in overdue {
-            self.time_out(place, order, pass);
+            if leases && !self.is_picker(place, order) {
+                self.lapse(place, order, pass);
+            } else {
+                self.time_out(place, order, pass);
+            }
         }
         if let Some(queue) = self.queues.at_mut(place).filter(|queue| queue.id == id) {
             queue.renew_lease();
+        }
+    }
+
+    /// Whether a consumer is an operator's, that is to end with what it holds.
+    fn is_picker(&self, place: usize, order: u64) -> bool {
+        let consumer = self.queues.at(place).and_then(|queue| queue.consumers.member(order));
+        consumer.is_some_and(|consumer| consumer.standing == Standing::Picker)
+    }
+
+    /// Takes back what a consumer holds for too long.
+    fn lapse(&mut self, place: usize, order: u64, pass: &mut Pass) {
+        let Some(queue) = self.queues.at_mut(place) else { return };
+        let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
+        if let Some(consumer) = queue.lapse(order, &mut moment) {
+            let (queue, reason) = (queue.id, CancelReason::LeaseEnded);
+            self.sessions.unseat_consumer(consumer);
+            pass.effects.push(Effect::Cancelled { consumer, queue, reason });
         }
     }
 

@@ -13,8 +13,8 @@ use super::cursor::{Cursor, u64s};
 use super::settings::settings;
 use super::{DEDUP_BYTES, FORMAT_ENTRY, attach_flag, kind, more_flag, outcome, publish_flag};
 use crate::{
-    Attach, Command, DeadRange, DeadSequence, DedupKey, Letter, Outcome, Publish, QueueSettings,
-    SettleRange,
+    Attach, CLAIM_KEY_BYTES, Claim, ClaimKey, Command, DeadRange, DeadSequence, DedupKey, Letter,
+    Outcome, Publish, QueueSettings, SettleRange, Spot,
 };
 
 /// What an entry says, in owned values.
@@ -22,8 +22,10 @@ use crate::{
 pub struct DecodedEntry {
     /// The version of the machine that its leader wrote for.
     pub machine_version: u16,
-    /// The leader's clock.
+    /// The leader's time of day.
     pub time: Timestamp,
+    /// Milliseconds since the entry before, by a clock of the leader's that does not jump.
+    pub passed_ms: Option<u16>,
     /// The requests.
     pub fragments: Vec<DecodedFragment>,
 }
@@ -57,7 +59,8 @@ pub fn decode(bytes: &[u8]) -> Result<DecodedEntry, DecodeError> {
             commands,
         });
     }
-    Ok(DecodedEntry { machine_version: entry.machine_version, time: entry.time, fragments })
+    let EntryRef { machine_version, time, passed_ms, .. } = entry;
+    Ok(DecodedEntry { machine_version, time, passed_ms, fragments })
 }
 
 /// When the entry that is `row` was proposed, by its leader's clock; none where the row holds only
@@ -69,7 +72,13 @@ pub fn time(row: &[u8]) -> Option<Timestamp> {
         return None;
     }
     cursor.u16("machine version").ok()?;
-    cursor.u64("time").ok().map(Timestamp)
+    cursor.u64("time").ok().map(|bits| time_of(bits).0)
+}
+
+/// The leader's time of day and what passed since the entry before, if that is told.
+fn time_of(bits: u64) -> (Timestamp, Option<u16>) {
+    let [high, low, ..] = bits.to_be_bytes();
+    (Timestamp(bits & super::TIME_OF_DAY), u16::from_be_bytes([high, low]).checked_sub(1))
 }
 
 /// An entry of which every byte was found sound.
@@ -77,6 +86,7 @@ pub fn time(row: &[u8]) -> Option<Timestamp> {
 pub(crate) struct EntryRef<'a> {
     pub(crate) machine_version: u16,
     pub(crate) time: Timestamp,
+    pub(crate) passed_ms: Option<u16>,
     bytes: &'a [u8],
 }
 
@@ -91,7 +101,7 @@ impl<'a> EntryRef<'a> {
             }
         }
         let machine_version = cursor.u16("machine version")?;
-        let time = Timestamp(cursor.u64("time")?);
+        let (time, passed_ms) = time_of(cursor.u64("time")?);
         // Offsets within an entry are u32.
         if u32::try_from(bytes.len()).is_err() {
             return Err(DecodeError::Trailing { count: bytes.len() });
@@ -102,7 +112,7 @@ impl<'a> EntryRef<'a> {
                 CommandRef::read(&mut commands)?;
             }
         }
-        Ok(Self { machine_version, time, bytes })
+        Ok(Self { machine_version, time, passed_ms, bytes })
     }
 
     /// The fragments in order.
@@ -182,6 +192,7 @@ pub(crate) enum CommandRef<'a> {
     Attach(AttachRef<'a>),
     Cancel { consumer: ConsumerNumber },
     Detach { consumer: ConsumerNumber },
+    Lose { consumer: ConsumerNumber },
     Grant { consumer: ConsumerNumber, up_to: DeliverySequence },
     Get { consumer: ConsumerNumber, queue: QueueId, no_ack: bool },
     CreateQueue { queue: QueueId, settings: Box<QueueSettings> },
@@ -198,6 +209,8 @@ pub(crate) enum CommandRef<'a> {
     Touch { queue: QueueId },
     DeadSettled { queue: QueueId, ranges: RangesRef<'a> },
     CancelScheduled { queue: QueueId, due: Timestamp, at: Location },
+    DropMessage { queue: QueueId, spot: Spot, at: Location },
+    PickMessage { consumer: ConsumerNumber, queue: QueueId, spot: Spot, at: Location },
 }
 
 /// A publish record.
@@ -254,6 +267,7 @@ pub(crate) struct AttachRef<'a> {
     pub(crate) no_ack: bool,
     pub(crate) tag: &'a [u8],
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) claim: Option<Claim>,
 }
 
 /// The ranges of a settle, of deliveries or of dead messages.
@@ -284,6 +298,7 @@ impl<'a> CommandRef<'a> {
             kind::ATTACH => Self::Attach(attach(cursor)?),
             kind::CANCEL => Self::Cancel { consumer: consumer(cursor)? },
             kind::DETACH => Self::Detach { consumer: consumer(cursor)? },
+            kind::LOSE => Self::Lose { consumer: consumer(cursor)? },
             kind::GRANT => Self::Grant {
                 consumer: consumer(cursor)?,
                 up_to: DeliverySequence(cursor.u64("delivery sequence")?),
@@ -322,8 +337,18 @@ impl<'a> CommandRef<'a> {
             kind::CANCEL_SCHEDULED => Self::CancelScheduled {
                 queue: queue(cursor)?,
                 due: Timestamp(cursor.u64("time of a scheduled message")?),
-                at: Location { index: LogIndex(cursor.u64("row")?), offset: cursor.u32("offset")? },
+                at: location(cursor)?,
             },
+            kind::DROP_MESSAGE => {
+                let queue = queue(cursor)?;
+                let (spot, at) = expected(cursor)?;
+                Self::DropMessage { queue, spot, at }
+            }
+            kind::PICK_MESSAGE => {
+                let (consumer, queue) = (consumer(cursor)?, queue(cursor)?);
+                let (spot, at) = expected(cursor)?;
+                Self::PickMessage { consumer, queue, spot, at }
+            }
             value => {
                 return Err(DecodeError::Unknown { what: "command", value: u64::from(value) });
             }
@@ -339,6 +364,7 @@ impl<'a> CommandRef<'a> {
             Self::Attach(attach) => Command::Attach(attach.owned()),
             Self::Cancel { consumer } => Command::Cancel { consumer },
             Self::Detach { consumer } => Command::Detach { consumer },
+            Self::Lose { consumer } => Command::Lose { consumer },
             Self::Grant { consumer, up_to } => Command::Grant { consumer, up_to },
             Self::Get { consumer, queue, no_ack } => Command::Get { consumer, queue, no_ack },
             Self::CreateQueue { queue, settings } => {
@@ -372,6 +398,10 @@ impl<'a> CommandRef<'a> {
                 Command::DeadSettled { queue, ranges: ranges.collect() }
             }
             Self::CancelScheduled { queue, due, at } => Command::CancelScheduled { queue, due, at },
+            Self::DropMessage { queue, spot, at } => Command::DropMessage { queue, spot, at },
+            Self::PickMessage { consumer, queue, spot, at } => {
+                Command::PickMessage { consumer, queue, spot, at }
+            }
         }
     }
 }
@@ -412,6 +442,7 @@ impl AttachRef<'_> {
             no_ack: self.no_ack,
             tag: Bytes::copy_from_slice(self.tag),
             timeout_ms: self.timeout_ms,
+            claim: self.claim,
         }
     }
 }
@@ -505,6 +536,7 @@ fn settle<'a>(cursor: &mut Cursor<'a>) -> Result<CommandRef<'a>, DecodeError> {
         outcome::REJECT_REQUEUE => Outcome::RejectRequeue,
         outcome::REJECT => Outcome::Reject,
         outcome::RELEASE => Outcome::Release,
+        outcome::EXTEND => Outcome::Extend,
         value => return Err(DecodeError::Unknown { what: "outcome", value: u64::from(value) }),
     };
     Ok(CommandRef::Settle { consumer, outcome, ranges: ranges(cursor)? })
@@ -516,7 +548,8 @@ fn ranges<'a>(cursor: &mut Cursor<'a>) -> Result<RangesRef<'a>, DecodeError> {
 }
 
 fn attach<'a>(cursor: &mut Cursor<'a>) -> Result<AttachRef<'a>, DecodeError> {
-    let known = attach_flag::EXCLUSIVE | attach_flag::NO_ACK | attach_flag::TIMEOUT;
+    let rare = attach_flag::TIMEOUT | attach_flag::CLAIM;
+    let known = attach_flag::EXCLUSIVE | attach_flag::NO_ACK | rare;
     let flags = cursor.flags("attach flags", known)?;
     Ok(AttachRef {
         consumer: consumer(cursor)?,
@@ -532,7 +565,14 @@ fn attach<'a>(cursor: &mut Cursor<'a>) -> Result<AttachRef<'a>, DecodeError> {
         } else {
             None
         },
+        claim: if flags & attach_flag::CLAIM != 0 { Some(claim(cursor)?) } else { None },
     })
+}
+
+fn claim(cursor: &mut Cursor<'_>) -> Result<Claim, DecodeError> {
+    let key = cursor.take("key of a client", CLAIM_KEY_BYTES)?;
+    let key = ClaimKey(key.try_into().expect("so many bytes were taken"));
+    Ok(Claim { key, connection: cursor.u64("connection")?, grace_ms: cursor.u64("grace")? })
 }
 
 fn consumer(cursor: &mut Cursor<'_>) -> Result<ConsumerNumber, DecodeError> {
@@ -541,6 +581,16 @@ fn consumer(cursor: &mut Cursor<'_>) -> Result<ConsumerNumber, DecodeError> {
 
 fn queue(cursor: &mut Cursor<'_>) -> Result<QueueId, DecodeError> {
     cursor.u64("queue").map(QueueId)
+}
+
+/// Where a message is expected, and where the record of the one that is.
+fn expected(cursor: &mut Cursor<'_>) -> Result<(Spot, Location), DecodeError> {
+    let spot = Spot::of((cursor.u8("spot")?, cursor.u64("spot")?, cursor.u64("spot")?))?;
+    Ok((spot, location(cursor)?))
+}
+
+fn location(cursor: &mut Cursor<'_>) -> Result<Location, DecodeError> {
+    Ok(Location { index: LogIndex(cursor.u64("row")?), offset: cursor.u32("offset")? })
 }
 
 fn offset(at: Cursor<'_>) -> Result<u32, DecodeError> {

@@ -28,6 +28,8 @@ mod flag {
     pub(super) const RETRY: u8 = 1 << 2;
     /// Only with `RULED`.
     pub(super) const PARKING: u8 = 1 << 3;
+    /// Only with `RULED`.
+    pub(super) const LEASES: u8 = 1 << 4;
     pub(super) const RULED: u8 = 1 << 7;
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn write_settings(out: &mut BytesMut, settings: &QueueSettings) {
     flags |= flag::RULED;
     flags |= if settings.retry.is_some() { flag::RETRY } else { 0 };
     flags |= if settings.parking.is_some() { flag::PARKING } else { 0 };
+    flags |= if settings.leases { flag::LEASES } else { 0 };
     out.put_u8(flags);
     out.put_u8(RULES_VERSION);
     out.put_u8(match settings.kind {
@@ -166,7 +169,7 @@ pub(crate) fn settings_of(bytes: &[u8]) -> Result<QueueSettings, DecodeError> {
 
 /// Reads settings.
 pub(super) fn settings(cursor: &mut Cursor<'_>) -> Result<QueueSettings, DecodeError> {
-    let rare = flag::RETRY | flag::PARKING;
+    let rare = flag::RETRY | flag::PARKING | flag::LEASES;
     let known = flag::AUTO_DELETE | flag::SINGLE_ACTIVE_CONSUMER | rare | flag::RULED;
     let flags = cursor.flags("queue settings", known)?;
     let mut settings = QueueSettings {
@@ -180,6 +183,7 @@ pub(super) fn settings(cursor: &mut Cursor<'_>) -> Result<QueueSettings, DecodeE
         let value = u64::from(flags);
         return Err(DecodeError::Unknown { what: "queue settings", value });
     }
+    settings.leases = flags & flag::LEASES != 0;
     if flags & flag::RETRY != 0 {
         settings.retry = Some(retry(cursor)?);
     }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use warren_types::{
-    BootId, ConsumerNumber, DecodeError, DeliverySequence, Location, LogIndex, NodeId, QueueId,
-    RequestSequence, SessionId, Timestamp,
+    BootId, ConsumerNumber, DecodeError, DeliverySequence, Location, LogIndex, MessageNumber,
+    NodeId, QueueId, RequestSequence, SessionId, Timestamp,
 };
 
 use super::{CommandRef, EntryRef, chunk, decode, message, thin};
 use super::{DecodedEntry, DecodedFragment, EntryWriter, FragmentWriter, PublishParts};
 use crate::{
-    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DedupKey,
-    DelayedRetry, DelayedRetryKind, DeliveryCounting, Letter, Outcome, Overflow, Publish,
-    QueueKind, QueueSettings, Retry, SettleRange,
+    Attach, Claim, ClaimKey, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange,
+    DeadSequence, DedupKey, DelayedRetry, DelayedRetryKind, DeliveryCounting, Letter, Outcome,
+    Overflow, Publish, QueueKind, QueueSettings, Retry, SettleRange, Spot,
 };
 
 const SESSION: SessionId = SessionId { node: NodeId(3), boot: BootId(1_700_000_000_000) };
@@ -78,6 +78,7 @@ fn every_command() -> Vec<Command> {
             no_ack: false,
             tag: Bytes::from_static(b"ctag-1"),
             timeout_ms: None,
+            claim: None,
         }),
         Command::Cancel { consumer },
         Command::Detach { consumer },
@@ -146,6 +147,7 @@ fn every_rule() -> Vec<Command> {
             no_ack: true,
             tag: Bytes::new(),
             timeout_ms: Some(5000),
+            claim: None,
         }),
         Command::CreateQueue { queue, settings: all },
         Command::ConfigureQueue { queue, settings: few },
@@ -218,7 +220,7 @@ fn every_command_is_read_as_it_was_written() {
     let fragments =
         vec![fragment(41, commands), fragment(42, vec![]), fragment(43, vec![Command::Tick])];
     let time = Timestamp(1_700_000_000_123);
-    assert_eq!(decoded, Ok(DecodedEntry { machine_version: 1, time, fragments }));
+    assert_eq!(decoded, Ok(DecodedEntry { machine_version: 1, time, passed_ms: None, fragments }));
 }
 
 #[test]
@@ -293,6 +295,64 @@ fn named() -> Vec<Command> {
 #[test]
 fn a_key_is_read_as_it_was_written_for_ever() {
     assert_frozen(include_bytes!("../../testdata/formats/entry-3-dedup.bin"), &named());
+}
+
+/// Messages that are dropped, and picked, each where it may be.
+fn messages() -> Vec<Command> {
+    let queue = QueueId(1 << 40);
+    let at = Location { index: LogIndex(1 << 33), offset: 77 };
+    let (due, number) = (Timestamp(1 << 41), MessageNumber(5));
+    let spots = [
+        Spot::Waiting { level: -3, number },
+        Spot::Held { order: 9, sequence: DeliverySequence(8) },
+        Spot::Delayed { due, number },
+        Spot::Scheduled { due },
+        Spot::Dead { sequence: DeadSequence(7) },
+    ];
+    let each = spots.into_iter().flat_map(|spot| {
+        let pick = Command::PickMessage { consumer: ConsumerNumber(3), queue, spot, at };
+        [Command::DropMessage { queue, spot, at }, pick]
+    });
+    each.collect()
+}
+
+#[test]
+fn where_a_message_is_is_read_as_it_was_written_for_ever() {
+    assert_frozen(include_bytes!("../../testdata/formats/entry-3-spots.bin"), &messages());
+}
+
+/// What machine version 6 knows of consumers.
+fn claimed() -> Vec<Command> {
+    let (consumer, queue) = (ConsumerNumber(11), QueueId(7));
+    let claim = Claim { key: ClaimKey([0xC1; 16]), connection: 1 << 31, grace_ms: 60_000 };
+    let attach = Attach {
+        consumer,
+        queue,
+        prefetch: 1,
+        granted: DeliverySequence(5),
+        priority: 0,
+        exclusive: false,
+        no_ack: false,
+        tag: Bytes::from_static(b"ctag-2"),
+        timeout_ms: None,
+        claim: Some(claim),
+    };
+    let range = SettleRange { from: DeliverySequence(3), to: DeliverySequence(4) };
+    vec![
+        Command::CreateQueue {
+            queue,
+            settings: QueueSettings { leases: true, ..QueueSettings::PLAIN },
+        },
+        Command::Attach(attach.clone()),
+        Command::Attach(Attach { timeout_ms: Some(5000), ..attach }),
+        Command::Settle { consumer, outcome: Outcome::Extend, ranges: vec![range] },
+        Command::Lose { consumer },
+    ]
+}
+
+#[test]
+fn a_claim_is_read_as_it_was_written_for_ever() {
+    assert_frozen(include_bytes!("../../testdata/formats/entry-3-claims.bin"), &claimed());
 }
 
 /// What a release has written of `commands` is what is written of them, and is read as them.
@@ -450,4 +510,21 @@ fn bits_and_kinds_without_meaning_are_refused() {
     assert_eq!(fragment(&[99]), Err(DecodeError::Unknown { what: "command", value: 99 }));
     let settings = [8, 0, 0, 0, 0, 0, 0, 0, 7, 4];
     assert_eq!(fragment(&settings), Err(DecodeError::Unknown { what: "queue settings", value: 4 }));
+}
+
+#[test]
+fn an_entry_says_the_time_of_day_and_what_has_passed() {
+    let time = Timestamp(1_800_000_000_123);
+    for passed_ms in [0, 1, 10_000, u16::MAX - 1] {
+        let bytes = EntryWriter::paced(6, time, passed_ms).finish();
+
+        let decoded = decode(&bytes).unwrap();
+
+        assert_eq!((decoded.time, decoded.passed_ms), (time, Some(passed_ms)));
+        assert_eq!(super::time(&bytes), Some(time));
+    }
+    let most = decode(&EntryWriter::paced(6, Timestamp(u64::MAX), u16::MAX).finish()).unwrap();
+    assert_eq!((most.time.0, most.passed_ms), ((1 << 48) - 1, Some(u16::MAX - 1)));
+    let untold = decode(&EntryWriter::new(6, Timestamp(u64::MAX)).finish()).unwrap();
+    assert_eq!((untold.time.0, untold.passed_ms), ((1 << 48) - 1, None));
 }

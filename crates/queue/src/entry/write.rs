@@ -9,6 +9,7 @@ use super::settings::write_settings;
 use super::{DEDUP_BYTES, FORMAT_ENTRY, attach_flag, kind, more_flag, outcome, publish_flag};
 use crate::{
     Attach, Command, DeadRange, DedupKey, Letter, Outcome, Publish, QueueSettings, SettleRange,
+    Spot,
 };
 
 /// A publish without its body.
@@ -186,6 +187,7 @@ impl FragmentWriter {
             Command::Attach(attach) => self.attach(attach),
             Command::Cancel { consumer } => self.number(kind::CANCEL, consumer.0),
             Command::Detach { consumer } => self.number(kind::DETACH, consumer.0),
+            Command::Lose { consumer } => self.number(kind::LOSE, consumer.0),
             Command::Grant { consumer, up_to } => self.grant(*consumer, *up_to),
             Command::Get { consumer, queue, no_ack } => self.get(*consumer, *queue, *no_ack),
             Command::CreateQueue { queue, settings } => {
@@ -208,6 +210,10 @@ impl FragmentWriter {
             Command::Touch { queue } => self.number(kind::TOUCH, queue.0),
             Command::DeadSettled { queue, ranges } => self.dead_settled(*queue, ranges),
             Command::CancelScheduled { queue, due, at } => self.cancel_scheduled(*queue, *due, *at),
+            Command::DropMessage { queue, spot, at } => self.drop_message(*queue, *spot, *at),
+            Command::PickMessage { consumer, queue, spot, at } => {
+                self.pick_message(*consumer, *queue, *spot, *at)
+            }
         }
     }
 
@@ -261,6 +267,9 @@ impl FragmentWriter {
         if attach.timeout_ms.is_some() {
             flags |= attach_flag::TIMEOUT;
         }
+        if attach.claim.is_some() {
+            flags |= attach_flag::CLAIM;
+        }
         self.bytes.put_u8(kind::ATTACH);
         self.bytes.put_u8(flags);
         self.bytes.put_u64(attach.consumer.0);
@@ -271,6 +280,11 @@ impl FragmentWriter {
         self.short(&attach.tag);
         if let Some(timeout_ms) = attach.timeout_ms {
             self.bytes.put_u64(timeout_ms);
+        }
+        if let Some(claim) = attach.claim {
+            self.bytes.put_slice(&claim.key.0);
+            self.bytes.put_u64(claim.connection);
+            self.bytes.put_u64(claim.grace_ms);
         }
         self.counted()
     }
@@ -302,8 +316,42 @@ impl FragmentWriter {
         self.bytes.put_u8(kind::CANCEL_SCHEDULED);
         self.bytes.put_u64(queue.0);
         self.bytes.put_u64(due.0);
+        self.location(at);
+        self.counted()
+    }
+
+    /// Where a message is expected, and where the record of the one that is.
+    fn expected(&mut self, spot: Spot, at: Location) {
+        let (kind, one, other) = spot.numbers();
+        self.bytes.put_u8(kind);
+        self.bytes.put_u64(one);
+        self.bytes.put_u64(other);
+        self.location(at);
+    }
+
+    fn location(&mut self, at: Location) {
         self.bytes.put_u64(at.index.0);
         self.bytes.put_u32(at.offset);
+    }
+
+    fn drop_message(&mut self, queue: QueueId, spot: Spot, at: Location) -> u32 {
+        self.bytes.put_u8(kind::DROP_MESSAGE);
+        self.bytes.put_u64(queue.0);
+        self.expected(spot, at);
+        self.counted()
+    }
+
+    fn pick_message(
+        &mut self,
+        consumer: ConsumerNumber,
+        queue: QueueId,
+        spot: Spot,
+        at: Location,
+    ) -> u32 {
+        self.bytes.put_u8(kind::PICK_MESSAGE);
+        self.bytes.put_u64(consumer.0);
+        self.bytes.put_u64(queue.0);
+        self.expected(spot, at);
         self.counted()
     }
 
@@ -370,14 +418,28 @@ impl EntryWriter {
         Self::with_capacity(machine_version, time, 0)
     }
 
-    /// The same, with room for `bytes` bytes of fragments and their headers.
+    /// An entry that also says what has passed since the one before, by a clock of the leader's that
+    /// does not jump. Versions from [`PACED_SINCE`](crate::PACED_SINCE) on understand it.
+    #[must_use]
+    pub fn paced(machine_version: u16, time: Timestamp, passed_ms: u16) -> Self {
+        let passed = u64::from(passed_ms.saturating_add(1)) << super::TIME_OF_DAY_BITS;
+        let mut writer = Self { bytes: BytesMut::with_capacity(super::ENTRY_HEADER_BYTES) };
+        writer.begin(machine_version, passed | time.0.min(super::TIME_OF_DAY));
+        writer
+    }
+
+    /// The same as [`EntryWriter::new`], with room for `bytes` bytes of fragments and their headers.
     #[must_use]
     pub fn with_capacity(machine_version: u16, time: Timestamp, bytes: usize) -> Self {
         let mut writer = Self { bytes: BytesMut::with_capacity(super::ENTRY_HEADER_BYTES + bytes) };
-        writer.bytes.put_u8(FORMAT_ENTRY);
-        writer.bytes.put_u16(machine_version);
-        writer.bytes.put_u64(time.0);
+        writer.begin(machine_version, time.0.min(super::TIME_OF_DAY));
         writer
+    }
+
+    fn begin(&mut self, machine_version: u16, time: u64) {
+        self.bytes.put_u8(FORMAT_ENTRY);
+        self.bytes.put_u16(machine_version);
+        self.bytes.put_u64(time);
     }
 
     /// Adds the commands of one request, as a [`FragmentWriter`] made them. `heard`: the session has
@@ -446,5 +508,6 @@ fn outcome_byte(value: Outcome) -> u8 {
         Outcome::RejectRequeue => outcome::REJECT_REQUEUE,
         Outcome::Reject => outcome::REJECT,
         Outcome::Release => outcome::RELEASE,
+        Outcome::Extend => outcome::EXTEND,
     }
 }

@@ -1,12 +1,13 @@
-//! Messages that neither wait nor are held: published and returned ones whose time has not come, and
-//! dead ones on their way elsewhere. Most queues have none, and no [`Aside`].
+//! Messages that neither wait nor are held: published and returned ones whose time has not come, what
+//! is kept for clients that were lost, and dead ones on their way elsewhere. Most queues have none, and no [`Aside`].
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
-use super::Held;
+use super::{Held, Reserved};
 use crate::clock::NEVER;
 use crate::run::Run;
 use crate::{
@@ -33,6 +34,8 @@ pub(crate) struct Aside {
     /// Published messages, in the order in which they came.
     pub(crate) scheduled: Later<Location>,
     pub(crate) dead: Dead,
+    /// What was held by clients that were lost and may be back.
+    pub(crate) reserved: Reserved,
 }
 
 /// Messages by when their time comes; those of one time are in order.
@@ -83,19 +86,20 @@ impl Aside {
     /// Messages put aside.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
         let later = self.delayed.runs().chain(self.scheduled.runs()).map(|(_, run)| run);
-        later.chain(self.dead.runs())
+        later.chain(self.dead.runs()).chain(self.reserved.runs())
     }
 
     /// When the time of one comes.
     pub(crate) fn due(&self) -> Timestamp {
-        let [delayed, scheduled] = [self.delayed.due(), self.scheduled.due()];
-        delayed.unwrap_or(NEVER).min(scheduled.unwrap_or(NEVER))
+        let due = [self.delayed.due(), self.scheduled.due(), self.reserved.due()];
+        due.into_iter().flatten().min().unwrap_or(NEVER)
     }
 
-    /// How many messages have a time to come, and the bytes of their bodies.
+    /// How many messages are going to wait again, and the bytes of their bodies.
     pub(crate) fn later(&self) -> (u64, u64) {
-        let (delayed, scheduled) = (&self.delayed, &self.scheduled);
-        (delayed.len() + scheduled.len(), delayed.bytes() + scheduled.bytes())
+        let Self { delayed, scheduled, reserved, dead: _ } = self;
+        let count = delayed.len() + scheduled.len() + reserved.len();
+        (count, delayed.bytes() + scheduled.bytes() + reserved.bytes())
     }
 }
 
@@ -119,6 +123,17 @@ impl<K: Order> Later<K> {
 
     /// Takes one out.
     pub(crate) fn take(&mut self, due: Timestamp, key: K) -> Option<Run> {
+        self.take_if(due, key, |_| true)
+    }
+
+    /// Takes one out if it `is` the right one.
+    pub(crate) fn take_if(
+        &mut self,
+        due: Timestamp,
+        key: K,
+        is: impl FnOnce(&Run) -> bool,
+    ) -> Option<Run> {
+        self.runs.get(&(due, key)).filter(|run| is(run))?;
         let run = self.runs.remove(&(due, key))?;
         self.count -= u64::from(run.count);
         self.bytes -= run.bytes();
@@ -148,6 +163,15 @@ impl<K: Order> Later<K> {
     /// All, with their times.
     pub(crate) fn runs(&self) -> impl ExactSizeIterator<Item = (Timestamp, &Run)> {
         self.runs.iter().map(|((due, _), run)| (*due, run))
+    }
+
+    /// Those from one on, with their times.
+    pub(crate) fn runs_from(
+        &self,
+        first: Option<(Timestamp, K)>,
+    ) -> impl Iterator<Item = (Timestamp, &Run)> {
+        let first = first.map_or(Bound::Unbounded, Bound::Included);
+        self.runs.range((first, Bound::Unbounded)).map(|((due, _), run)| (*due, run))
     }
 
     /// The one that waits longest.
@@ -231,6 +255,11 @@ impl Dead {
     /// All of them.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.messages.runs()
+    }
+
+    /// Those with a sequence from `first` on, the first run possibly in part.
+    pub(crate) fn runs_from(&self, first: u64) -> impl Iterator<Item = (u64, &Run)> {
+        self.messages.runs_from(first)
     }
 
     /// All of them with their sequence, for snapshots.

@@ -3,11 +3,13 @@
 //! Most messages have none and stand at level 0, which costs what a list costs. The other levels
 //! exist while somebody waits there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use warren_types::{Location, LogIndex, MessageNumber};
 
 use super::Ready;
+use crate::rare::Empty;
 use crate::run::Run;
 
 /// Waiting messages; those of the highest level first, and there the oldest.
@@ -24,6 +26,10 @@ struct Others {
     levels: BTreeMap<i16, Ready>,
     count: u64,
     bytes: u64,
+}
+
+impl Empty for Backlog {
+    const EMPTY: &'static Self = &Self { ordinary: Ready::new(), others: None };
 }
 
 impl Backlog {
@@ -50,6 +56,16 @@ impl Backlog {
             return self.ordinary.take(limit);
         }
         self.take_by_level(limit)
+    }
+
+    /// Takes out one message, wherever it stands, if its record is at `at`.
+    pub(crate) fn pick(&mut self, level: i16, number: MessageNumber, at: Location) -> Option<Run> {
+        if level == 0 {
+            return self.ordinary.pick(number, at);
+        }
+        let picked = self.others.as_mut()?.levels.get_mut(&level)?.pick(number, at)?;
+        self.note_taken(&picked);
+        Some(picked)
     }
 
     /// The first ones that are alike.
@@ -100,13 +116,30 @@ impl Backlog {
         below.chain([&self.ordinary]).chain(above.map(|(_, ready)| ready))
     }
 
+    /// All of them as they will be given out, or those from one on, by its level and number: the
+    /// first run possibly in part.
+    pub(crate) fn runs_in_turn(
+        &self,
+        from: Option<(i16, MessageNumber)>,
+    ) -> impl Iterator<Item = Cow<'_, Run>> {
+        let others = self.others.as_deref();
+        let above = others.into_iter().flat_map(|others| others.levels.range(0..).rev());
+        let below = others.into_iter().flat_map(|others| others.levels.range(..0).rev());
+        let all = above.chain([(&0, &self.ordinary)]).chain(below);
+        let wanted = all.filter(move |(level, _)| from.is_none_or(|(first, _)| **level <= first));
+        wanted.flat_map(move |(level, ready)| {
+            let from = from.filter(|(first, _)| first == level);
+            ready.runs_behind(from.map_or(MessageNumber(0), |(_, number)| number))
+        })
+    }
+
     /// All of them.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Cow<'_, Run>> {
         self.levels().flat_map(Ready::runs)
     }
 
     /// All that stand in rows from `first` on, and those that came back from any.
-    pub(crate) fn runs_from(&self, first: LogIndex) -> impl Iterator<Item = &Run> {
+    pub(crate) fn runs_from(&self, first: LogIndex) -> impl Iterator<Item = Cow<'_, Run>> {
         self.levels().flat_map(move |ready| ready.runs_from(first))
     }
 
@@ -121,7 +154,7 @@ impl Backlog {
 
     /// Whether something that was never given out waits at a level.
     pub(crate) fn has_fresh(&self, level: i16) -> bool {
-        self.level(level).is_some_and(|ready| ready.fresh().len() > 0)
+        self.level(level).is_some_and(|ready| ready.fresh().next().is_some())
     }
 
     /// Bytes of memory.
@@ -163,14 +196,20 @@ impl Backlog {
             return self.ordinary.take(limit);
         }
         let taken = highest.get_mut().take(limit)?;
+        self.note_taken(&taken);
+        Some(taken)
+    }
+
+    /// Counts what was taken from a level other than 0, which may be empty.
+    fn note_taken(&mut self, taken: &Run) {
+        let Some(others) = &mut self.others else { return };
         others.count -= u64::from(taken.count);
         others.bytes -= taken.bytes();
-        if highest.get().is_empty() {
-            highest.remove();
+        if others.levels.get(&taken.level).is_some_and(Ready::is_empty) {
+            others.levels.remove(&taken.level);
         }
         if others.levels.is_empty() {
             self.others = None;
         }
-        Some(taken)
     }
 }

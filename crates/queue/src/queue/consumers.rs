@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use warren_types::{ConsumerId, DeliverySequence, LogIndex, Timestamp};
 
 use super::Held;
+use crate::Claim;
 use crate::entry::AttachRef;
+use crate::rare::Empty;
 
 /// Where somebody stands: who comes first is served first.
 type Place = (Reverse<i32>, u64);
@@ -24,6 +26,8 @@ pub(crate) enum Standing {
     Cancelled,
     /// It holds what was taken by basic.get.
     Holder,
+    /// It holds what is being moved elsewhere.
+    Picker,
 }
 
 /// One consumer.
@@ -41,6 +45,10 @@ pub(crate) struct Consumer {
     pub(crate) tag: Box<[u8]>,
     /// How long it may hold a delivery, instead of what the queue says; 0 is for ever.
     pub(crate) timeout_ms: Option<u64>,
+    /// Whose it is beyond its connection.
+    pub(crate) claim: Option<Box<Claim>>,
+    /// Whether a lease of it has ended and its client has not shown since that it is at work.
+    pub(crate) lapsed: bool,
     /// The last sequence it was given.
     pub(crate) last: DeliverySequence,
     /// What it holds, and since when.
@@ -63,18 +71,20 @@ impl Consumer {
             no_ack: terms.no_ack,
             tag: terms.tag.into(),
             timeout_ms: terms.timeout_ms,
+            claim: terms.claim.map(Box::new),
+            lapsed: false,
             last: DeliverySequence(0),
             held: Held::default(),
             effect: Default::default(),
         }
     }
 
-    /// One that holds what basic.get takes.
-    pub(crate) fn holder(id: ConsumerId, order: u64) -> Self {
+    /// One that holds what it has asked for.
+    pub(crate) fn holder(id: ConsumerId, order: u64, standing: Standing) -> Self {
         Self {
             id,
             order,
-            standing: Standing::Holder,
+            standing,
             prefetch: 0,
             granted: DeliverySequence(0),
             priority: 0,
@@ -82,6 +92,8 @@ impl Consumer {
             no_ack: false,
             tag: Box::default(),
             timeout_ms: None,
+            claim: None,
+            lapsed: false,
             last: DeliverySequence(0),
             held: Held::default(),
             effect: Default::default(),
@@ -91,6 +103,9 @@ impl Consumer {
     /// How many messages it may be given.
     #[inline]
     pub(crate) fn capacity(&self) -> u64 {
+        if self.lapsed {
+            return 0;
+        }
         let granted = self.granted.0.saturating_sub(self.last.0);
         match self.prefetch {
             0 => granted,
@@ -116,17 +131,25 @@ pub(crate) struct Consumers {
     turns: BTreeMap<Reverse<i32>, u64>,
     /// The single active consumer.
     active: Option<u64>,
-    next_order: u64,
+}
+
+impl Empty for Consumers {
+    const EMPTY: &'static Self = &Self {
+        members: BTreeMap::new(),
+        line: BTreeSet::new(),
+        able: BTreeSet::new(),
+        turns: BTreeMap::new(),
+        active: None,
+    };
 }
 
 impl Consumers {
-    /// Adds one that [`Consumers::next_order`] was used for.
+    /// Adds one.
     pub(crate) fn insert(&mut self, consumer: Consumer, single_active: bool) {
         let (order, place) = (consumer.order, consumer.place());
         if consumer.standing == Standing::Registered {
             self.line.insert(place);
         }
-        self.next_order = self.next_order.max(order.saturating_add(1));
         self.members.insert(order, Box::new(consumer));
         self.reconsider(order, single_active);
     }
@@ -153,12 +176,15 @@ impl Consumers {
     /// Makes the one active that should be. Called before messages are given away.
     pub(super) fn choose_active(&mut self) {
         let former = self.active;
-        let next = match (former.and_then(|order| self.member(order)), self.line.first()) {
+        let next = match (former.and_then(|order| self.member(order)), self.foremost()) {
             (Some(active), Some((priority, order))) => {
-                let is_outranked = *priority < Reverse(active.priority);
-                if is_outranked && active.held.is_empty() { Some(*order) } else { former }
+                let is_outranked = priority < Reverse(active.priority);
+                let yields = active.lapsed || (is_outranked && active.held.is_empty());
+                if yields { Some(order) } else { former }
             }
-            (_, first) => first.map(|(_, order)| *order),
+            (Some(_), None) => former,
+            (None, Some((_, order))) => Some(order),
+            (None, None) => self.line.first().map(|(_, order)| *order),
         };
         self.active = next;
         for order in [former, next].into_iter().flatten() {
@@ -212,9 +238,14 @@ impl Consumers {
         }
     }
 
-    /// The order of the one that comes next.
-    pub(crate) fn next_order(&self) -> u64 {
-        self.next_order
+    /// Whether there is none, and so nothing to be remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Has nobody have lapsed. [`Consumers::reconsider_all`] must follow.
+    pub(super) fn forgive(&mut self) {
+        self.members.values_mut().for_each(|consumer| consumer.lapsed = false);
     }
 
     /// How many are given messages.
@@ -267,9 +298,9 @@ impl Consumers {
         self.active
     }
 
-    /// Puts back what a snapshot has besides the consumers.
-    pub(crate) fn restore(&mut self, next_order: u64, active: Option<u64>) {
-        (self.next_order, self.active) = (next_order, active);
+    /// Puts back who a snapshot says is active.
+    pub(crate) fn restore_active(&mut self, active: u64) {
+        self.active = Some(active);
     }
 
     /// Puts back whom a priority served last.
@@ -307,7 +338,13 @@ impl Consumers {
 
     /// Whether somebody with a higher priority waits for this one to finish.
     fn is_outranked(&self, place: Place) -> bool {
-        self.line.first().is_some_and(|first| first.0 < place.0)
+        self.foremost().is_some_and(|first| first.0 < place.0)
+    }
+
+    /// Who should be the single active consumer: the first that has not lapsed.
+    fn foremost(&self) -> Option<Place> {
+        let has_lapsed = |order: u64| self.member(order).is_some_and(|one| one.lapsed);
+        self.line.iter().find(|(_, order)| !has_lapsed(*order)).copied()
     }
 
     fn leave_line(&mut self, place: Place) {

@@ -2,7 +2,7 @@
 
 use warren_types::{DeliverySequence, LogIndex, QueueId, Timestamp};
 
-use super::{Consumer, Moment, Queue};
+use super::{Consumer, Consumers, Moment, Queue};
 use crate::run::{Run, widen};
 use crate::{Delivered, DeliveredRun, Effect};
 
@@ -19,18 +19,20 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) {
         let single_active = self.settings.single_active_consumer;
-        if single_active {
-            self.consumers.choose_active();
+        if single_active && let Some(consumers) = self.consumers.present() {
+            consumers.choose_active();
         }
         let now = moment.clock.now;
+        self.deliver_reserved(index, now, effects);
         while let Some(first) = self.ready.first() {
             // One that ends at this very moment may still be given out.
             if first.deadline < now {
                 self.expire_head(moment);
                 continue;
             }
-            let Some((order, is_alone)) = self.consumers.next_turn() else { break };
-            let consumer = self.consumers.member_mut(order).expect("only members have turns");
+            let Some(consumers) = self.consumers.present() else { break };
+            let Some((order, is_alone)) = consumers.next_turn() else { break };
+            let consumer = consumers.member_mut(order).expect("only members have turns");
             let limit = if is_alone { consumer.capacity() } else { 1 };
             let Some(run) = self.ready.take(limit) else { break };
             let tally = self.tally.get_or_insert_default();
@@ -41,9 +43,10 @@ impl Queue {
                 self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
             }
             if consumer.capacity() == 0 {
-                self.consumers.reconsider(order, single_active);
+                consumers.reconsider(order, single_active);
             }
         }
+        self.consumers.drop_if(Consumers::is_empty);
         self.enforce(moment, effects);
     }
 }
@@ -59,7 +62,7 @@ impl Consumer {
 
     /// Has it hold `run`, and says so.
     #[inline]
-    fn give(
+    pub(super) fn give(
         &mut self,
         queue: QueueId,
         run: Run,

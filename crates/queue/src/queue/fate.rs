@@ -5,6 +5,7 @@ use warren_types::Timestamp;
 use crate::clock::{Clock, NEVER};
 use crate::queue::aside::{Aside, Death};
 use crate::queue::{Backlog, Queue};
+use crate::rare::Rare;
 use crate::rows::Rows;
 use crate::run::Run;
 use crate::{DeathReason, DeliveryCounting, Outcome, QueueSettings, Retry};
@@ -22,7 +23,7 @@ pub(crate) struct Moment<'a> {
 #[derive(Debug)]
 pub(super) struct Fate<'a, 'm> {
     settings: &'a QueueSettings,
-    ready: &'a mut Backlog,
+    ready: &'a mut Rare<Backlog>,
     aside: &'a mut Option<Box<Aside>>,
     moment: &'a mut Moment<'m>,
 }
@@ -33,7 +34,7 @@ impl Queue {
     pub(super) fn fate<'a, 'm>(
         &'a mut self,
         moment: &'a mut Moment<'m>,
-    ) -> (&'a mut Consumers, Fate<'a, 'm>) {
+    ) -> (&'a mut Rare<Consumers>, Fate<'a, 'm>) {
         let (ready, aside) = (&mut self.ready, &mut self.aside);
         let fate = Fate { settings: &self.settings, ready, aside, moment };
         (&mut self.consumers, fate)
@@ -50,6 +51,7 @@ impl Fate<'_, '_> {
             Outcome::Requeue => self.come_back(run, false),
             Outcome::RejectRequeue => self.come_back(run, true),
             Outcome::Release => self.ready.put_back(run),
+            Outcome::Extend => unreachable!("what stays with its consumer is not taken from it"),
         }
     }
 

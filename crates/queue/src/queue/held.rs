@@ -60,6 +60,16 @@ impl<T: Copy + PartialEq> Held<T> {
         }
     }
 
+    /// Notes something else with what is numbered `from` to `to`, both included. Returns how many
+    /// there are.
+    pub(crate) fn renote(&mut self, from: u64, to: u64, note: T) -> u64 {
+        let mut taken = vec![];
+        self.take(from, to, |first, run| taken.push((first, run)));
+        let count = taken.iter().map(|(_, run)| u64::from(run.count)).sum();
+        taken.into_iter().for_each(|(first, run)| self.restore(first, run, note));
+        count
+    }
+
     /// Takes all, in order.
     pub(crate) fn drain(&mut self, mut visit: impl FnMut(Run)) {
         for (run, _) in std::mem::take(&mut self.runs).into_values() {
@@ -85,11 +95,6 @@ impl<T: Copy + PartialEq> Held<T> {
         self.count == 0
     }
 
-    /// What is noted with the first.
-    pub(crate) fn first_note(&self) -> Option<T> {
-        self.runs.first_key_value().map(|(_, (_, note))| *note)
-    }
-
     /// All of them, with the number of each run's first.
     pub(crate) fn numbered(
         &self,
@@ -107,6 +112,13 @@ impl<T: Copy + PartialEq> Held<T> {
             }
             (first.max(*key), run, *note)
         })
+    }
+
+    /// The runs with numbers from `first` on, the first one possibly in part, each with the number
+    /// of its first.
+    pub(crate) fn runs_from(&self, first: u64) -> impl Iterator<Item = (u64, &Run)> {
+        let start = self.first_touching(first).unwrap_or(u64::MAX);
+        self.runs.range(start..).map(|(first, (run, _))| (*first, run))
     }
 
     /// All of them.

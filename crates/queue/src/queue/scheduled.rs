@@ -4,12 +4,11 @@
 //! they come to its end, as if they had been published at that moment. **Always holds:** their order
 //! is that of their times, and at equal times that in which they were published.
 
-use warren_types::{Location, MessageNumber, Timestamp};
+use warren_types::{MessageNumber, Timestamp};
 
 use super::{Arrival, Moment, Queue};
 use crate::Overflow;
 use crate::clock::NEVER;
-use crate::rows::Rows;
 use crate::run::Run;
 
 /// The number of a message that has no place yet.
@@ -39,19 +38,6 @@ impl Queue {
         let mut run = Run::published(NO_PLACE, arrival.at, arrival.size, parts);
         self.judge(&mut run, arrival, due);
         self.aside.get_or_insert_default().scheduled.restore(due, run);
-        true
-    }
-
-    /// Drops a message that is put aside. Returns whether it was.
-    pub(crate) fn cancel_scheduled(
-        &mut self,
-        due: Timestamp,
-        at: Location,
-        rows: &mut Rows,
-    ) -> bool {
-        let aside = self.aside.as_mut();
-        let Some(run) = aside.and_then(|aside| aside.scheduled.take(due, at)) else { return false };
-        rows.release(&run);
         true
     }
 }

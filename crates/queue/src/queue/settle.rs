@@ -1,9 +1,10 @@
 //! Ends deliveries: by settling, by the end of a consumer, by basic.get's holder giving back.
 
-use warren_types::{ConsumerId, DeliverySequence};
+use warren_types::ConsumerId;
 
 use super::{Consumer, Consumers, Moment, Queue, Standing};
 use crate::entry::RangesRef;
+use crate::rare::Rare;
 use crate::rows::Rows;
 use crate::{Got, Outcome};
 
@@ -20,11 +21,14 @@ impl Queue {
         let single_active = self.settings.single_active_consumer;
         let (consumers, mut fate) = self.fate(moment);
         let consumer = consumers.member_mut(order)?;
+        // What the client has not seen is given back by its front end.
+        consumer.lapsed &= outcome == Outcome::Release;
         let held = consumer.held.len();
         for range in ranges.iter() {
             consumer.held.take(range.from.0, range.to.0, |_, run| fate.settle(run, outcome));
         }
         let (settled, no_ack) = (held - consumer.held.len(), consumer.no_ack);
+        let is_given = consumer.standing != Standing::Picker;
         let mut ended = None;
         if consumer.standing == Standing::Cancelled && consumer.held.is_empty() {
             ended = consumers.remove(order).map(|consumer| consumer.id);
@@ -34,7 +38,10 @@ impl Queue {
         if settled > 0 {
             let tally = self.tally();
             tally.unsettled -= settled;
-            tally.counts.settle(outcome, settled, no_ack);
+            // What was picked has been given to nobody.
+            if is_given {
+                tally.counts.settle(outcome, settled, no_ack);
+            }
         }
         ended
     }
@@ -50,31 +57,15 @@ impl Queue {
 
     /// Has `holder` hold the oldest message that waits.
     pub(crate) fn get(&mut self, order: u64, no_ack: bool, moment: &Moment<'_>) -> Option<Got> {
-        let holder = self.consumers.member_mut(order)?;
+        self.consumers.member(order)?;
         let run = self.ready.take(1)?;
-        let tally = self.tally.get_or_insert_default();
-        tally.counts.get(&run, no_ack);
-        tally.unsettled += u64::from(run.count);
-        let now = moment.clock.now;
-        let given = run.delivered();
-        let sequence: DeliverySequence = holder.hold(run, now);
-        if let Some(timeout_ms) = holder.timeout_ms(&self.settings) {
-            self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
-        }
-        Some(Got {
-            sequence,
-            location: given.location,
-            size: given.size,
-            redelivered: given.redelivered,
-            delivery_count: given.delivery_count,
-            acquired_count: given.acquired_count,
-            parts: given.parts,
-            remaining: self.ready.len(),
-        })
+        self.tally.get_or_insert_default().counts.get(&run, no_ack);
+        self.hand(order, run, moment)
     }
 
     /// Gives a consumer nothing more. Returns it when that was its end.
-    pub(crate) fn cancel(&mut self, order: u64, moment: &Moment<'_>) -> Cancelled {
+    pub(crate) fn cancel(&mut self, order: u64, moment: &mut Moment<'_>) -> Cancelled {
+        let client = self.client_of(order);
         let was_registered = self.consumers.cancel(order);
         let is_empty =
             self.consumers.member(order).is_some_and(|consumer| consumer.held.is_empty());
@@ -86,20 +77,25 @@ impl Queue {
         if is_unused {
             self.used_at = moment.clock.now;
         }
+        self.part(client, moment);
         Cancelled { is_gone, is_unused }
     }
 
     /// Ends a consumer: what it holds waits again, as failed deliveries. Returns whether the queue
     /// has lost its last consumer by that.
     pub(crate) fn detach(&mut self, order: u64, moment: &mut Moment<'_>) -> bool {
-        self.end_consumer(order, true, moment)
+        let client = self.client_of(order);
+        let is_unused = self.end_consumer(order, true, moment);
+        self.part(client, moment);
+        is_unused
     }
 
     /// Drops every message. Returns the consumers there were.
-    pub(crate) fn end(mut self, rows: &mut Rows) -> Consumers {
+    pub(crate) fn end(mut self, rows: &mut Rows) -> Rare<Consumers> {
         self.purge(rows);
         if let Some(aside) = &mut self.aside {
             aside.dead.drain(|run| rows.release(&run));
+            aside.reserved.drain(|run| rows.release(&run));
         }
         self.consumers.drop_messages(rows);
         self.consumers
@@ -115,7 +111,11 @@ impl Queue {
         let (consumers, mut fate) = self.fate(moment);
         let Some(mut consumer) = consumers.remove(order) else { return false };
         let returned = consumer.held.len();
-        consumer.held.drain(|run| fate.come_back(run, has_failed));
+        let is_given = consumer.standing != Standing::Picker;
+        consumer.held.drain(|run| match is_given {
+            true => fate.come_back(run, has_failed),
+            false => fate.settle(run, Outcome::Release),
+        });
         let is_unused = consumer.standing == Standing::Registered && consumers.registered() == 0;
         if returned > 0 {
             self.tally().unsettled -= returned;

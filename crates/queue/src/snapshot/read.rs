@@ -17,9 +17,7 @@ use crate::run::{Parts, Run};
 use crate::session::{Answers, Kept, Node, Seat, Session, Upload};
 use crate::shard::Shard;
 use crate::wire::read_replies;
-use crate::{
-    DEDUP_KEY_BYTES, DeadSequence, DeathReason, DedupKey, EndReason, Letter, QueueSettings,
-};
+use crate::{Claim, ClaimKey, DeadSequence, DeathReason, DedupKey, EndReason, Letter};
 
 /// Why a record is not taken.
 #[derive(Debug)]
@@ -69,25 +67,22 @@ impl Shard {
 
     /// Works out what a snapshot does not say.
     fn derive(&mut self) -> Result<(), &'static str> {
-        let mut references: Vec<(LogIndex, u64, u64)> = vec![];
-        for (_, queue) in self.queues.unordered() {
-            for run in queue.runs() {
-                references.push((run.index, u64::from(run.count), run.weight()));
-                let parts = run.parts.iter().flat_map(|parts| parts.weights());
-                references.extend(parts.map(|(index, weight)| (index, 1, weight)));
-            }
-        }
-        for (_, session) in self.sessions.open_sessions() {
-            for upload in session.uploads.values() {
-                references
-                    .extend(upload.parts().weights().map(|(index, weight)| (index, 1, weight)));
-            }
-        }
-        for (index, count, weight) in references {
-            if self.rows.row(index).is_none() {
+        let rows = &mut self.rows;
+        let mut hold = |index: LogIndex, count: u64, weight: u64| {
+            if rows.row(index).is_none() {
                 return Err("a message stands in a row that is not listed");
             }
-            self.rows.hold(index, count, weight);
+            rows.hold(index, count, weight);
+            Ok(())
+        };
+        for run in self.queues.unordered().flat_map(|(_, queue)| queue.runs()) {
+            hold(run.index, u64::from(run.count), run.weight())?;
+            let mut parts = run.parts.iter().flat_map(|parts| parts.weights());
+            parts.try_for_each(|(index, weight)| hold(index, 1, weight))?;
+        }
+        let sessions = self.sessions.open_sessions();
+        for upload in sessions.flat_map(|(_, session)| session.uploads.values()) {
+            upload.parts().weights().try_for_each(|(index, weight)| hold(index, 1, weight))?;
         }
         let is_idle = |index: LogIndex| self.rows.row(index).is_none_or(|row| row.references == 0);
         if self.rows.up_to(self.applied).any(|(index, _)| is_idle(index)) {
@@ -103,6 +98,9 @@ impl Shard {
                 return Err("messages are dead and go nowhere");
             }
             queue.derive();
+            if !queue.is_reserved_sound() {
+                return Err("messages are kept for nobody");
+            }
             queue.note_share(&mut self.totals);
             queue.noted_due = queue.due();
             self.timers.note(queue.id, NEVER, queue.noted_due);
@@ -153,6 +151,9 @@ impl Restored {
             kind::FRESH => self.waiting(reader, false),
             kind::CONSUMER => self.consumer(reader),
             kind::HELD => self.held(reader),
+            kind::LAPSED => self.lapsed(),
+            kind::CLAIM => self.claim(reader),
+            kind::RESERVED => self.reserved(reader),
             kind::DELAYED => self.delayed(reader),
             kind::SCHEDULED => self.scheduled(reader),
             kind::DEAD => self.dead(reader),
@@ -252,11 +253,13 @@ impl Restored {
     fn queue(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let id = QueueId(reader.u64("queue")?);
         let settings = settings_of(&reader.bytes("queue settings")?)?;
-        let mut queue = Queue::new(id, self.shared(settings), self.shard.clock.now);
+        let mut queue = Queue::new(id, self.shard.shared(settings), self.shard.clock.now);
         queue.next_number = MessageNumber(reader.u64("next message")?);
-        let next_order = reader.u64("next consumer")?;
+        queue.next_order = reader.u64("next consumer")?;
         let active = reader.option("active consumer", |reader| reader.u64("active consumer"))?;
-        queue.consumers.restore(next_order, active);
+        if let Some(active) = active {
+            queue.consumers.restore_active(active);
+        }
         queue.used_at = Timestamp(reader.u64("used at")?);
         let dead = reader.option("dead", |reader| {
             Ok((reader.u64("last dead")?, reader.u64("dead under way")?))
@@ -327,9 +330,7 @@ impl Restored {
         let now = self.shard.clock.now;
         let keys = reader.list("keys", |reader| {
             let came = Timestamp(reader.u64("time of a key")?);
-            let key = reader.take("key", DEDUP_KEY_BYTES)?;
-            let key = key.as_ref().try_into().expect("so many bytes were taken");
-            Ok((came, DedupKey(key)))
+            Ok((came, DedupKey(read_fixed(reader, "key")?)))
         })?;
         let queue = self.current_queue()?;
         for (came, key) in keys {
@@ -396,7 +397,7 @@ impl Restored {
             return Err(Fault::Fit("a consumer has no session, or is listed twice"));
         }
         let queue = self.current_queue()?;
-        if queue.consumers.member(order).is_some() || order >= queue.consumers.next_order() {
+        if queue.consumers.member(order).is_some() || order >= queue.next_order {
             return Err(Fault::Fit("consumers are not in order"));
         }
         let terms = AttachRef {
@@ -409,13 +410,49 @@ impl Restored {
             no_ack,
             tag: &tag,
             timeout_ms,
+            claim: None,
         };
         let mut consumer = Consumer::registered(id, order, &terms);
         (consumer.standing, consumer.last) = (standing, last);
-        let single_active = queue.settings.single_active_consumer;
-        queue.consumers.insert(consumer, single_active);
+        queue.seat(consumer);
         self.shard.sessions.seat_consumer(id, Seat { queue: place, order });
         self.consumer = Some(order);
+        Ok(())
+    }
+
+    fn current_consumer(&mut self) -> Result<&mut Consumer, Fault> {
+        let fault = Fault::Fit("a record has no consumer");
+        let Some(order) = self.consumer else { return Err(fault) };
+        self.current_queue()?.consumers.member_mut(order).ok_or(fault)
+    }
+
+    fn lapsed(&mut self) -> Result<(), Fault> {
+        let consumer = self.current_consumer()?;
+        if consumer.standing != Standing::Registered {
+            return Err(Fault::Fit("one that is given nothing has lapsed"));
+        }
+        consumer.lapsed = true;
+        Ok(())
+    }
+
+    fn claim(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let key = read_client(reader)?;
+        let connection = reader.u64("connection")?;
+        let claim = Claim { key, connection, grace_ms: reader.u64("grace")? };
+        self.current_consumer()?.claim = Some(Box::new(claim));
+        Ok(())
+    }
+
+    fn reserved(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let client = read_client(reader)?;
+        let until = reader.option("end of a grace", |reader| reader.u64("end of a grace"))?;
+        let run = read_run(reader)?;
+        let queue = self.current_queue()?;
+        let is_one = run.count == 1 && run.number < queue.next_number;
+        let reserved = &mut queue.aside.get_or_insert_default().reserved;
+        if !is_one || !reserved.restore(client, until.map(Timestamp), run) {
+            return Err(Fault::Fit("what is kept for clients is not in order"));
+        }
         Ok(())
     }
 
@@ -424,21 +461,16 @@ impl Restored {
         let now = self.shard.clock.now;
         let since = Timestamp(reader.u64("held since")?);
         let run = read_run(reader)?;
-        let order = self.consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
-        let queue = self.current_queue()?;
-        let newest = run.last_number() < queue.next_number;
-        let consumer = queue.consumers.member_mut(order);
-        let consumer = consumer.ok_or(Fault::Fit("held messages have no consumer"))?;
+        let newest = run.last_number() < self.current_queue()?.next_number;
+        let consumer = self.current_consumer()?;
         let before = consumer.held.numbered().next_back();
-        let (behind, earlier) = before.map_or((1, Timestamp(0)), |(first, run, since)| {
-            (first.saturating_add(u64::from(run.count)), since)
-        });
+        let behind = before.map_or(1, |(first, run, _)| first.saturating_add(u64::from(run.count)));
         let last = first.checked_add(u64::from(run.count - 1));
         if !newest || first < behind || last.is_none_or(|last| last > consumer.last.0) {
             return Err(Fault::Fit("held messages are not in order"));
         }
-        if since < earlier || since > now {
-            return Err(Fault::Fit("messages were not given out in order"));
+        if since > now {
+            return Err(Fault::Fit("a message is going to be given out"));
         }
         consumer.held.restore(first, run, since);
         Ok(())
@@ -462,14 +494,6 @@ impl Restored {
         Ok(())
     }
 
-    /// The settings, as others have them if they are the same.
-    fn shared(&mut self, settings: QueueSettings) -> Arc<QueueSettings> {
-        if *self.shard.last_settings != settings {
-            self.shard.last_settings = Arc::new(settings);
-        }
-        Arc::clone(&self.shard.last_settings)
-    }
-
     fn current_queue(&mut self) -> Result<&mut Queue, Fault> {
         let place = self.queue.ok_or(Fault::Fit("a record has no queue"))?;
         self.shard.queues.at_mut(place).ok_or(Fault::Fit("a record has no queue"))
@@ -485,8 +509,21 @@ fn read_standing(reader: &mut Reader) -> Result<Standing, DecodeError> {
         standing::REGISTERED => Ok(Standing::Registered),
         standing::CANCELLED => Ok(Standing::Cancelled),
         standing::HOLDER => Ok(Standing::Holder),
+        standing::PICKER => Ok(Standing::Picker),
         value => Err(DecodeError::Unknown { what: "standing", value: u64::from(value) }),
     }
+}
+
+fn read_client(reader: &mut Reader) -> Result<ClaimKey, DecodeError> {
+    read_fixed(reader, "client").map(ClaimKey)
+}
+
+fn read_fixed<const N: usize>(
+    reader: &mut Reader,
+    what: &'static str,
+) -> Result<[u8; N], DecodeError> {
+    let bytes = reader.take(what, N)?;
+    Ok(bytes.as_ref().try_into().expect("so many bytes were taken"))
 }
 
 fn read_priority(reader: &mut Reader) -> Result<i32, DecodeError> {

@@ -112,7 +112,7 @@ impl Pages {
         write_settings(&mut settings, &queue.settings);
         out.bytes(&settings);
         out.u64(queue.next_number.0);
-        out.u64(queue.consumers.next_order());
+        out.u64(queue.next_order);
         out.option(queue.consumers.active(), Writer::u64);
         out.u64(queue.used_at.0);
         let dead = queue.aside.as_ref().map(|aside| &aside.dead).filter(|dead| dead.last > 0);
@@ -130,7 +130,7 @@ impl Pages {
                 write_run(self.record(kind::RETURNED), run);
             }
             for run in level.fresh() {
-                write_run(self.record(kind::FRESH), run);
+                write_run(self.record(kind::FRESH), &run);
             }
         }
         if let Some(aside) = &queue.aside {
@@ -167,6 +167,12 @@ impl Pages {
             out.u64(death.time.0);
             write_run(out, run);
         }
+        for (client, until, run) in aside.reserved.kept() {
+            let out = self.record(kind::RESERVED);
+            out.raw(&client.0);
+            out.option(until, |out, until| out.u64(until.0));
+            write_run(out, run);
+        }
     }
 
     /// Some keys to a record, so that none is larger than a page.
@@ -191,6 +197,7 @@ impl Pages {
             Standing::Registered => standing::REGISTERED,
             Standing::Cancelled => standing::CANCELLED,
             Standing::Holder => standing::HOLDER,
+            Standing::Picker => standing::PICKER,
         });
         out.u32(consumer.prefetch);
         out.u64(consumer.granted.0);
@@ -200,6 +207,15 @@ impl Pages {
         out.short_bytes(&consumer.tag);
         out.u64(consumer.last.0);
         out.option(consumer.timeout_ms, Writer::u64);
+        if consumer.lapsed {
+            self.record(kind::LAPSED);
+        }
+        if let Some(claim) = &consumer.claim {
+            let out = self.record(kind::CLAIM);
+            out.raw(&claim.key.0);
+            out.u64(claim.connection);
+            out.u64(claim.grace_ms);
+        }
         for (first, run, since) in consumer.held.numbered() {
             let out = self.record(kind::HELD);
             out.u64(first);

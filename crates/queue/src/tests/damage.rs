@@ -12,9 +12,9 @@ use warren_types::{
 use super::kit::{FRONT, Log, QUEUE, publish, session, settle, terms};
 use crate::entry::{EntryWriter, FragmentWriter};
 use crate::{
-    Attach, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence, DedupKey,
-    DelayedRetry, DelayedRetryKind, Letter, MACHINE_VERSION, Outcome, Publish, QueueKind,
-    QueueSettings, Reply, Retry, Shard,
+    Attach, Claim, ClaimKey, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange,
+    DeadSequence, DedupKey, DelayedRetry, DelayedRetryKind, Letter, MACHINE_VERSION, Outcome,
+    Publish, QueueKind, QueueSettings, Reply, Retry, Shard,
 };
 
 /// Queues without rules, their messages and consumers.
@@ -52,7 +52,38 @@ fn busy_of(version: u16) -> Log {
 
 /// Something of everything that a snapshot can hold.
 fn ruled() -> Log {
-    let mut log = lettered_of(MACHINE_VERSION);
+    claimed_of(MACHINE_VERSION)
+}
+
+/// Something of everything that the sixth version's machine knew: one who has lapsed, and clients that
+/// are waited for, or here and not able to take more.
+fn claimed_of(version: u16) -> Log {
+    let mut log = remembered_of(version);
+    let (leased, queue) = (warren_types::QueueId(13), warren_types::QueueId(14));
+    let settings =
+        QueueSettings { leases: true, consumer_timeout_ms: Some(50), ..QueueSettings::PLAIN };
+    log.create(leased, settings);
+    log.create(queue, QueueSettings::PLAIN);
+    log.all(FRONT, &vec![publish(&[leased], b"leased"); 2]);
+    log.attach_with(FRONT, Attach { queue: leased, prefetch: 1, ..terms(21) }).expect("accepted");
+    log.time += 50;
+    log.all(FRONT, &vec![publish(&[queue], b"kept"); 8]);
+    for (number, client, connection) in [(22, 1, 1), (23, 2, 2), (24, 3, 3)] {
+        let key = ClaimKey([client; 16]);
+        let claim = Some(Claim { key, connection, grace_ms: 40_000 });
+        let terms = Attach { queue, prefetch: 2, claim, ..terms(number) };
+        log.attach_with(FRONT, terms).expect("accepted");
+        log.apply(Command::Lose { consumer: ConsumerNumber(number) });
+    }
+    let claim = Some(Claim { key: ClaimKey([2; 16]), connection: 4, grace_ms: 9 });
+    let back = Attach { queue, prefetch: 1, claim, ..terms(25) };
+    log.attach_with(FRONT, back).expect("accepted");
+    log
+}
+
+/// Something of everything that the fifth version's machine knew.
+fn remembered_of(version: u16) -> Log {
+    let mut log = lettered_of(version);
     let settings = QueueSettings {
         dedup_window_ms: Some(5000),
         dedup_limit: Some(9),
@@ -264,7 +295,7 @@ fn a_snapshot_with_scheduled_messages_is_restored_for_ever() {
 #[test]
 fn a_snapshot_with_remembered_messages_is_restored_for_ever() {
     let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-recent.bin"));
-    let log = ruled();
+    let log = remembered_of(5);
 
     let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
 
@@ -272,6 +303,19 @@ fn a_snapshot_with_remembered_messages_is_restored_for_ever() {
     assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
     let keys = shard.queue(warren_types::QueueId(12)).map(|queue| queue.dedup_keys);
     assert_eq!(keys, Some(3));
+}
+
+#[test]
+fn a_snapshot_with_clients_that_are_waited_for_is_restored_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-claims.bin"));
+    let log = claimed_of(6);
+
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
+
+    shard.check();
+    assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
+    let status = shard.queue_status(warren_types::QueueId(14));
+    assert_eq!(status.map(|status| (status.delayed, status.unsettled)), Some((5, 1)));
 }
 
 #[test]

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use warren_machine::{Entry, Machine};
 use warren_types::{
-    ConsumerId, ConsumerNumber, DeliverySequence, Location, LogIndex, QueueId, RequestSequence,
-    SessionId, Term, Timestamp,
+    ConsumerId, ConsumerNumber, DeliverySequence, Location, LogIndex, MessageNumber, QueueId,
+    RequestSequence, SessionId, Term, Timestamp,
 };
 
 use super::kit::{Rows, session};
 use super::model::{Answer, Model};
 use crate::entry::{EntryWriter, FragmentWriter, message};
 use crate::{
-    Attach, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence,
-    DedupKey, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, Letter,
-    MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings, Reply, Retry,
-    SettleRange, Shard,
+    Attach, Claim, ClaimKey, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget,
+    DeadRange, DeadSequence, DedupKey, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect,
+    FragmentReply, Letter, MACHINE_VERSION, Outcome, Overflow, Publish, QueueKind, QueueSettings,
+    Reply, Retry, SettleRange, Shard, Spot,
 };
 
 /// Histories in a run that nobody has asked for more of: seconds.
@@ -204,6 +204,36 @@ impl History {
         assert_eq!(events(&effects), ended);
         assert_eq!(self.rows.letters(&effects), self.model.owed_letters());
         self.thin();
+        self.browse();
+    }
+
+    /// Looks at every message, at once and a few at a time.
+    fn browse(&mut self) {
+        for queue in (1..=self.queues).map(QueueId) {
+            let Some(whole) = self.shard.browse(queue, None, usize::MAX) else { continue };
+            let (mut paged, mut from) = (vec![], None);
+            loop {
+                let limit = 1 + self.side(4);
+                let page = self.shard.browse(queue, from, limit).expect("it was just there");
+                assert!(page.messages.len() == limit || page.next.is_none(), "a short page");
+                paged.extend(page.messages);
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, whole.messages, "queue {queue}");
+            let status = self.shard.queue_status(queue).expect("it was just there");
+            let all = status.ready + status.unsettled + status.delayed + status.dead;
+            assert_eq!(u64::try_from(paged.len()).unwrap(), all, "queue {queue}");
+            let waiting = paged.iter().filter(|one| matches!(one.spot, Spot::Waiting { .. }));
+            let waiting: Vec<_> = waiting
+                .map(|one| {
+                    self.rows.body(one.at, one.parts.as_deref().unwrap_or_default(), one.size)
+                })
+                .collect();
+            assert_eq!(waiting, self.model.waiting(queue), "what waits in queue {queue}");
+        }
     }
 
     /// Thins out what is sparse, as the sweep does.
@@ -264,7 +294,8 @@ impl History {
             20..45 => self.settle(id),
             45..57 => self.attach(queue),
             57..62 => Command::Cancel { consumer: self.consumer(id) },
-            62..67 => Command::Detach { consumer: self.consumer(id) },
+            62..65 => Command::Detach { consumer: self.consumer(id) },
+            65..67 => Command::Lose { consumer: self.consumer(id) },
             67..72 => {
                 let up_to = DeliverySequence(self.dice.roll(30));
                 Command::Grant { consumer: self.consumer(id), up_to }
@@ -281,9 +312,17 @@ impl History {
             92 => Command::Status { queue },
             93 => Command::OpenSession,
             94 => Command::CloseSession { session: session(1 + self.dice.roll(3), 1) },
-            95 => match self.dice.roll(4) {
+            95 => match self.dice.roll(7) {
                 0 => Command::Touch { queue },
                 1 => self.cancel_scheduled(queue),
+                2 => {
+                    let (spot, at) = self.message_of(queue);
+                    Command::DropMessage { queue, spot, at }
+                }
+                3 | 4 => {
+                    let (spot, at) = self.message_of(queue);
+                    Command::PickMessage { consumer: self.consumer(id), queue, spot, at }
+                }
                 _ => self.dead_settled(queue),
             },
             96..98 => {
@@ -353,7 +392,8 @@ impl History {
             Outcome::RejectRequeue,
             Outcome::Reject,
             Outcome::Release,
-        ][usize::try_from(self.dice.roll(6)).unwrap()];
+            Outcome::Extend,
+        ][self.side(7)];
         let mut ranges = vec![];
         for _ in 0..1 + self.dice.roll(2) {
             let to = self.dice.roll(last + 2);
@@ -376,7 +416,17 @@ impl History {
             no_ack: self.dice.one_in(6),
             tag: Bytes::from_static(b"tag"),
             timeout_ms: self.dice.one_in(8).then(|| self.dice.roll(3) * 50),
+            claim: self.dice.one_in(3).then(|| self.claim()),
         })
+    }
+
+    /// Of few clients, with few connections.
+    fn claim(&mut self) -> Claim {
+        Claim {
+            key: ClaimKey([u8::try_from(self.dice.roll(2)).unwrap(); 16]),
+            connection: self.dice.roll(2),
+            grace_ms: [0, 40, 100, 9000][self.side(4)],
+        }
     }
 
     /// Mostly one that is there.
@@ -410,6 +460,21 @@ impl History {
         Command::CancelScheduled { queue, due: one.due, at: one.at }
     }
 
+    /// A message, mostly one that is there and is found where it is.
+    fn message_of(&mut self, queue: QueueId) -> (Spot, Location) {
+        let page = self.shard.browse(queue, None, usize::MAX).unwrap_or_default();
+        if page.messages.is_empty() {
+            let spot = Spot::Waiting { level: 0, number: MessageNumber(self.dice.roll(20)) };
+            return (spot, Location { index: LogIndex(1), offset: 5 });
+        }
+        let sides = u64::try_from(page.messages.len()).unwrap();
+        let (one, other) = (&page.messages[self.side(sides)], &page.messages[self.side(sides)]);
+        let at = if self.dice.one_in(6) { other.at } else { one.at };
+        let body = message(&self.entries.0[&at.index], at.offset).expect("a message").body;
+        self.model.bodies.insert((at.index.0, at.offset), body.to_vec());
+        (one.spot, at)
+    }
+
     fn side(&mut self, sides: u64) -> usize {
         usize::try_from(self.dice.roll(sides)).unwrap()
     }
@@ -436,7 +501,8 @@ impl History {
         settings.delivery_counting =
             [DeliveryCounting::Failures, DeliveryCounting::Returns][self.side(2)];
         settings.max_priority = self.dice.one_in(2).then_some(5);
-        settings.consumer_timeout_ms = self.dice.one_in(5).then(|| self.dice.roll(3) * 100);
+        settings.consumer_timeout_ms = self.dice.one_in(4).then(|| self.dice.roll(3) * 100);
+        settings.leases = self.dice.one_in(2);
         let kinds = [DelayedRetryKind::All, DelayedRetryKind::Failed, DelayedRetryKind::Returned];
         let kind = kinds[self.side(3)];
         let retry = DelayedRetry { kind, min_ms: 30, max_ms: 50 };

@@ -347,6 +347,7 @@ pub(super) fn terms(number: u64) -> Attach {
         no_ack: false,
         tag: Bytes::from_static(b"ctag"),
         timeout_ms: None,
+        claim: None,
     }
 }
 

@@ -9,9 +9,9 @@ use warren_types::{
 
 use super::kit::Given;
 use crate::{
-    Attach, CancelReason, Command, CommandReply, DedupKey, DelayedRetryKind, DeliveryCounting,
-    Effect, EndReason, FragmentReply, Outcome, Overflow, Publish, QueueKind, QueueSettings,
-    QueueStatus, Refusal,
+    Attach, CancelReason, Claim, ClaimKey, Command, CommandReply, DedupKey, DelayedRetryKind,
+    DeliveryCounting, Effect, EndReason, FragmentReply, Outcome, Overflow, Publish, QueueKind,
+    QueueSettings, QueueStatus, Refusal, SettleRange, Spot,
 };
 
 #[derive(Clone, Debug)]
@@ -46,6 +46,7 @@ enum Standing {
     Registered,
     Cancelled,
     Holder,
+    Picker,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub(super) struct Consumer {
     priority: i32,
     exclusive: bool,
     timeout: Option<u64>,
+    claim: Option<Claim>,
+    lapsed: bool,
     held: Vec<(u64, Message)>,
 }
 
@@ -76,6 +79,10 @@ struct Queue {
     /// By when their time comes, and as they came.
     scheduled: Vec<(u64, Message)>,
     dead: Vec<(Letter, Message)>,
+    /// What is kept for clients.
+    kept: Vec<(ClaimKey, Message)>,
+    /// Until when, for those that are not here.
+    until: BTreeMap<ClaimKey, u64>,
     /// What it has taken by which key, and when.
     taken: Vec<(u64, DedupKey)>,
     /// The last dead sequence, and the last one that was shown.
@@ -189,6 +196,7 @@ impl Model {
             self.wait(id, message);
         }
         self.end_schedules(id);
+        self.end_graces(id);
         let queue = self.queues.get_mut(&id).unwrap();
         if let (Some((first, _)), Some(window)) =
             (queue.taken.first(), queue.settings.dedup_window_ms)
@@ -199,20 +207,123 @@ impl Model {
         let settings = self.queues[&id].settings.clone();
         let overdue = self.consumers.iter().filter(|(_, one)| {
             let timeout = one.timeout.or(settings.consumer_timeout_ms).filter(|ms| *ms > 0);
-            let since = one.held.first().map(|(_, message)| message.since);
+            let since = one.held.iter().map(|(_, message)| message.since).min();
             let lease = timeout.zip(since).map(|(timeout, since)| since + timeout);
             one.queue == id && lease.is_some_and(|lease| lease <= self.now)
         });
         let overdue: Vec<u64> = overdue.map(|(order, _)| *order).collect();
         for order in overdue {
+            let is_picker = |one: &Consumer| one.standing == Standing::Picker;
+            if settings.leases && !self.consumers.get(&order).is_some_and(is_picker) {
+                self.lapse(id, order);
+                continue;
+            }
             // The queue may have ended with the one before.
             let Some(consumer) = self.consumers.remove(&order) else { return };
             for (_, message) in consumer.held {
-                self.come_back(id, message, false);
+                match consumer.standing {
+                    Standing::Picker => self.wait(id, message),
+                    _ => self.come_back(id, message, false),
+                }
             }
+            self.part(id, consumer.claim);
             let reason = CancelReason::Timeout;
             self.events.push(Effect::Cancelled { consumer: consumer.id, queue: id, reason });
             self.departed(id, consumer.standing == Standing::Registered);
+        }
+    }
+
+    /// Takes back what a consumer holds for too long.
+    fn lapse(&mut self, id: QueueId, order: u64) {
+        let settings = self.queues[&id].settings.clone();
+        let now = self.now;
+        let consumer = self.consumers.get_mut(&order).unwrap();
+        let timeout = consumer.timeout.or(settings.consumer_timeout_ms).unwrap();
+        let is_over = |since: u64| settings.single_active_consumer || since + timeout <= now;
+        let (over, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut consumer.held)
+            .into_iter()
+            .partition(|(_, message)| is_over(message.since));
+        consumer.held = rest;
+        consumer.lapsed = consumer.standing == Standing::Registered;
+        let is_gone = consumer.standing == Standing::Cancelled && consumer.held.is_empty();
+        for (_, message) in over {
+            self.come_back(id, message, false);
+        }
+        if is_gone {
+            let consumer = self.consumers.remove(&order).unwrap().id;
+            let reason = CancelReason::LeaseEnded;
+            self.events.push(Effect::Cancelled { consumer, queue: id, reason });
+        }
+    }
+
+    /// Whether a consumer is here that is given what is kept for a client.
+    fn is_here(&self, id: QueueId, key: ClaimKey) -> bool {
+        let registered = self.registered(id);
+        registered.iter().any(|order| self.consumers[order].claim.map(|one| one.key) == Some(key))
+    }
+
+    /// Ends a consumer whose connection broke.
+    fn lose(&mut self, id: ConsumerId) {
+        let Some(order) = self.find(id) else { return };
+        let queue = self.consumers[&order].queue;
+        let single_active = self.queues[&queue].settings.single_active_consumer;
+        let claim = self.consumers[&order].claim;
+        let claim = claim.filter(|claim| claim.grace_ms > 0 && !single_active);
+        let Some(claim) = claim else { return self.detach(id) };
+        let consumer = self.consumers.remove(&order).unwrap();
+        let kept = &mut self.queues.get_mut(&queue).unwrap().kept;
+        kept.extend(consumer.held.into_iter().map(|(_, message)| (claim.key, message)));
+        if !self.is_here(queue, claim.key) {
+            let until = self.now + claim.grace_ms;
+            self.queues.get_mut(&queue).unwrap().until.insert(claim.key, until);
+        }
+        self.departed(queue, consumer.standing == Standing::Registered);
+    }
+
+    /// Has what is kept go back where nobody is left to whom it is given.
+    fn part(&mut self, id: QueueId, claim: Option<Claim>) {
+        let Some(key) = claim.map(|claim| claim.key).filter(|key| !self.is_here(id, *key)) else {
+            return;
+        };
+        let queue = self.queues.get_mut(&id).unwrap();
+        queue.until.remove(&key);
+        let (theirs, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut queue.kept).into_iter().partition(|(of, _)| *of == key);
+        queue.kept = others;
+        let mut theirs: Vec<_> = theirs.into_iter().map(|(_, message)| message).collect();
+        theirs.sort_by_key(|message| (-message.level, message.number));
+        for message in theirs {
+            self.come_back(id, message, true);
+        }
+    }
+
+    /// Has what is kept go back when its time is over.
+    fn end_graces(&mut self, id: QueueId) {
+        loop {
+            let (queue, now) = (&self.queues[&id], self.now);
+            let over = queue.until.iter().filter(|(key, until)| {
+                **until <= now && queue.kept.iter().any(|(of, _)| of == *key)
+            });
+            let first = over.map(|(key, until)| (*until, *key)).min();
+            let Some((_, key)) = first else { return };
+            self.part(id, Some(Claim { key, connection: 0, grace_ms: 0 }));
+        }
+    }
+
+    /// Gives clients that are here what is kept for them.
+    fn deliver_kept(&mut self, id: QueueId) {
+        for order in self.registered(id) {
+            let Some(key) = self.consumers[&order].claim.map(|claim| claim.key) else { continue };
+            while has_room(&self.consumers[&order]) {
+                let kept = &mut self.queues.get_mut(&id).unwrap().kept;
+                let place = |one: &Message| (-one.level, one.number);
+                let theirs = kept.iter().enumerate().filter(|(_, (of, _))| *of == key);
+                let Some((at, _)) = theirs.min_by_key(|(_, (_, one))| place(one)) else { break };
+                let (_, mut message) = kept.remove(at);
+                message.acquired += 1;
+                let given = self.hand(order, message);
+                self.given.push(given);
+            }
         }
     }
 
@@ -375,6 +486,9 @@ impl Model {
         let named = |number: &ConsumerNumber| ConsumerId { session, number: *number };
         let reply = match command {
             Command::Publish(message) => self.publish(session, message)?,
+            Command::Settle { consumer, outcome: Outcome::Extend, ranges } => {
+                self.extend(named(consumer), ranges)?
+            }
             Command::Settle { consumer, outcome, ranges } => {
                 for range in ranges {
                     self.settle(named(consumer), *outcome, range.from.0, range.to.0);
@@ -388,6 +502,10 @@ impl Model {
             }
             Command::Detach { consumer } => {
                 self.detach(named(consumer));
+                return None;
+            }
+            Command::Lose { consumer } => {
+                self.lose(named(consumer));
                 return None;
             }
             Command::Grant { consumer, up_to } => {
@@ -419,6 +537,11 @@ impl Model {
                     queue.dead.clear();
                     queue.shown = queue.died;
                 }
+                if !settings.leases {
+                    let theirs = self.consumers.values_mut().filter(|one| one.queue == id);
+                    theirs.for_each(|one| one.lapsed = false);
+                }
+                let queue = self.queues.get_mut(&id).unwrap();
                 let delayed = std::mem::take(&mut queue.delayed);
                 if settings.delayed_retry.is_some() || settings.retry.is_some() {
                     queue.delayed = delayed;
@@ -487,6 +610,16 @@ impl Model {
                     CommandReply::Purged { messages }
                 }
             },
+            Command::DropMessage { queue, spot, at } => match self.queue(*queue) {
+                Err(refusal) => CommandReply::Refused(refusal),
+                Ok(_) => {
+                    let dropped = self.take_out(*queue, *spot, (at.index.0, at.offset));
+                    CommandReply::Purged { messages: u64::from(dropped.is_some()) }
+                }
+            },
+            Command::PickMessage { consumer, queue, spot, at } => {
+                return Some(self.pick(named(consumer), *queue, *spot, (at.index.0, at.offset)));
+            }
             Command::CloseSession { session } => {
                 self.close(*session);
                 return None;
@@ -645,6 +778,9 @@ impl Model {
         if self.find(id).is_some() {
             return CommandReply::Refused(Refusal::ConsumerExists);
         }
+        if let Some(claim) = terms.claim {
+            self.take_over(id, claim, terms.queue);
+        }
         let others = self.registered(terms.queue);
         if others.iter().any(|order| self.consumers[order].exclusive)
             || (terms.exclusive && !others.is_empty())
@@ -661,9 +797,35 @@ impl Model {
             priority: terms.priority,
             exclusive: terms.exclusive,
             timeout: if terms.no_ack { Some(0) } else { terms.timeout_ms },
+            claim: terms.claim,
+            lapsed: false,
             held: vec![],
         });
+        if let Some(claim) = terms.claim {
+            self.queues.get_mut(&terms.queue).unwrap().until.remove(&claim.key);
+        }
         CommandReply::Attached
+    }
+
+    /// Ends the consumers of a client's former connections.
+    fn take_over(&mut self, id: ConsumerId, claim: Claim, queue: QueueId) {
+        let theirs = self.consumers.values().filter(|one| {
+            let is_same =
+                |other: Claim| (one.id.session, other.connection) == (id.session, claim.connection);
+            one.queue == queue
+                && one.claim.is_some_and(|other| other.key == claim.key && !is_same(other))
+        });
+        let theirs: Vec<_> = theirs.map(|one| one.id).collect();
+        let was_automatic = {
+            let settings = &mut self.queues.get_mut(&queue).unwrap().settings;
+            std::mem::take(&mut settings.auto_delete)
+        };
+        for consumer in theirs {
+            self.lose(consumer);
+            let reason = CancelReason::TakenOver;
+            self.events.push(Effect::Cancelled { consumer, queue, reason });
+        }
+        self.queues.get_mut(&queue).unwrap().settings.auto_delete = was_automatic;
     }
 
     fn add(&mut self, consumer: Consumer) -> u64 {
@@ -676,6 +838,7 @@ impl Model {
     fn settle(&mut self, id: ConsumerId, outcome: Outcome, from: u64, to: u64) {
         let Some(order) = self.find(id) else { return };
         let consumer = self.consumers.get_mut(&order).unwrap();
+        consumer.lapsed &= outcome == Outcome::Release;
         let (settled, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut consumer.held)
             .into_iter()
             .partition(|(sequence, _)| (from..=to).contains(sequence));
@@ -689,11 +852,30 @@ impl Model {
                 Outcome::Requeue => self.come_back(queue, message, false),
                 Outcome::RejectRequeue => self.come_back(queue, message, true),
                 Outcome::Release => self.wait(queue, message),
+                Outcome::Extend => unreachable!("it is no settling"),
             }
         }
         if is_gone {
             self.consumers.remove(&order);
         }
+    }
+
+    /// Has leases begin anew.
+    fn extend(&mut self, id: ConsumerId, ranges: &[SettleRange]) -> Option<CommandReply> {
+        let mut is_held = false;
+        let now = self.now;
+        if let Some(order) = self.find(id) {
+            let consumer = self.consumers.get_mut(&order).unwrap();
+            consumer.lapsed = false;
+            for (sequence, message) in &mut consumer.held {
+                let names = |range: &SettleRange| (range.from.0..=range.to.0).contains(sequence);
+                if ranges.iter().any(names) {
+                    message.since = now;
+                    is_held = true;
+                }
+            }
+        }
+        (!is_held).then_some(CommandReply::Refused(Refusal::NotHeld))
     }
 
     fn cancel(&mut self, id: ConsumerId) {
@@ -704,9 +886,11 @@ impl Model {
         }
         consumer.standing = Standing::Cancelled;
         let (queue, is_gone) = (consumer.queue, consumer.held.is_empty());
+        let claim = consumer.claim;
         if is_gone {
             self.consumers.remove(&order);
         }
+        self.part(queue, claim);
         self.departed(queue, true);
     }
 
@@ -714,8 +898,12 @@ impl Model {
         let Some(order) = self.find(id) else { return };
         let consumer = self.consumers.remove(&order).unwrap();
         for (_, message) in consumer.held {
-            self.come_back(consumer.queue, message, true);
+            match consumer.standing {
+                Standing::Picker => self.wait(consumer.queue, message),
+                _ => self.come_back(consumer.queue, message, true),
+            }
         }
+        self.part(consumer.queue, consumer.claim);
         self.departed(consumer.queue, consumer.standing == Standing::Registered);
     }
 
@@ -760,22 +948,64 @@ impl Model {
         }
         let message = found.ready.remove(0);
         let remaining = u64::try_from(found.ready.len()).unwrap();
-        let order = holder.unwrap_or_else(|| {
-            self.add(Consumer {
-                id,
-                last: 0,
-                queue,
-                standing: Standing::Holder,
-                prefetch: 0,
-                granted: 0,
-                priority: 0,
-                exclusive: false,
-                timeout: None,
-                held: vec![],
-            })
-        });
+        let order = holder.unwrap_or_else(|| self.add(asker(id, queue, Standing::Holder)));
         let Given { sequence, body, acquired, failed, .. } = self.hand(order, message);
         Answer::Got { sequence, body, acquired, failed, remaining }
+    }
+
+    fn pick(&mut self, id: ConsumerId, queue: QueueId, spot: Spot, at: (u64, u32)) -> Answer {
+        let refused = |refusal| Answer::Plain(CommandReply::Refused(refusal));
+        if let Err(refusal) = self.queue(queue) {
+            return refused(refusal);
+        }
+        if !self.is_open(id.session) {
+            return refused(Refusal::SessionClosed);
+        }
+        let picker = self.find(id);
+        if let Some(order) = picker {
+            let picker = &self.consumers[&order];
+            if picker.standing != Standing::Picker || picker.queue != queue {
+                return refused(Refusal::ConsumerExists);
+            }
+        }
+        let has_place = !matches!(spot, Spot::Scheduled { .. });
+        let message = has_place.then(|| self.take_out(queue, spot, at)).flatten();
+        let Some(message) = message else { return Answer::Plain(CommandReply::Empty) };
+        let order = picker.unwrap_or_else(|| self.add(asker(id, queue, Standing::Picker)));
+        let remaining = u64::try_from(self.queues[&queue].ready.len()).unwrap();
+        let Given { sequence, body, acquired, failed, .. } = self.hand(order, message);
+        Answer::Got { sequence, body, acquired, failed, remaining }
+    }
+
+    /// The bodies of what waits, in turn.
+    pub(super) fn waiting(&self, id: QueueId) -> Vec<Vec<u8>> {
+        self.queues[&id].ready.iter().map(|message| message.body.clone()).collect()
+    }
+
+    /// Takes a message out that waits, if it is the right one.
+    fn take_out(&mut self, id: QueueId, spot: Spot, at: (u64, u32)) -> Option<Message> {
+        let body = self.bodies.get(&at)?;
+        let is_it = |message: &Message| message.body.ends_with(body);
+        let queue = self.queues.get_mut(&id).unwrap();
+        match spot {
+            Spot::Waiting { level, number } => {
+                let is_there = |one: &Message| (one.level, one.number) == (level, number.0);
+                let found = queue.ready.iter().position(|one| is_there(one) && is_it(one))?;
+                Some(queue.ready.remove(found))
+            }
+            Spot::Delayed { due, number } => {
+                let mut delayed = queue.delayed.iter();
+                let found = delayed
+                    .position(|(time, one)| (*time, one.number) == (due.0, number.0) && is_it(one));
+                Some(queue.delayed.remove(found?).1)
+            }
+            Spot::Scheduled { due } => {
+                let mut scheduled = queue.scheduled.iter();
+                let found = scheduled.position(|(time, one)| *time == due.0 && is_it(one))?;
+                Some(queue.scheduled.remove(found).1)
+            }
+            Spot::Held { .. } | Spot::Reserved { .. } | Spot::Dead { .. } => None,
+        }
     }
 
     /// Has a consumer hold a message.
@@ -805,6 +1035,7 @@ impl Model {
             Err(refusal) => return CommandReply::Refused(refusal),
         };
         let is_empty = ready == 0
+            && self.queues[&id].kept.is_empty()
             && self.queues[&id].delayed.is_empty()
             && self.queues[&id].scheduled.is_empty();
         if if_unused && !self.registered(id).is_empty() {
@@ -842,7 +1073,7 @@ impl Model {
             self.consumers.values().map(|one| one.id).filter(|one| one.session == id).collect();
         numbers.sort();
         for consumer in numbers {
-            self.detach(consumer);
+            self.lose(consumer);
         }
         self.uploads.retain(|(session, _), _| *session != id);
     }
@@ -858,6 +1089,7 @@ impl Model {
     /// Gives away what one queue can give, and has its rules act.
     fn deliver_from(&mut self, id: QueueId) {
         self.choose_active(id);
+        self.deliver_kept(id);
         loop {
             self.expire(id, self.now);
             let Some(order) = self.next_turn(id) else { break };
@@ -910,15 +1142,22 @@ impl Model {
         let active = if queue.settings.single_active_consumer {
             let best = registered
                 .iter()
+                .filter(|order| !self.consumers[order].lapsed)
                 .min_by_key(|order| (-i64::from(self.consumers[order].priority), **order));
             let active = registered.iter().find(|order| Some(**order) == queue.active);
             match (active, best) {
                 (Some(active), Some(best)) => {
                     let (now, next) = (&self.consumers[active], &self.consumers[best]);
-                    let yields = next.priority > now.priority && now.held.is_empty();
+                    let outranked = next.priority > now.priority && now.held.is_empty();
+                    let yields = now.lapsed || outranked;
                     Some(if yields { *best } else { *active })
                 }
-                (_, best) => best.copied(),
+                (Some(active), None) => Some(*active),
+                (None, Some(best)) => Some(*best),
+                (None, None) => registered
+                    .iter()
+                    .min_by_key(|order| (-i64::from(self.consumers[order].priority), **order))
+                    .copied(),
             }
         } else {
             None
@@ -947,13 +1186,13 @@ impl Model {
     fn able(&self, id: QueueId) -> Vec<u64> {
         let registered = self.registered(id);
         let queue = &self.queues[&id];
-        let top = registered.iter().map(|order| self.consumers[order].priority).max();
+        let at_work = registered.iter().filter(|order| !self.consumers[order].lapsed);
+        let top = at_work.map(|order| self.consumers[order].priority).max();
         let is_able = |order: &u64| {
             let one = &self.consumers[order];
-            let held = u64::try_from(one.held.len()).unwrap();
             let is_served = !queue.settings.single_active_consumer
-                || (queue.active == Some(*order) && Some(one.priority) == top);
-            is_served && one.last < one.granted && (one.prefetch == 0 || held < one.prefetch)
+                || (queue.active == Some(*order) && Some(one.priority) >= top);
+            is_served && has_room(one)
         };
         registered.into_iter().filter(is_able).collect()
     }
@@ -982,7 +1221,10 @@ impl Model {
         let held = self.consumers.values().filter(|one| one.queue == id);
         let held: Vec<_> = held.flat_map(|one| &one.held).map(|(_, message)| message).collect();
         let bytes = |size: usize| u64::try_from(size).unwrap();
-        let later = || queue.delayed.iter().chain(&queue.scheduled);
+        let later = || {
+            let delayed = queue.delayed.iter().chain(&queue.scheduled).map(|(_, one)| one);
+            delayed.chain(queue.kept.iter().map(|(_, one)| one))
+        };
         Some(QueueStatus {
             ready: bytes(ready.len()),
             ready_bytes: ready.iter().map(|message| bytes(message.body.len())).sum(),
@@ -990,7 +1232,7 @@ impl Model {
             unsettled_bytes: held.iter().map(|message| bytes(message.body.len())).sum(),
             consumers: u32::try_from(self.registered(id).len()).unwrap(),
             delayed: bytes(later().count()),
-            delayed_bytes: later().map(|(_, one)| bytes(one.body.len())).sum(),
+            delayed_bytes: later().map(|one| bytes(one.body.len())).sum(),
             dead: bytes(queue.dead.len()),
             dead_bytes: queue.dead.iter().map(|(_, one)| bytes(one.body.len())).sum(),
         })
@@ -1004,7 +1246,9 @@ impl Model {
             self.queues.values().flat_map(|queue| queue.delayed.iter().chain(&queue.scheduled));
         let delayed = later.map(|(_, message)| message);
         let dead = self.queues.values().flat_map(|queue| &queue.dead).map(|(_, message)| message);
+        let kept = self.queues.values().flat_map(|queue| &queue.kept).map(|(_, message)| message);
         let messages = waiting
+            .chain(kept)
             .chain(held)
             .chain(delayed)
             .chain(dead)
@@ -1034,6 +1278,29 @@ impl Model {
         let ended =
             ended.map(|(queue, reason)| Effect::QueueEnded { queue: *queue, reason: *reason });
         (held, ended.collect())
+    }
+}
+
+fn has_room(one: &Consumer) -> bool {
+    let held = u64::try_from(one.held.len()).unwrap();
+    !one.lapsed && one.last < one.granted && (one.prefetch == 0 || held < one.prefetch)
+}
+
+/// Somebody who holds what it asks for.
+fn asker(id: ConsumerId, queue: QueueId, standing: Standing) -> Consumer {
+    Consumer {
+        id,
+        last: 0,
+        queue,
+        standing,
+        prefetch: 0,
+        granted: 0,
+        priority: 0,
+        exclusive: false,
+        timeout: None,
+        claim: None,
+        lapsed: false,
+        held: vec![],
     }
 }
 

@@ -29,9 +29,9 @@ use warren_types::ConsumerNumber;
 
 use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
 use crate::{
-    Attach, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget, DeadRange, DeadSequence,
-    DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect, FragmentReply, Outcome, Overflow,
-    Publish, QueueKind, QueueSettings,
+    Attach, Claim, ClaimKey, Command, CommandReply, DeadLetterStrategy, DeadLetterTarget,
+    DeadRange, DeadSequence, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect,
+    FragmentReply, Outcome, Overflow, Publish, QueueKind, QueueSettings,
 };
 
 /// The words of a step.
@@ -112,6 +112,7 @@ fn settings(words: &Words<'_>) -> QueueSettings {
         },
         max_priority: words.number("max-priority"),
         consumer_timeout_ms: words.number("consumer-timeout"),
+        leases: words.has("leases"),
         delayed_retry: retry.map(|kind| DelayedRetry { kind, min_ms, max_ms }),
         ..QueueSettings::PLAIN
     }
@@ -144,6 +145,11 @@ fn step(log: &mut Log, line: &str) -> String {
             prefetch: words.number("prefetch").unwrap_or_default(),
             priority: words.number("priority").unwrap_or_default(),
             timeout_ms: words.number("timeout"),
+            claim: words.number("client").map(|client: u8| Claim {
+                key: ClaimKey([client; 16]),
+                connection: words.number("connection").unwrap_or(1),
+                grace_ms: words.number("grace").unwrap_or(1000),
+            }),
             exclusive: words.has("exclusive"),
             no_ack: words.has("no-ack"),
             ..terms(words.at(1))
@@ -151,11 +157,12 @@ fn step(log: &mut Log, line: &str) -> String {
         "get" => Command::Get { consumer: consumer(), queue, no_ack: false },
         "cancel" => Command::Cancel { consumer: consumer() },
         "detach" => Command::Detach { consumer: consumer() },
+        "lose" => Command::Lose { consumer: consumer() },
         "touch" => Command::Touch { queue },
         "purge" => Command::PurgeQueue { queue },
         "delete" => Command::DeleteQueue { queue, if_unused: false, if_empty: false },
         "status" => Command::Status { queue },
-        word @ ("ack" | "nack" | "reject" | "reject-requeue" | "release") => {
+        word @ ("ack" | "nack" | "reject" | "reject-requeue" | "release" | "extend") => {
             let (from, to) = words.range(2);
             settle(words.at(1), named_outcome(word), from, to)
         }
@@ -193,6 +200,7 @@ fn named_outcome(word: &str) -> Outcome {
         "nack" => Outcome::Requeue,
         "reject" => Outcome::Reject,
         "reject-requeue" => Outcome::RejectRequeue,
+        "extend" => Outcome::Extend,
         _ => Outcome::Release,
     }
 }

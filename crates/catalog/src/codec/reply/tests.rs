@@ -33,7 +33,7 @@ fn full_queue() -> Queue {
         durable: true,
         auto_delete: true,
         exclusive: Some(owner(3)),
-        arguments: table(&[("x-queue-type", Value::text("quorum")), ("a", Value::Void)]),
+        arguments: Arc::new(table(&[("x-queue-type", Value::text("quorum")), ("a", Value::Void)])),
         placement: Placement::Shard(SHARD),
         created: Timestamp(1_700_000_000_000),
         user: "guest".into(),
@@ -53,6 +53,7 @@ fn full_queue() -> Queue {
             max_priority: Some(6),
             single_active_consumer: true,
             consumer_timeout_ms: Some(7),
+            timeout_action: TimeoutAction::Cancel,
             consumer_disconnected_timeout_ms: Some(8),
             delayed_retry: DelayedRetry { kind: DelayedRetryKind::All, min_ms: 9, max_ms: 10 },
             max_age_ms: Some(11),
@@ -70,7 +71,12 @@ fn plain_queue(overflow: Overflow, kind: DelayedRetryKind) -> Queue {
         placement: Placement::Local { node: NODE, boot: BOOT, slot: 3 },
         policy: None,
         operator_policy: None,
-        settings: Arc::new(Settings { overflow, delayed_retry, ..Settings::default() }),
+        settings: Arc::new(Settings {
+            overflow,
+            delayed_retry,
+            timeout_action: TimeoutAction::Close,
+            ..Settings::default()
+        }),
         ..full_queue()
     }
 }
@@ -312,6 +318,23 @@ fn answers_of_version_3_have_the_bytes_they_always_had() {
     let frozen = frozen("reply-3.hex", &lines);
 
     assert_eq!(frozen, lines);
+}
+
+#[test]
+fn what_queues_do_when_time_is_over_is_told_where_it_is_not_as_usual() {
+    let of = |timeout_action| {
+        let mut queue = full_queue();
+        Arc::make_mut(&mut queue.settings).timeout_action = timeout_action;
+        Ok(Outcome::QueueCreated(Arc::new(queue)))
+    };
+    let usual = vec![of(TimeoutAction::Cancel)];
+    let others =
+        vec![of(TimeoutAction::Return), of(TimeoutAction::Cancel), of(TimeoutAction::Close)];
+
+    assert_eq!(encode(&usual)[0], 3, "builds that know no other can read it");
+    for reply in [usual, others] {
+        assert_eq!(decode(encode(&reply)), Ok(reply));
+    }
 }
 
 #[test]
