@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use warren_amqp::header::Properties;
 use warren_catalog::{
-    AuthRefusal, Catalog, Command as Change, HashingAlgorithm, Name, Outcome as Changed, User,
+    AuthRefusal, Catalog, Command as Change, HashingAlgorithm, Name, Outcome as Changed,
 };
 use warren_queue::{Outcome, QueueStatus};
 use warren_types::{Location, SessionId, Table, Timestamp};
@@ -22,12 +22,15 @@ use crate::broker::Broker;
 use crate::connection::context::Context;
 use crate::connection::operator::{Fetched, Published, publish_of};
 use crate::connection::state::Client;
+use crate::connection::sweep::{MessageTarget, Swept};
 use crate::connection::topology::Declared;
 use crate::directory::{ChangeError, name};
 use crate::doorkeeper::{Attempts, Credentials, Door};
 use crate::failure::Failure;
+use crate::grants::{Grants, Identity};
 use crate::press::INTERNAL_USER;
 use crate::registry::ConnectionId;
+use crate::survey::{FoundMessages, MessageQuery};
 
 /// How long an operation may wait for what it needs: leaders, mostly.
 const OPERATION_LIMIT: Duration = Duration::from_secs(15);
@@ -40,6 +43,10 @@ const NOBODY: ConnectionId = ConnectionId(0);
 pub struct Actor {
     /// The user, by whose permissions it is judged.
     pub user: Name,
+    /// The user's tags, where it is not the catalog that knows them.
+    pub tags: Vec<Name>,
+    /// Who says what the user may do.
+    pub grants: Grants,
     /// Whether no permissions are asked: an operator's tool on this machine.
     pub trusted: bool,
     /// Where they come from, as far as is known.
@@ -81,11 +88,14 @@ impl From<Failure> for AdminError {
 }
 
 /// Why somebody may not come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     /// Another name, or another password.
     #[error(transparent)]
     Credentials(#[from] AuthRefusal),
+    /// Somebody else who was asked says no, or cannot be asked.
+    #[error("{0}")]
+    Elsewhere(String),
     /// The user may come in from the node's own machine alone.
     #[error("user can only log in via localhost")]
     LoopbackOnly,
@@ -213,7 +223,8 @@ impl Broker {
         self.inner().change_from(user, from, change).await
     }
 
-    /// The user, if the password is theirs and they may come from where they are.
+    /// Who it is, if the password is theirs and they may come from where they are. A token is the
+    /// password of whomever it names.
     ///
     /// # Errors
     /// Why they may not come in.
@@ -223,7 +234,7 @@ impl Broker {
         peer: IpAddr,
         user: &str,
         password: &[u8],
-    ) -> Result<User, LoginError> {
+    ) -> Result<Identity, LoginError> {
         self.inner().login(door, peer, user, Credentials::Password(password)).await
     }
 
@@ -358,10 +369,62 @@ impl Broker {
         within(&format!("queue '{queue}'"), async { Ok(fetch.await?) }).await
     }
 
+    /// Looks at messages of a queue without touching them.
+    ///
+    /// # Errors
+    /// As those of basic.get.
+    pub async fn browse_messages(
+        &self,
+        by: &Actor,
+        vhost: &str,
+        queue: &str,
+        query: MessageQuery,
+    ) -> Result<FoundMessages, AdminError> {
+        let context = self.context(by, vhost);
+        let browsing = context.browse(queue, query);
+        within(&format!("queue '{queue}'"), async { Ok(browsing.await?) }).await
+    }
+
+    /// Drops messages of a queue, or only counts those that are meant, for a rehearsal.
+    ///
+    /// # Errors
+    /// As those of queue.purge.
+    pub async fn drop_messages(
+        &self,
+        by: &Actor,
+        vhost: &str,
+        queue: &str,
+        query: MessageQuery,
+        is_rehearsal: bool,
+    ) -> Result<Swept, AdminError> {
+        let context = self.context(by, vhost);
+        let dropping = context.drop_messages(queue, query, is_rehearsal);
+        within(&format!("queue '{queue}'"), async { Ok(dropping.await?) }).await
+    }
+
+    /// Moves messages of a queue elsewhere, or only counts those that are meant, for a rehearsal.
+    ///
+    /// # Errors
+    /// As those of basic.get and of basic.publish. What was moved before an error is moved.
+    pub async fn move_messages(
+        &self,
+        by: &Actor,
+        vhost: &str,
+        queue: &str,
+        query: MessageQuery,
+        target: MessageTarget,
+        is_rehearsal: bool,
+    ) -> Result<Swept, AdminError> {
+        let context = self.context(by, vhost);
+        let moving = context.move_messages(queue, query, &target, is_rehearsal);
+        within(&format!("queue '{queue}'"), async { Ok(moving.await?) }).await
+    }
+
     fn context(&self, by: &Actor, vhost: &str) -> Context {
         let broker = Arc::clone(self.inner());
         let owner = broker.owner(NOBODY);
-        let client = Client { user: by.user.clone(), vhost: name(vhost), from: by.from };
+        let Actor { user, tags, grants, trusted: _, from } = by.clone();
+        let client = Client { user, vhost: name(vhost), from, tags, grants };
         Context { broker, client, owner, trusted: by.trusted }
     }
 }

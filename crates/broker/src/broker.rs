@@ -29,6 +29,7 @@ use crate::connection::ToConnection;
 use crate::counters::{Counters, Totals};
 use crate::directory::{Directory, name};
 use crate::doorkeeper::Doorkeeper;
+use crate::feature::SPEAKS;
 use crate::host::Host;
 use crate::janitor::{Chore, Janitor};
 use crate::maintenance;
@@ -47,9 +48,6 @@ use crate::survey::Sight;
 use crate::throughput::Throughput;
 use crate::traces::Tracer;
 use crate::undertaker::{Burial, Undertaker};
-
-/// The version of catalog commands and of shards that this build speaks.
-const SPEAKS: u16 = 1;
 
 /// Between two looks whether all groups are made.
 const FOUNDING_PAUSE: Duration = Duration::from_millis(5);
@@ -92,6 +90,9 @@ pub enum StartError {
     /// The catalog refused what every start asks of it.
     #[error("the catalog refused: {0}")]
     Refused(String),
+    /// Nobody could be asked who a client is.
+    #[error("clients cannot be known")]
+    Auth(#[from] warren_auth::SettingsError),
     /// It belongs to no cluster any more.
     #[error("{}", forgotten::FORGOTTEN)]
     Forgotten,
@@ -359,6 +360,7 @@ impl Broker {
         let config = Arc::new(config);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let session = SessionId { node: config.node, boot: config.boot };
+        let doorkeeper = Doorkeeper::new(&config.auth)?;
         let (directory, proposer) = Directory::new(catalog.clone(), peers.clone());
         tasks.spawn(proposer.run(stop.clone()));
         come_in(&directory, &peers, &config).await?;
@@ -394,7 +396,7 @@ impl Broker {
             directory,
             registry,
             counters,
-            doorkeeper: Doorkeeper::new(),
+            doorkeeper,
             auditor: OnceLock::new(),
             peers,
             links: links.clone(),
@@ -657,6 +659,7 @@ async fn announce(directory: &Directory, config: &Config) -> Result<(), StartErr
         Change::StartNode { node, boot, speaks: SPEAKS },
     ];
     make_known(directory, changes).await?;
+    directory.agree().await;
     // The local copy has come to the start of this node, and so to all that was there before: an
     // empty catalog is a fresh one.
     if directory.look(|catalog| catalog.vhosts().next().is_none()) {

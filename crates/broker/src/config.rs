@@ -38,6 +38,8 @@ pub struct Config {
     pub initial: InitialContent,
     /// What clients may use up.
     pub limits: Limits,
+    /// Who is asked who they are, and what they may do.
+    pub auth: warren_auth::Settings,
     /// Shards in memory, for exclusive and non-durable queues. One per core keeps them all busy.
     pub local_shards: usize,
 }
@@ -106,6 +108,9 @@ pub struct Limits {
     pub exchanges: usize,
     /// Bindings of a virtual host; 0 for any number.
     pub bindings_per_vhost: usize,
+    /// How long what a client held is kept for it when its connection breaks, if it has a
+    /// `session_id`; 0 for not at all.
+    pub session_grace: Duration,
     /// What a consumer without a prefetch of its own is limited to; 0 for nothing.
     pub default_prefetch: u16,
     /// Bytes of publishes that one connection may have unanswered before its socket is not read.
@@ -133,6 +138,7 @@ impl Default for Limits {
             queues_per_vhost: 0,
             exchanges: 1_000_000,
             bindings_per_vhost: 10_000_000,
+            session_grace: Duration::from_secs(60),
             default_prefetch: 0,
             connection_in_flight_bytes: 4 * 1024 * 1024,
             connection_output_bytes: 256 * 1024,

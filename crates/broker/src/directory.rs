@@ -20,6 +20,7 @@ use warren_types::LogIndex;
 
 use crate::cluster::forward::{self, Unsettled};
 use crate::failure::Failure;
+use crate::feature::NotYet;
 use crate::queue::batch::wall_clock;
 use crate::queue::handle::Stopped;
 use crate::room::Full;
@@ -46,6 +47,9 @@ pub enum ChangeError {
     /// A limit is reached.
     #[error(transparent)]
     Full(#[from] Full),
+    /// Not all nodes know what it asks for.
+    #[error(transparent)]
+    NotYet(#[from] NotYet),
     /// The node is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -56,6 +60,7 @@ impl From<ChangeError> for Failure {
         match error {
             ChangeError::Refused(refusal) => Self::refused(&refusal),
             ChangeError::Full(full) => Self::new(ReplyCode::PreconditionFailed, full),
+            ChangeError::NotYet(error) => error.into(),
             ChangeError::Stopped(stopped) => Self::unavailable(stopped),
         }
     }

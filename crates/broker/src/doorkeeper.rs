@@ -13,6 +13,7 @@
 //! **Not here:** what somebody may do who has come in.
 
 mod attempts;
+mod chain;
 mod proofs;
 
 use std::net::IpAddr;
@@ -20,13 +21,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use warren_auth::{Settings, SettingsError};
 use warren_catalog::{AuthRefusal, HashingAlgorithm, PasswordHash, User};
 
 use crate::admin::LoginError;
 use crate::broker::Inner;
+use crate::grants::Identity;
 use crate::limit::Limit;
 use attempts::Addresses;
 pub use attempts::{Attempts, Door};
+use chain::Chain;
 use proofs::{Proof, Proofs};
 
 /// Slow checks at a time: half of a small machine goes on with its work.
@@ -48,18 +52,25 @@ pub(crate) struct Doorkeeper {
     proofs: Mutex<Proofs>,
     addresses: Mutex<Addresses>,
     checks: Semaphore,
+    /// Who is asked who somebody is.
+    chain: Chain,
     /// What the password of somebody who does not exist is checked against: it takes as long.
     decoy: OnceLock<PasswordHash>,
 }
 
 impl Doorkeeper {
-    pub(crate) fn new() -> Self {
-        Self {
+    /// Asks those whom `settings` name.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Ok(Self {
             proofs: Mutex::new(Proofs::new(rand::random())),
             addresses: Mutex::default(),
             checks: Semaphore::new(CHECKS_AT_ONCE),
+            chain: Chain::new(settings)?,
             decoy: OnceLock::new(),
-        }
+        })
     }
 
     /// What came of logins since the node's start, or since somebody set it back.
@@ -120,7 +131,7 @@ impl Doorkeeper {
 }
 
 impl Inner {
-    /// The user, if what is shown is theirs and they may come from where they are.
+    /// Who it is, if what is shown is theirs and they may come from where they are.
     ///
     /// What the local copy of the catalog refuses is asked again once it has caught up: another
     /// node may have made the user a moment ago.
@@ -130,7 +141,7 @@ impl Inner {
         peer: IpAddr,
         user: &str,
         shown: Credentials<'_>,
-    ) -> Result<User, LoginError> {
+    ) -> Result<Identity, LoginError> {
         let outcome = self.try_login(peer, user, shown).await;
         if let Err(why) = &outcome {
             self.audit_login(user, peer, door.as_str(), &why.to_string());
@@ -146,26 +157,20 @@ impl Inner {
         peer: IpAddr,
         user: &str,
         shown: Credentials<'_>,
-    ) -> Result<User, LoginError> {
+    ) -> Result<Identity, LoginError> {
         let is_shut_out = self.doorkeeper.addresses().is_shut_out(peer, Instant::now());
         if is_shut_out && !self.came_in_before(user, shown) {
             self.counters.hits.note(Limit::LoginFailures);
             return Err(LoginError::TooManyFailures);
         }
-        let proven = match self.proven(user, shown).await {
-            Err(_) if !self.directory.is_alone() => {
-                let limit = self.limits().operation_timeout;
-                // Without a majority the local copy is the best there is.
-                let _caught_up = tokio::time::timeout(limit, self.directory.catch_up()).await;
-                self.proven(user, shown).await
-            }
-            proven => proven,
-        };
-        let user = proven?;
-        if user.loopback_only && !peer.to_canonical().is_loopback() {
+        let identity = self.by_chain(peer, user, shown).await?;
+        let is_bound = self
+            .directory
+            .look(|catalog| catalog.user(&identity.name).is_some_and(|user| user.loopback_only));
+        if is_bound && !peer.to_canonical().is_loopback() {
             return Err(LoginError::LoopbackOnly);
         }
-        Ok(user)
+        Ok(identity)
     }
 
     fn came_in_before(&self, user: &str, shown: Credentials<'_>) -> bool {
@@ -175,29 +180,29 @@ impl Inner {
                 let hash = self
                     .directory
                     .look(|catalog| catalog.user(user).map(|user| user.password.clone()));
-                hash.is_some_and(|hash| {
-                    let proofs = self.doorkeeper.proofs();
-                    proofs.is_known(&proofs.proof(user, &hash, password))
-                })
+                let proofs = self.doorkeeper.proofs();
+                let is_known =
+                    |hash: PasswordHash| proofs.is_known(&proofs.proof(user, &hash, password));
+                hash.is_some_and(is_known) || proofs.is_known(&proofs.elsewhere(user, password))
             }
         }
     }
 
+    /// The user of the catalog, if what is shown is theirs. Of one that is not there it takes less
+    /// time to say so.
     async fn proven(&self, user: &str, shown: Credentials<'_>) -> Result<User, AuthRefusal> {
         let known = self.directory.look(|catalog| catalog.user(user).cloned());
         match (known, shown) {
             (Some(user), Credentials::Certificate) => Ok(user),
-            (None, Credentials::Certificate) => Err(AuthRefusal::UnknownUser),
+            (None, Credentials::Certificate | Credentials::Password(_)) => {
+                Err(AuthRefusal::UnknownUser)
+            }
             (Some(user), Credentials::Password(password)) => {
                 if self.doorkeeper.matches(&user.name, &user.password, password).await {
                     Ok(user)
                 } else {
                     Err(AuthRefusal::WrongPassword)
                 }
-            }
-            (None, Credentials::Password(password)) => {
-                self.doorkeeper.pretend(self.config.initial.hashing, password).await;
-                Err(AuthRefusal::UnknownUser)
             }
         }
     }

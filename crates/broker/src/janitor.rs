@@ -4,7 +4,7 @@
 //! both halves; when that is interrupted, or when a queue ends by itself, the janitor brings the
 //! other half about. Every chore may be done twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -120,8 +120,11 @@ impl Janitor {
             ),
             Effect::Reconcile => self.reconcile(None).await,
             Effect::ExchangeRemoved(row) => self.broker.throughput.forget(&row.vhost, &row.name),
+            Effect::NodeChanged(_) | Effect::NodeForgotten(_) => {
+                self.broker.directory.agree().await
+            }
             // Memberships of groups are consensus's affair.
-            Effect::ShardChanged(_) | Effect::NodeChanged(_) | Effect::NodeForgotten(_) => {}
+            Effect::ShardChanged(_) => {}
         }
     }
 
@@ -157,11 +160,11 @@ impl Janitor {
             for (queue, reason) in replica.inspect(Shard::tombstones) {
                 self.bury(slot, queue, reason).await;
             }
-            let held = replica.inspect(Shard::queues);
-            for listing in &held {
-                match rows.get(&listing.queue) {
-                    None => self.remove_deleted(slot, listing.queue),
-                    Some(row) => self.configure(slot, row, &listing.settings),
+            let held = replica.inspect(Shard::queue_settings);
+            for (queue, settings) in &held {
+                match rows.get(queue) {
+                    None => self.remove_deleted(slot, *queue),
+                    Some(row) => self.configure(slot, row, settings),
                 }
             }
             for source in replica.inspect(Shard::letter_sources) {
@@ -169,9 +172,8 @@ impl Janitor {
                     shard.tell(&Command::ForgetQueue { queue: source });
                 }
             }
-            let held: BTreeSet<QueueId> = held.iter().map(|listing| listing.queue).collect();
             for row in rows.values() {
-                if held.contains(&row.id) {
+                if held.binary_search_by_key(&row.id, |(queue, _)| *queue).is_ok() {
                     self.broker.note_ensured(row.id);
                 } else {
                     self.broker.forget_ensured(row.id);

@@ -21,6 +21,9 @@ mod digest;
 mod directory;
 mod doorkeeper;
 mod failure;
+mod feature;
+mod grants;
+mod history;
 mod host;
 mod janitor;
 mod limit;
@@ -28,6 +31,7 @@ mod maintenance;
 mod placement;
 mod press;
 mod pressure;
+pub mod probe;
 mod queue;
 mod reception;
 mod registry;
@@ -49,10 +53,13 @@ pub use broker::{Broker, Overview, Parts, StartError};
 pub use cluster::{ClusterOverview, Envoy};
 pub use config::{Config, InitialContent, Limits};
 pub use connection::operator::{Fetched, Published};
+pub use connection::sweep::{MessageTarget, Swept};
 pub use counters::Totals;
 pub use digest::GroupDigest;
 pub use directory::ChangeError;
 pub use doorkeeper::{Attempts, Door};
+pub use feature::NotYet;
+pub use grants::{Grants, Identity, Kind, topic_question, vhost_question};
 pub use host::Host;
 pub use limit::LimitRow;
 pub use maintenance::{Drain, DrainState};
@@ -62,13 +69,15 @@ pub use registry::ConnectionId;
 pub use room::Full;
 pub use shard_totals::{Meters, ShardTotals};
 pub use survey::{
-    ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
-    Explanation, Fact, Finding, Gathered, HolderRow, Listener, Machine, MessageCounts,
-    MessageNumbers, MessageRates, NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail,
+    Bookmark, ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow,
+    ExchangeFigures, Explanation, Fact, Finding, FoundMessages, Gathered, HolderRow, Listener,
+    Machine, MessageCounts, MessageFilter, MessageId, MessageNumbers, MessageQuery, MessageRates,
+    MessageRow, MessageState, NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail,
     QueueFigures, QueueSample, ScheduledRow, Severity, ShardRow, TlsRow, Verdict, Which,
 };
 pub use traces::{Attribute, Sampling, Step, TraceSpan, Tracer};
 pub use warren_amqp::header::Properties;
+pub use warren_auth as auth;
 pub use warren_catalog::HashingAlgorithm;
 pub use warren_queue::QueueStatus;
 pub use warren_rpc::Distress;

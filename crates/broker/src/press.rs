@@ -31,6 +31,8 @@ use crate::broker::Inner;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::directory::{ChangeError, Directory, name};
+use crate::feature::Feature;
+use crate::history::HistoryChange;
 
 pub(crate) use self::event::Told;
 pub(crate) use self::printer::run;
@@ -192,6 +194,23 @@ impl Inner {
 
     /// As [`Inner::change`], for a client that comes from there.
     pub(crate) async fn change_from(
+        &self,
+        user: &str,
+        from: Option<IpAddr>,
+        change: Change,
+    ) -> Result<Outcome, ChangeError> {
+        if let Some(feature) = Feature::asked_for(&change) {
+            self.directory.require(feature)?;
+        }
+        let history = HistoryChange::of(&change);
+        let outcome = self.carry_out(user, from, change).await?;
+        if let Some(change) = history {
+            self.see_to_history(change, &outcome).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn carry_out(
         &self,
         user: &str,
         from: Option<IpAddr>,

@@ -9,6 +9,7 @@ pub(crate) mod handle;
 pub(crate) mod leading;
 pub(crate) mod link;
 pub(crate) mod local;
+pub(crate) mod reader;
 pub(crate) mod shard;
 pub(crate) mod whereabouts;
 
@@ -49,6 +50,7 @@ pub(crate) fn settings(queue: &catalog::Queue) -> QueueSettings {
         },
         max_priority: rules.max_priority,
         consumer_timeout_ms: rules.consumer_timeout_ms,
+        leases: rules.timeout_action == catalog::TimeoutAction::Return,
         delayed_retry: delayed_retry(rules.delayed_retry),
         dedup_window_ms: rules.dedup.as_ref().map(|dedup| dedup.window_ms),
         dedup_limit: rules.dedup.as_ref().and_then(|dedup| dedup.limit),

@@ -1,6 +1,6 @@
 //! Which connections this node has.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -33,6 +33,8 @@ pub(crate) struct Registered {
     pub(crate) name: Arc<str>,
     /// What was agreed under TLS; none without TLS.
     pub(crate) secured: Option<Arc<warren_tls::Session>>,
+    /// How many channels it has.
+    pub(crate) channels: Arc<AtomicU64>,
 }
 
 /// All connections of this node. Cheap to clone.
@@ -131,6 +133,14 @@ impl Registry {
     pub(crate) fn count(&self, chosen: impl Fn(&Registered) -> bool) -> usize {
         let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
         connections.values().filter(|registered| chosen(registered)).count()
+    }
+
+    /// How many channels the connections have for which `chosen` holds.
+    pub(crate) fn count_channels(&self, chosen: impl Fn(&Registered) -> bool) -> u64 {
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        let chosen = connections.values().filter(|registered| chosen(registered));
+        let counts = chosen.map(|registered| registered.channels.load(Ordering::Relaxed));
+        counts.fold(0, u64::saturating_add)
     }
 
     /// How many connections there are.

@@ -11,25 +11,31 @@
 
 mod explain;
 mod local;
-mod question;
+mod messages;
+pub(crate) mod question;
 mod rates;
 mod rows;
 pub(crate) mod samples;
 mod scheduled;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 use warren_catalog::{Placement, Queue};
 use warren_rpc::Refusal;
 use warren_types::{NodeId, QueueId};
 
 pub use self::explain::{Explanation, Fact, Finding, Severity, Verdict};
+pub use self::messages::{
+    Bookmark, FoundMessages, MessageFilter, MessageId, MessageQuery, MessageRow, MessageState,
+};
 pub(crate) use self::question::Whose;
 use self::question::{Question, read_answer};
 use self::rates::ChurnPace;
@@ -271,17 +277,52 @@ impl Inner {
         }
         counts.into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
+
+    /// The same for their channels.
+    pub(crate) async fn count_channels(self: &Arc<Self>, whose: Whose) -> u64 {
+        let (counts, silent) = ask::<u64>(self, &Question::CountChannels(whose)).await;
+        if !silent.is_empty() {
+            tracing::warn!(?silent, "channels of nodes that do not answer are not counted");
+        }
+        counts.into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
 }
 
-async fn ask<T: Wire>(inner: &Arc<Inner>, question: &Question) -> (Vec<(NodeId, T)>, Vec<String>) {
-    let nodes: Vec<Known> = inner.directory.look(|catalog| {
+/// Messages of a queue, told by its leader; none where nobody says that it leads the queue. To whom
+/// it `is_enough` where they are, nothing else is told.
+pub(crate) async fn find_messages(
+    inner: &Arc<Inner>,
+    queue: QueueId,
+    query: &MessageQuery,
+    is_enough: bool,
+) -> Option<FoundMessages> {
+    let query = Box::new(query.clone());
+    let question = Question::Messages { queue, query, is_enough };
+    let nodes = known(inner);
+    let asks = nodes.iter().map(|node| ask_one::<Vec<FoundMessages>>(inner, node, &question));
+    let mut answers: FuturesUnordered<_> = asks.collect();
+    while let Some(answer) = answers.next().await {
+        if let Some(found) = answer.and_then(|mut found| found.pop()) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// The nodes of the cluster.
+fn known(inner: &Inner) -> Vec<Known> {
+    inner.directory.look(|catalog| {
         let known = |row: &warren_catalog::Node| Known {
             id: row.id,
             name: row.name.to_string(),
             running: row.running,
         };
         catalog.nodes().map(known).collect()
-    });
+    })
+}
+
+async fn ask<T: Wire>(inner: &Arc<Inner>, question: &Question) -> (Vec<(NodeId, T)>, Vec<String>) {
+    let nodes = known(inner);
     let asks = nodes.into_iter().map(|node| async {
         let answer = ask_one(inner, &node, question).await;
         (node, answer)

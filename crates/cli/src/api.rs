@@ -302,15 +302,22 @@ pub(crate) fn path(parts: &[&str]) -> String {
     let mut path = "/api".to_owned();
     for part in parts {
         path.push('/');
-        for byte in part.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                path.push(char::from(byte));
-            } else {
-                path.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        path.push_str(&quoted(part));
     }
     path
+}
+
+/// A text as a part of a path, or of what is behind it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            quoted.push(char::from(byte));
+        } else {
+            quoted.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    quoted
 }
 
 #[cfg(test)]

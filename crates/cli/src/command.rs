@@ -9,6 +9,7 @@ mod definitions;
 mod features;
 mod limits;
 pub(crate) mod listeners;
+mod messages;
 mod node;
 mod objects;
 mod parameters;
@@ -236,6 +237,7 @@ fn all() -> impl Iterator<Item = &'static Command> {
         plugins::COMMANDS,
         policies::COMMANDS,
         queues::COMMANDS,
+        messages::COMMANDS,
         replicas::COMMANDS,
         status::COMMANDS,
         users::COMMANDS,

@@ -11,6 +11,7 @@ mod answer;
 mod attempts;
 mod bindings;
 mod body;
+mod browse;
 mod call;
 mod chaos;
 mod checks;
@@ -30,6 +31,7 @@ mod openapi;
 mod parameters;
 mod permissions;
 mod policies;
+mod probe;
 mod queue_lists;
 mod queues;
 mod refusal;
@@ -46,6 +48,7 @@ mod whoami;
 
 pub(crate) use definitions::import::bring_in;
 pub(crate) use door::Peer;
+pub use probe::{probe_bodies, probe_definitions};
 pub(crate) use router::router;
 pub use table::to_json;
 
@@ -66,6 +69,7 @@ fn routes() -> Vec<Route> {
         bindings::routes(),
         queue_lists::routes(),
         queues::routes(),
+        browse::routes(),
         scheduled::routes(),
         clients::routes(),
         nodes::routes(),

@@ -18,6 +18,7 @@ mod listener;
 mod load;
 mod metrics;
 mod node;
+pub mod probe;
 mod server;
 mod ui;
 

@@ -2,7 +2,8 @@
 //!
 //! At most [`CONNECTIONS`] are open at a time, further ones wait in the system's backlog, and a
 //! connection from which nothing comes for [`SILENCE`] is closed. A handshake counts as silence, and
-//! is made by whoever reads: nobody's holds up the next client's.
+//! is made by whoever reads: nobody's holds up the next client's. A connection whose client has shown a
+//! certificate ends when that is denied or revoked.
 
 use std::io;
 use std::net::SocketAddr;
@@ -55,7 +56,7 @@ impl axum::serve::Listener for Bounded {
         let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
         let stream: Box<dyn Carrier> = match self.acceptor.clone() {
             Some(acceptor) => {
-                Box::new(Opening::new(async move { acceptor.accept(stream, SILENCE).await }))
+                Box::new(Opening::new(async move { acceptor.admit(stream, SILENCE).await }))
             }
             None => Box::new(stream),
         };

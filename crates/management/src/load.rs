@@ -1,6 +1,6 @@
 //! Definitions that are brought in when a node starts.
 
-use warren_broker::{Actor, Broker};
+use warren_broker::{Actor, Broker, Grants};
 
 use crate::api;
 
@@ -20,7 +20,8 @@ pub struct LoadError {
 /// # Errors
 /// When it makes no sense, or something in it is refused.
 pub async fn load_definitions(broker: &Broker, document: &[u8]) -> Result<(), LoadError> {
-    let actor = Actor { user: USER.into(), trusted: true, from: None };
+    let (tags, grants) = (Vec::new(), Grants::Catalog);
+    let actor = Actor { user: USER.into(), tags, grants, trusted: true, from: None };
     let brought_in = api::bring_in(broker, document, None, &actor).await;
     brought_in.map_err(|problem| LoadError { reason: problem.reason() })
 }

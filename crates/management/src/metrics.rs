@@ -9,6 +9,7 @@ mod objects;
 
 use std::fmt::Display;
 
+use warren_broker::Attempts;
 use warren_types::{GroupId, Measured};
 
 use crate::exposition::{Kind, Metric, Page};
@@ -130,6 +131,12 @@ const LIMIT: Metric = gauge(
 );
 const LIMIT_HITS: Metric =
     counter("warren_limit_hits_total", "Times that clients ran into a limit of this node.");
+
+const LOGINS: Metric = counter("rabbitmq_auth_attempts_total", "Logins that were tried.");
+const LOGINS_ACCEPTED: Metric =
+    counter("rabbitmq_auth_attempts_succeeded_total", "Logins that were accepted.");
+const LOGINS_REFUSED: Metric =
+    counter("rabbitmq_auth_attempts_failed_total", "Logins that were refused.");
 
 const ORPHANED: Metric = counter(
     "warren_orphaned_consumers_total",
@@ -280,6 +287,7 @@ pub(crate) fn page(observation: &Observation, totals: QueueTotals) -> Page {
         clients_in_total(&mut page, clients);
     }
     limits(&mut page, &observation.limits);
+    logins(&mut page, &observation.logins);
     if let Some(cluster) = &observation.cluster {
         cluster_totals(&mut page, cluster);
     }
@@ -430,6 +438,23 @@ fn limits(page: &mut Page, limits: &[LimitTotals]) {
         }
         for limit in limits {
             page.sample(metric.name, &[("limit", limit.name)], value(limit));
+        }
+    }
+}
+
+fn logins(page: &mut Page, logins: &[Attempts]) {
+    type Value = fn(&Attempts) -> u64;
+    let families: [(Metric, Value); 3] = [
+        (LOGINS, |row| row.failed.saturating_add(row.succeeded)),
+        (LOGINS_ACCEPTED, |row| row.succeeded),
+        (LOGINS_REFUSED, |row| row.failed),
+    ];
+    for (metric, value) in families {
+        if !logins.is_empty() {
+            page.heading(metric);
+        }
+        for row in logins {
+            page.sample(metric.name, &[("protocol", row.door.as_str())], value(row));
         }
     }
 }

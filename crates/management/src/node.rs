@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use warren_broker::{Broker, Meters};
+use warren_broker::{Attempts, Broker, Meters};
 use warren_types::{GroupId, LogIndex, Measured, Term, Timestamp};
 
 /// The RabbitMQ whose API, definitions and metrics these are. Tools decide by it what they may ask.
@@ -189,6 +189,8 @@ pub struct Observation {
     pub clients: Option<ClientTotals>,
     /// What limits clients, and how often that was reached; nothing as long as none can be served.
     pub limits: Vec<LimitTotals>,
+    /// What came of logins; nothing as long as nobody can log in.
+    pub logins: Vec<Attempts>,
     /// How the cluster is, as this node sees it; nothing as long as it belongs to none.
     pub cluster: Option<ClusterTotals>,
     /// The Raft groups that have a replica here, in any order.

@@ -12,6 +12,7 @@
 //! **Not here:** what the settings do. `node.rs` hands them to the crates that know.
 
 mod amount;
+mod auth;
 mod check;
 mod environment;
 mod file;
@@ -27,9 +28,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use amount::Amount;
+pub use auth::{
+    AuthCacheSection, AuthHttpSection, AuthHttpTlsSection, Backends, NamedFiles,
+    Oauth2HttpsSection, Oauth2Section, Words,
+};
 pub use environment::CONFIG_VARIABLE;
 pub use section::Key;
 pub use sections::{
@@ -153,6 +158,16 @@ pub struct Config {
     pub web: WebTlsSection,
     /// What nodes trust each other by.
     pub peers: PeersSection,
+    /// Tokens.
+    pub oauth2: Oauth2Section,
+    /// TLS where their keys are.
+    pub oauth2_https: Oauth2HttpsSection,
+    /// The service that knows clients.
+    pub auth_http: AuthHttpSection,
+    /// TLS where it is asked.
+    pub auth_http_tls: AuthHttpTlsSection,
+    /// What is remembered of its answers.
+    pub auth_cache: AuthCacheSection,
 }
 
 /// A configuration, with what should be said about it once there is a log.
@@ -185,13 +200,23 @@ impl Config {
         builder.finish().map(|config| Loaded { config, warnings })
     }
 
+    /// The configuration that `text` makes by itself, as if it stood in a file.
+    ///
+    /// # Errors
+    /// With everything that is wrong in it.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut builder = Builder::default();
+        file::read(&mut builder, Path::new("text"), text);
+        builder.finish()
+    }
+
     /// Every key with its present value, section by section.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
         self.sections().into_iter().flat_map(|section| section.keys()).collect()
     }
 
-    fn sections(&self) -> [&dyn Section; 12] {
+    fn sections(&self) -> [&dyn Section; 17] {
         [
             &self.node,
             &self.limits,
@@ -205,10 +230,15 @@ impl Config {
             &self.ssl,
             &self.web,
             &self.peers,
+            &self.oauth2,
+            &self.oauth2_https,
+            &self.auth_http,
+            &self.auth_http_tls,
+            &self.auth_cache,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 12] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 17] {
         [
             &mut self.node,
             &mut self.limits,
@@ -222,6 +252,11 @@ impl Config {
             &mut self.ssl,
             &mut self.web,
             &mut self.peers,
+            &mut self.oauth2,
+            &mut self.oauth2_https,
+            &mut self.auth_http,
+            &mut self.auth_http_tls,
+            &mut self.auth_cache,
         ]
     }
 }

@@ -275,6 +275,7 @@ impl Node for Observer {
             identity: self.facts().identity,
             clients: overview.as_ref().map(clients),
             limits: self.broker.get().map(limits).unwrap_or_default(),
+            logins: self.broker.get().map(Broker::login_attempts).unwrap_or_default(),
             cluster: overview.as_ref().map(|overview| cluster(&overview.cluster)),
             groups: self.observed_groups(),
             meters: self.broker.get().map(Broker::meters),

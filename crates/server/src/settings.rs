@@ -1,9 +1,11 @@
 //! The configuration, as each crate wants to hear it.
 
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use warren_broker::InitialContent;
+use warren_broker::auth::{CacheSettings, HttpSettings, Oauth2Settings};
 use warren_management::Setting;
 use warren_storage::RocksConfig;
 
@@ -113,7 +115,51 @@ pub fn broker(
             hashing: node.password_hashing,
         },
         limits: limits(config),
+        auth: auth(config),
         local_shards: available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Who is asked who clients are.
+pub(crate) fn auth(config: &Config) -> warren_broker::auth::Settings {
+    let Config { oauth2, oauth2_https, auth_http, auth_http_tls, auth_cache, .. } = config;
+    let file = |path: &str| Some(PathBuf::from(path)).filter(|_| !path.is_empty());
+    warren_broker::auth::Settings {
+        backends: config.node.auth_backends.0.clone(),
+        oauth2: Oauth2Settings {
+            resource_server_id: oauth2.resource_server_id.clone(),
+            scope_prefix: oauth2.scope_prefix.clone(),
+            additional_scopes_key: oauth2.additional_scopes_key.clone(),
+            scope_aliases: oauth2.scope_aliases.0.clone(),
+            verify_aud: oauth2.verify_aud,
+            require_exp: oauth2.require_exp,
+            leeway: Duration::from_secs(oauth2.leeway_s),
+            preferred_username_claims: oauth2.preferred_username_claims.clone(),
+            default_key: oauth2.default_key.clone(),
+            signing_keys: oauth2.signing_keys.0.clone(),
+            jwks_file: file(&oauth2.jwks_file),
+            jwks_uri: oauth2.jwks_uri.clone(),
+            issuer: oauth2.issuer.clone(),
+            discovery_endpoint_path: oauth2.discovery_endpoint_path.clone(),
+            algorithms: oauth2.algorithms.clone(),
+            cacertfile: file(&oauth2_https.cacertfile),
+        },
+        http: HttpSettings {
+            method: auth_http.http_method,
+            user_path: auth_http.user_path.clone(),
+            vhost_path: auth_http.vhost_path.clone(),
+            resource_path: auth_http.resource_path.clone(),
+            topic_path: auth_http.topic_path.clone(),
+            request_timeout: Duration::from_millis(auth_http.request_timeout),
+            connection_timeout: Duration::from_millis(auth_http.connection_timeout),
+            cacertfile: file(&auth_http_tls.cacertfile),
+        },
+        cache: CacheSettings {
+            cached_backend: auth_cache.cached_backend,
+            cache_ttl: Duration::from_millis(auth_cache.cache_ttl),
+            cache_refusals: auth_cache.cache_refusals,
+            entries: auth_cache.cache_entries,
+        },
     }
 }
 
@@ -137,6 +183,7 @@ pub(crate) fn limits(config: &Config) -> warren_broker::Limits {
         queues_per_vhost: limits.queue_max_per_vhost,
         exchanges: limits.cluster_exchange_limit,
         bindings_per_vhost: limits.binding_max_per_vhost,
+        session_grace: Duration::from_millis(limits.session_grace_ms),
         default_prefetch: limits.default_prefetch,
         connection_in_flight_bytes: limits.connection_in_flight_bytes,
         connection_output_bytes: limits.connection_output_bytes,

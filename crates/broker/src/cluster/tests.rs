@@ -10,6 +10,7 @@ use warren_types::{BootId, GroupId, NodeId, SessionId};
 
 use self::kit::{Settings, World, eventually, groups};
 use crate::directory::name;
+use crate::feature::{Feature, SPEAKS};
 
 /// The settings of tests in which a node is given up for long.
 fn impatient() -> Settings {
@@ -371,5 +372,27 @@ async fn a_session_of_an_earlier_start_is_reported_when_its_node_is_back() {
         .running()
         .any(|(member, _)| member.heard().dead.iter().any(|(_, session)| *session == new));
     assert!(!reported, "the new one lives");
+    world.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_new_waits_until_the_last_node_is_updated() {
+    let world = World::of(2, Settings::default()).await;
+    let starts: Vec<SessionId> = (0..2).map(|at| world.node(at).session).collect();
+    let directory = world.node(0).directory.clone();
+    let said = world.node(0).run(async move {
+        let (mut said, oldest) = (Vec::new(), directory.agreed());
+        for SessionId { node, boot } in starts.clone() {
+            directory.change(Command::StartNode { node, boot, speaks: SPEAKS }).await?;
+            directory.agree().await;
+            said.push((directory.agreed() > oldest, directory.require(Feature::Handling).is_ok()));
+        }
+        let SessionId { node, boot } = starts[1];
+        let older = Command::StartNode { node, boot: BootId(boot.0 + 1), speaks: oldest };
+        said.push((directory.change(older).await.is_ok(), directory.knows(Feature::Handling)));
+        Ok::<_, crate::directory::ChangeError>(said)
+    });
+
+    assert_eq!(said.await.unwrap(), [(false, false), (true, true), (false, true)]);
     world.end();
 }

@@ -312,8 +312,19 @@ impl Connection {
         );
         self.broker.counters.consumers.add(1);
         let Terms { priority, exclusive, timeout_ms } = terms;
-        let prefetch = u32::from(prefetch);
-        Attach { consumer, queue, prefetch, granted, priority, exclusive, no_ack, tag, timeout_ms }
+        Attach {
+            consumer,
+            queue,
+            prefetch: u32::from(prefetch),
+            granted,
+            priority,
+            exclusive,
+            no_ack,
+            tag,
+            timeout_ms,
+            // What was not acknowledged need not be: it is nobody's once it is on its way.
+            claim: self.claim.filter(|_| !no_ack),
+        }
     }
 
     /// basic.cancel
@@ -636,6 +647,7 @@ pub(super) fn refused(refusal: Refusal, queue: &Queue) -> Failure {
         | Refusal::ConsumerExists
         | Refusal::UnknownUpload
         | Refusal::QueueFull
+        | Refusal::NotHeld
         | Refusal::SessionClosed => unexpected(Some(&CommandReply::Refused(refusal))),
     }
 }

@@ -12,6 +12,8 @@ use warren_queue::{Command, CommandReply, FragmentReply};
 use super::state::{Client, Connection};
 use crate::broker::Inner;
 use crate::failure::Failure;
+use crate::grants::Grants;
+pub(crate) use crate::grants::Kind;
 use crate::queue::handle::ShardSlot;
 
 /// Who asks for an operation.
@@ -36,13 +38,6 @@ impl Connection {
     }
 }
 
-/// What is accessed, for error texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Queue,
-    Exchange,
-}
-
 impl Context {
     /// Refuses unless the client may have `access` to `name`.
     pub(crate) async fn permit(
@@ -63,12 +58,29 @@ impl Context {
         if self.trusted {
             return Ok(());
         }
-        // Another node may have granted it a moment ago.
-        let granted = |catalog: &Catalog| {
-            let mut accesses = accesses.iter();
-            accesses.any(|access| self.client.may(catalog, name, *access)).then_some(())
+        let may = |catalog: &Catalog, access: &Access| {
+            self.client.may(catalog, kind, name, *access) == Some(true)
         };
-        if self.find(granted).await?.is_some() {
+        // Another node may have granted it a moment ago.
+        let granted =
+            |catalog: &Catalog| accesses.iter().any(|access| may(catalog, access)).then_some(());
+        let mut unanswered = None;
+        let is_granted = match &self.client.grants {
+            Grants::Catalog => self.find(granted).await?.is_some(),
+            Grants::Foreign(_) if self.broker.directory.look(granted).is_some() => true,
+            grants @ Grants::Foreign(_) => {
+                let mut is_granted = false;
+                for access in accesses {
+                    let question = kind.question(&self.client.vhost, name, *access);
+                    match grants.ask(&question).await {
+                        Ok(granted) => is_granted = is_granted || granted,
+                        Err(why) => unanswered = Some(why),
+                    }
+                }
+                is_granted
+            }
+        };
+        if is_granted {
             return Ok(());
         }
         let shown = if kind == Kind::Exchange && name.is_empty() { "amq.default" } else { name };
@@ -77,7 +89,8 @@ impl Context {
             Kind::Exchange => "exchange",
         };
         let access = accesses.first().map_or("", |access| access.as_str());
-        Err(super::publish::refused(access, format_args!("{kind} '{shown}'"), &self.client))
+        let what = format_args!("{kind} '{shown}'");
+        Err(super::publish::refused(access, what, &self.client, unanswered.as_deref()))
     }
 
     /// Looks something up; if it is not there, catches up with the other nodes and looks again.
@@ -149,12 +162,26 @@ impl Context {
         queue: &Queue,
         command: &Command,
     ) -> Result<Option<CommandReply>, Failure> {
-        let slot = self.slot(queue)?;
         let mut fragment = FragmentWriter::new();
         fragment.command(command);
+        let replies = self.ask_all(queue, fragment).await?;
+        Ok(replies.into_iter().next().map(|(_, reply)| reply))
+    }
+
+    /// Asks the queue's shard for several things at once. Returns the answers of those that have
+    /// one, by their ordinals.
+    pub(crate) async fn ask_all(
+        &self,
+        queue: &Queue,
+        mut fragment: FragmentWriter,
+    ) -> Result<Vec<(u32, CommandReply)>, Failure> {
+        let slot = self.slot(queue)?;
+        if fragment.is_empty() {
+            return Ok(Vec::new());
+        }
         let reply = self.broker.shard(slot).ask(fragment.finish()).await;
         match reply.map_err(Failure::unavailable)? {
-            FragmentReply::Done(replies) => Ok(replies.into_iter().next().map(|(_, reply)| reply)),
+            FragmentReply::Done(replies) => Ok(replies),
             // The node that held the queue in its memory has gone, and the queue with it.
             FragmentReply::UnknownSession => Err(no_queue(&queue.name, &queue.vhost)),
             FragmentReply::Duplicate | FragmentReply::Gap { .. } => Err(Failure::unavailable(

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use warren_amqp::{Body, Delivery as Sent, Reply, ReplyCode, header};
-use warren_catalog::{Queue, QueueKind};
+use warren_catalog::{Queue, QueueKind, TimeoutAction};
 use warren_queue::entry::{chunk, message};
 use warren_queue::{CancelReason, Command, DeliveredRun, Outcome, SettleRange};
 use warren_types::{ConsumerNumber, DeliverySequence, Location, LogIndex, Table, Value};
@@ -384,7 +385,8 @@ impl Connection {
         let tag = String::from_utf8_lossy(&holder.tag).into_owned();
         let told = holder.stage == Stage::Live
             && !holder.is_getter
-            && self.capabilities.consumer_cancel_notify;
+            && self.capabilities.consumer_cancel_notify
+            && !(reason == CancelReason::Timeout && self.closes_on_timeout(&holder));
         if let Some(channel) = self.channels.get_mut(&holder.channel) {
             channel.consumers.remove(&tag);
             channel.getters.retain(|_, getter| *getter != number);
@@ -394,15 +396,35 @@ impl Connection {
         }
         if told {
             self.out.reply(holder.channel, &Reply::Cancel { consumer_tag: tag });
-        } else if reason == CancelReason::Timeout && self.is_open(holder.channel) {
-            let text = format!(
+        } else if self.is_open(holder.channel) {
+            self.ended_unannounced(&holder, reason);
+        }
+    }
+
+    /// Ends the channel of a client that cannot be told otherwise that it has lost a consumer.
+    fn ended_unannounced(&mut self, holder: &Holder, reason: CancelReason) {
+        let text = match reason {
+            CancelReason::Timeout => format!(
                 "delivery acknowledgement on channel {} timed out. Timeout value used: {} ms. This \
                  timeout value can be configured, see consumers doc guide to learn more",
                 holder.channel,
-                self.timeout_ms(&holder)
-            );
-            self.fail(holder.channel, Failure::new(ReplyCode::PreconditionFailed, text));
-        }
+                self.timeout_ms(holder)
+            ),
+            CancelReason::TakenOver if holder.stage == Stage::Live => format!(
+                "consumer '{}' was taken over by another connection with the same session_id",
+                String::from_utf8_lossy(&holder.tag)
+            ),
+            CancelReason::QueueDeleted | CancelReason::LeaseEnded | CancelReason::TakenOver => {
+                return;
+            }
+        };
+        self.fail(holder.channel, Failure::new(ReplyCode::PreconditionFailed, text));
+    }
+
+    /// Whether a channel ends with a delivery that was held for too long.
+    fn closes_on_timeout(&self, holder: &Holder) -> bool {
+        let closes = |queue: &Arc<Queue>| queue.settings.timeout_action == TimeoutAction::Close;
+        self.broker.directory.look(|catalog| catalog.queue_by_id(holder.queue).is_some_and(closes))
     }
 
     /// How long a consumer may hold a delivery, as far as is known; -1 where it is not.

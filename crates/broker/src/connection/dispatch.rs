@@ -1,5 +1,6 @@
 //! Which part of the connection each event is for.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -13,10 +14,10 @@ use super::confirm::{Confirms, Due};
 use super::operation::Finish;
 use super::state::{Connection, Phase};
 use crate::config::Limits;
-use crate::doorkeeper::{Credentials, Door};
 use crate::failure::Failure;
 use crate::limit::Limit;
 use crate::press::INTERNAL_USER;
+use crate::survey::Whose;
 
 /// How long a client that is sent away is waited for, and waits for the end of its consumers.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
@@ -161,30 +162,52 @@ impl Connection {
     }
 
     fn open_channel(&mut self, number: ChannelNumber) -> Result<(), Failure> {
-        let client = self.client();
+        let user = &self.client().user;
         let limit = self
             .broker
             .directory
-            .look(|catalog| catalog.user(&client.user).and_then(|user| user.limits.max_channels));
-        let count = u64::try_from(self.channels.len()).unwrap_or(u64::MAX);
-        if let Some(limit) = limit.filter(|limit| count >= *limit) {
-            let user = &client.user;
-            return Err(Failure::new(
-                ReplyCode::NotAllowed,
-                format_args!(
-                    "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
-                ),
-            ));
-        }
+            .look(|catalog| catalog.user(user).and_then(|user| user.limits.max_channels));
         self.check_channels_of_node()?;
         self.generations = self.generations.saturating_add(1);
         let Limits { default_prefetch, unacked_per_channel, .. } = *self.limits();
         let channel = Channel::new(self.generations, default_prefetch, unacked_per_channel);
         self.channels.insert(number, channel);
+        self.channel_count.fetch_add(1, Ordering::Relaxed);
         self.broker.counters.channels_opened.add(1);
+        match limit {
+            None => self.channel_opened(number),
+            Some(limit) => self.check_channels_of_user(number, limit),
+        }
+        Ok(())
+    }
+
+    fn channel_opened(&mut self, number: ChannelNumber) {
         self.wire.accept_channel(number, &mut self.out);
         self.tell_channel_opened(number);
-        Ok(())
+    }
+
+    /// Refuses a channel beyond those that its user may have, on all nodes together. It has been
+    /// counted, so of those that come at once none is let in beyond the limit.
+    fn check_channels_of_user(&mut self, number: ChannelNumber, limit: u64) {
+        let (broker, user) = (self.broker.clone(), self.client().user.clone());
+        let waits_for = format!("the count of channels of user '{user}'");
+        self.begin(number, MethodId::CHANNEL_OPEN, waits_for, async move {
+            let count = broker.count_channels(Whose::User(user.to_string())).await;
+            if count > limit {
+                return Err(Failure::new(
+                    ReplyCode::NotAllowed,
+                    format_args!(
+                        "number of channels opened for user '{user}' has reached the maximum \
+                         allowed user limit of ({limit})"
+                    ),
+                ));
+            }
+            let finish: Finish = Box::new(move |connection| {
+                connection.channel_opened(number);
+                Ok(())
+            });
+            Ok(finish)
+        });
     }
 
     /// Refuses a channel beyond those that the node may have.
@@ -209,6 +232,7 @@ impl Connection {
     /// Gives up all that belongs to a channel: what it holds goes back.
     pub(crate) fn end_channel(&mut self, number: ChannelNumber) {
         let Some(channel) = self.channels.remove(&number) else { return };
+        self.channel_count.fetch_sub(1, Ordering::Relaxed);
         self.broker.counters.channels_closed.add(1);
         if channel.counts.publish > 0 {
             self.broker.counters.publishers.sub(1);
@@ -273,24 +297,6 @@ impl Connection {
             return Err(Failure::new(ReplyCode::NotImplemented, "active=false"));
         }
         self.reply(channel, &Reply::ChannelFlowOk { active })
-    }
-
-    /// connection.update-secret: the password is checked again, as at the login.
-    fn update_secret(&mut self, secret: Vec<u8>) {
-        let (broker, peer) = (self.broker.clone(), self.peer.ip());
-        let user = self.client().user.clone();
-        self.begin_apart(MethodId::CONNECTION_UPDATE_SECRET, async move {
-            let shown = Credentials::Password(&secret);
-            if broker.login(Door::Amqp, peer, &user, shown).await.is_err() {
-                return Err(Failure::new(
-                    ReplyCode::NotAllowed,
-                    format_args!("New secret was refused by one of the backends for user '{user}'"),
-                ));
-            }
-            let finish: Finish =
-                Box::new(|connection| connection.reply(ChannelNumber(0), &Reply::UpdateSecretOk));
-            Ok(finish)
-        });
     }
 
     fn confirm_select(&mut self, number: ChannelNumber, nowait: bool) -> Result<(), Failure> {

@@ -125,6 +125,7 @@ pub(super) fn is_refused(reply: &CommandReply) -> bool {
             | Refusal::NotEmpty
             | Refusal::ConsumerExists
             | Refusal::QueueFull
+            | Refusal::NotHeld
             | Refusal::UnknownUpload => true,
         },
         CommandReply::Missing(_) => true,

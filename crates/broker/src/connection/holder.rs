@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use warren_queue::Command;
 use warren_types::{ChannelNumber, ConsumerNumber, DeliverySequence, QueueId};
 
 use super::consume::Terms;
@@ -114,7 +113,7 @@ impl Connection {
     /// Ends a holder: what it holds goes back.
     pub(crate) fn detach(&mut self, nth: Nth) {
         let Some(holder) = self.drop_holder(nth) else { return };
-        self.staging.command(holder.slot, &Command::Detach { consumer: holder.number });
+        self.staging.command(holder.slot, &self.end_of(holder.number));
         if !holder.is_getter {
             self.broker.counters.consumers.sub(1);
         }

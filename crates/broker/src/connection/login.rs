@@ -12,6 +12,7 @@ use crate::admin::LoginError;
 use crate::config::{Config, Limits};
 use crate::doorkeeper::{Credentials, Door};
 use crate::failure::Failure;
+use crate::grants::{Grants, Identity, vhost_question};
 use crate::limit::Limit;
 use crate::reception::CERTIFICATE_REVOKED;
 use crate::registry::Registered;
@@ -81,6 +82,7 @@ impl Connection {
     ) -> Result<(), Failure> {
         self.capabilities = ClientCapabilities::of(client_properties);
         self.facts.introduced(mechanism, client_properties);
+        self.note_session(client_properties);
         let certified = self.secured.as_ref().and_then(|session| session.login_name.clone());
         let (user, password) = match (mechanism, certified) {
             ("PLAIN", _) => shown(sasl::plain(response)?),
@@ -100,7 +102,7 @@ impl Connection {
             let known = broker.login(Door::Amqp, peer, &user, shown).await;
             let finish: Finish = Box::new(move |connection| {
                 match known {
-                    Ok(known) => connection.welcome(&mechanism, known.name),
+                    Ok(known) => connection.welcome(&mechanism, known),
                     Err(why) => connection.refuse(&mechanism, &user, why),
                 }
                 Ok(())
@@ -110,9 +112,10 @@ impl Connection {
         Ok(())
     }
 
-    fn welcome(&mut self, mechanism: &str, user: Name) {
-        self.tell_login(mechanism, &user, None);
-        self.user = Some(user);
+    fn welcome(&mut self, mechanism: &str, identity: Identity) {
+        self.tell_login(mechanism, &identity.name, None);
+        self.user = Some(identity.name.clone());
+        self.identity = Some(identity);
         self.wire.accept_login(&mut self.out);
     }
 
@@ -132,39 +135,51 @@ impl Connection {
 
     /// connection.open
     pub(crate) fn open(&mut self, vhost: &str) -> Result<(), Failure> {
-        let user = self.user.clone().expect("a virtual host is opened after the login");
-        match self.broker.directory.look(|catalog| admit(catalog, &user, vhost)) {
-            Ok(vhost) => self.enter(user, vhost),
-            Err(error) if self.broker.directory.is_alone() => Err(error.into()),
+        let identity = self.identity.take().expect("a virtual host is opened after the login");
+        match self.broker.directory.look(|catalog| admit(catalog, &identity, vhost)) {
+            Ok(vhost) => self.enter(identity, vhost),
+            Err(error)
+                if identity.grants == Grants::Catalog && self.broker.directory.is_alone() =>
+            {
+                Err(error.into())
+            }
             Err(_) => {
-                self.ask_again_for(user, vhost.to_owned());
+                self.ask_again_for(identity, vhost.to_owned());
                 Ok(())
             }
         }
     }
 
-    /// Another node may have made the virtual host, or given a permission in it, a moment ago.
-    fn ask_again_for(&mut self, user: Name, vhost: String) {
+    /// Another node may have made the virtual host, or given a permission in it, a moment ago; or
+    /// somebody else has to say who may open it.
+    fn ask_again_for(&mut self, identity: Identity, vhost: String) {
         let directory = self.broker.directory.clone();
         let limit = self.limits().operation_timeout;
         self.begin_apart(MethodId::CONNECTION_OPEN, async move {
+            if identity.grants != Grants::Catalog
+                && let Err(why) = identity.grants.ask(&vhost_question(&vhost)).await
+            {
+                tracing::warn!(why, vhost, "nobody says whether a client may open a vhost");
+            }
             // Without a majority the local copy is the best there is.
             let _caught_up = tokio::time::timeout(limit, directory.catch_up()).await;
             let finish: Finish = Box::new(move |connection| {
-                let admit = |catalog: &Catalog| admit(catalog, &user, &vhost);
+                let admit = |catalog: &Catalog| admit(catalog, &identity, &vhost);
                 let vhost = connection.broker.directory.look(admit)?;
-                connection.enter(user.clone(), vhost)
+                connection.enter(identity.clone(), vhost)
             });
             Ok(finish)
         });
     }
 
-    fn enter(&mut self, user: Name, vhost: Name) -> Result<(), Failure> {
+    fn enter(&mut self, identity: Identity, vhost: Name) -> Result<(), Failure> {
         let from = Some(self.peer.ip());
-        let client = Client { user: user.clone(), vhost: vhost.clone(), from };
+        let Identity { name: user, tags, grants } = identity;
+        let client = Client { user: user.clone(), vhost: vhost.clone(), from, tags, grants };
         let name = self.name();
         let (mailbox, secured) = (self.mailbox.clone(), self.secured.clone());
-        let registered = Registered { mailbox, vhost, user, name, secured };
+        let channels = self.channel_count.clone();
+        let registered = Registered { mailbox, vhost, user, name, secured, channels };
         // Whoever is counted first is seen by whoever counts later, on whichever node: of clients
         // that come at once none is let in beyond a limit.
         self.broker.registry.enter(self.id, registered);
@@ -215,6 +230,7 @@ impl Connection {
     }
 
     fn opened(&mut self, client: Client) {
+        self.claim = self.claim_of(&client);
         self.client = Some(client);
         self.phase = Phase::Open;
         self.wire.accept_open(&mut self.out);
@@ -222,6 +238,7 @@ impl Connection {
             tracing::info!("user '{user}' authenticated and granted access to vhost '{vhost}'");
         }
         self.tell_opened();
+        self.watch_expiry();
     }
 }
 
@@ -268,14 +285,15 @@ impl Quota {
     }
 }
 
-fn admit(catalog: &Catalog, user: &str, vhost: &str) -> Result<Name, ConnectionError> {
+fn admit(catalog: &Catalog, identity: &Identity, vhost: &str) -> Result<Name, ConnectionError> {
+    let user = &identity.name;
     let Some(row) = catalog.vhost(vhost) else {
         return Err(ConnectionError::new(
             ReplyCode::NotAllowed,
             format_args!("vhost {vhost} not found"),
         ));
     };
-    if catalog.permission(user, vhost).is_none() {
+    if identity.grants.opens(catalog, user, vhost) != Some(true) {
         return Err(ConnectionError::new(
             ReplyCode::NotAllowed,
             format_args!("access to vhost '{vhost}' refused for user '{user}'"),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use warren_amqp::{ReplyCode, header};
 use warren_catalog::{MessageHeaders, Property};
 use warren_queue::DedupKey;
-use warren_queue::entry::PublishParts;
+use warren_queue::entry::{Message, PublishParts};
 use warren_types::{QueueId, Table, Value};
 
 use super::publish::Publish;
@@ -42,6 +42,24 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
+    /// Those of a message that is moved from one queue to another: it was routed, counted and looked
+    /// at when it was published, and goes nowhere but where it is moved to.
+    pub(crate) fn of_moved(message: &Message, delay_ms: Option<u64>) -> Self {
+        let header = message.header.clone();
+        let expiration = header::expiration(&header).map(expiration_ms);
+        Self {
+            extra_keys: Vec::new(),
+            headers: header::headers_table(&header).ok().flatten(),
+            persistent: message.persistent,
+            expiration_ms: expiration.and_then(Result::ok),
+            delay_ms: delay_ms.map(|delay_ms| u32::try_from(delay_ms).unwrap_or(u32::MAX)),
+            priority: header::priority(&header),
+            trail: message.trail.clone(),
+            traced: None,
+            header,
+        }
+    }
+
     /// The message as the shard of `queues` is given it, but for its body. `dedup` tells it from others
     /// in those of them that take a message once.
     pub(crate) fn parts<'a>(

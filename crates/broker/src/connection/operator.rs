@@ -22,7 +22,7 @@ use super::firehose::{Given, copy_fetched, copy_publish_apart};
 use super::flow::is_refused;
 use super::message::{Wishes, wishes};
 use super::plan::Plan;
-use super::publish::{Publish, route, route_permitted};
+use super::publish::{Bar, Publish, ask, route, route_permitted};
 use super::staging::{Origin, Staging};
 use crate::broker::Inner;
 use crate::failure::Failure;
@@ -65,10 +65,18 @@ pub struct Fetched {
 }
 
 /// Messages that are held on somebody's behalf: they go back when it goes.
-struct Loan {
+pub(super) struct Loan {
     broker: Arc<Inner>,
-    slot: ShardSlot,
-    consumer: ConsumerNumber,
+    pub(super) slot: ShardSlot,
+    pub(super) consumer: ConsumerNumber,
+}
+
+impl Loan {
+    /// A loan of what is in that shard, with a number that no connection has, nor its consumers.
+    pub(super) fn new(broker: &Arc<Inner>, slot: ShardSlot) -> Self {
+        let consumer = broker.registry.number().consumer(FETCHER);
+        Self { broker: Arc::clone(broker), slot, consumer }
+    }
 }
 
 impl Drop for Loan {
@@ -82,9 +90,7 @@ impl Context {
     pub(crate) async fn publish_apart(&self, publish: Publish) -> Result<Published, Failure> {
         let user = &self.client.user;
         let impersonates = self.trusted
-            || self.broker.directory.look(|catalog| {
-                catalog.user(user).is_some_and(|user| user.has_tag("impersonator"))
-            });
+            || self.broker.directory.look(|catalog| self.client.is_impersonator(catalog));
         let wishes = wishes(publish.header.clone(), user, impersonates)?;
         self.broker.counters.published.add(1);
         let plan = self.way(&publish, &wishes).await?;
@@ -118,16 +124,29 @@ impl Context {
     }
 
     /// Where a message goes; other nodes are asked before it is nowhere.
-    async fn way(&self, publish: &Publish, wishes: &Wishes) -> Result<Plan, Failure> {
-        let route = if self.trusted { route_permitted } else { route };
-        let way = || route(&self.broker, &self.client, publish, wishes).map(|(plan, _)| plan);
-        let found = way();
+    pub(super) async fn way(&self, publish: &Publish, wishes: &Wishes) -> Result<Plan, Failure> {
+        let found = self.way_by_now(publish, wishes).await;
         let settled = found.as_ref().is_ok_and(|plan| !plan.shards.is_empty());
         if settled || self.broker.directory.is_alone() {
             return found;
         }
         self.broker.directory.catch_up().await.map_err(Failure::unavailable)?;
-        way()
+        self.way_by_now(publish, wishes).await
+    }
+
+    /// The same by the local copy of the catalog.
+    async fn way_by_now(&self, publish: &Publish, wishes: &Wishes) -> Result<Plan, Failure> {
+        if self.trusted {
+            let found = route_permitted(&self.broker, &self.client, publish, wishes);
+            return found.map(|(plan, _)| plan);
+        }
+        loop {
+            match route(&self.broker, &self.client, publish, wishes) {
+                Ok((plan, _)) => return Ok(plan),
+                Err(Bar::Refused(failure)) => return Err(failure),
+                Err(Bar::Unasked(question)) => ask(&self.client, &question).await?,
+            }
+        }
     }
 
     /// Fetches up to `count` messages and settles them with `outcome` afterwards, all at once, so
@@ -142,9 +161,8 @@ impl Context {
         self.permit(Access::Read, Kind::Queue, queue).await?;
         let queue = self.queue(queue).await?;
         let slot = self.slot(&queue)?;
-        // No connection has this number, so neither has one of its consumers.
-        let consumer = self.broker.registry.number().consumer(FETCHER);
-        let loan = Loan { broker: self.broker.clone(), slot, consumer };
+        let loan = Loan::new(&self.broker, slot);
+        let consumer = loan.consumer;
         let (mut fetched, mut ranges, mut bytes) = (Vec::new(), Vec::new(), 0_usize);
         while fetched.len() < count && bytes < FETCH_BYTES {
             let Some(got) = self.take(&queue, consumer).await? else { break };
@@ -205,7 +223,7 @@ impl Context {
 }
 
 /// A body's first bytes, in memory of their own: the row that they stand in may be large.
-fn beginning(body: &Body, bytes: usize) -> Bytes {
+pub(crate) fn beginning(body: &Body, bytes: usize) -> Bytes {
     let mut beginning = Vec::new();
     for piece in body.pieces() {
         let room = bytes.saturating_sub(beginning.len());

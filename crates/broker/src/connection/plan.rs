@@ -63,7 +63,8 @@ impl Plans {
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets all plans.
+    pub(crate) fn clear(&mut self) {
         self.by_exchange.clear();
         self.count = 0;
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use warren_amqp::{Body, MethodId, ReplyCode};
+use warren_auth::{Question, What};
 use warren_catalog::{Access, Catalog, Message, Routed, TopicAccess};
 use warren_types::ChannelNumber;
 
 use super::channel::Mode;
 use super::dedup::{Once, keys};
+use super::lease::Leases;
 use super::message::{Properties, Wishes, wishes};
 use super::operation::Finish;
 use super::plan::Plan;
@@ -16,6 +18,7 @@ use super::staging::Origin;
 use super::state::{Client, Connection};
 use crate::broker::Inner;
 use crate::failure::Failure;
+use crate::grants::{Kind, topic_question};
 
 /// A message as its client sent it.
 #[derive(Debug)]
@@ -32,8 +35,16 @@ pub(crate) struct Publish {
 enum Route {
     /// It goes there, perhaps nowhere. `lasting` when messages with the same keys do so too.
     Known { plan: Arc<Plan>, lasting: bool },
-    /// It may not be published.
+    /// It may not be published, or that is not known.
+    Barred(Bar),
+}
+
+/// Why something may not be published.
+pub(crate) enum Bar {
+    /// It is forbidden, or goes nowhere.
     Refused(Failure),
+    /// This has to be asked first.
+    Unasked(Question<'static>),
 }
 
 impl Connection {
@@ -42,6 +53,9 @@ impl Connection {
     pub(crate) fn begin_burst(&mut self) {
         let revision = self.broker.directory.look(Catalog::revision);
         self.plans.renew(revision);
+        if self.client.as_ref().is_some_and(|client| client.grants.renew()) {
+            self.plans.clear();
+        }
     }
 
     /// basic.publish
@@ -72,6 +86,10 @@ impl Connection {
         publish: Publish,
         freshness: Freshness,
     ) -> Result<(), Failure> {
+        if let Some(leases) = Leases::of(&publish) {
+            self.extend_leases(number, leases, &publish);
+            return Ok(());
+        }
         let (publish, mut wishes) = self.examine(number, publish)?;
         if let Some(address) = super::reply_to::address(&publish) {
             // Replies pass the default exchange, as everything does that names none.
@@ -81,8 +99,7 @@ impl Connection {
                 .look(|catalog| permit(catalog, self.client(), "", &publish, &wishes));
             return match permitted {
                 Ok(()) => self.publish_reply(number, address, &publish, &wishes),
-                Err(failure) if freshness == Freshness::CaughtUp => Err(failure),
-                Err(_) => self.ask_again(number, publish),
+                Err(bar) => self.barred(number, publish, bar, freshness),
             };
         }
         let plan = match self.plan(&publish, &wishes) {
@@ -92,14 +109,13 @@ impl Connection {
                 }
                 plan
             }
-            Route::Refused(failure) if freshness == Freshness::CaughtUp => return Err(failure),
-            Route::Refused(_) => return self.ask_again(number, publish),
+            Route::Barred(bar) => return self.barred(number, publish, bar, freshness),
         };
         if let Some(traced) = &mut wishes.traced {
             traced.note_route();
         }
         if plan.shards.is_empty() && freshness == Freshness::Local && !self.knows_all() {
-            return self.ask_again(number, publish);
+            return self.ask_again(number, publish, None);
         }
         self.feel_pressure(&plan);
         if let Mode::Transaction(_) = self.channel(number).mode {
@@ -121,9 +137,7 @@ impl Connection {
         let client = self.client();
         let user = client.user.clone();
         let impersonates = warren_amqp::header::user_id(&publish.header).is_some()
-            && self.broker.directory.look(|catalog| {
-                catalog.user(&user).is_some_and(|user| user.has_tag("impersonator"))
-            });
+            && self.broker.directory.look(|catalog| client.is_impersonator(catalog));
         let mut wishes = wishes(publish.header.clone(), &user, impersonates)?;
         self.trace_publish(&mut wishes);
         Ok((publish, wishes))
@@ -138,7 +152,7 @@ impl Connection {
             Ok((plan, varies)) => {
                 Route::Known { plan: Arc::new(plan), lasting: cacheable && !varies }
             }
-            Err(failure) => Route::Refused(failure),
+            Err(bar) => Route::Barred(bar),
         }
     }
 
@@ -147,12 +161,37 @@ impl Connection {
         self.broker.directory.is_alone()
     }
 
-    /// What this node knows says no; another node may know better.
-    fn ask_again(&mut self, number: ChannelNumber, publish: Publish) -> Result<(), Failure> {
+    fn barred(
+        &mut self,
+        number: ChannelNumber,
+        publish: Publish,
+        bar: Bar,
+        freshness: Freshness,
+    ) -> Result<(), Failure> {
+        match (bar, freshness) {
+            (Bar::Refused(failure), Freshness::CaughtUp) => Err(failure),
+            (Bar::Refused(_), Freshness::Local) => self.ask_again(number, publish, None),
+            (Bar::Unasked(question), Freshness::Local | Freshness::CaughtUp) => {
+                self.ask_again(number, publish, Some(question))
+            }
+        }
+    }
+
+    /// What this node knows says no; another node, or whoever is to be asked, may know better.
+    fn ask_again(
+        &mut self,
+        number: ChannelNumber,
+        publish: Publish,
+        question: Option<Question<'static>>,
+    ) -> Result<(), Failure> {
         let directory = self.broker.directory.clone();
+        let client = self.client().clone();
         // What waits behind it was read before the catalog is asked: it need not be asked again.
         let covered = self.channel(number).backlog.len();
         let work = async move {
+            if let Some(question) = &question {
+                ask(&client, question).await?;
+            }
             directory.catch_up().await.map_err(Failure::unavailable)?;
             let finish: Finish = Box::new(move |connection| {
                 connection.begin_burst();
@@ -242,10 +281,10 @@ pub(crate) fn route(
     client: &Client,
     publish: &Publish,
     wishes: &Wishes,
-) -> Result<(Plan, bool), Failure> {
+) -> Result<(Plan, bool), Bar> {
     let exchange = exchange_of(publish);
     broker.directory.look(|catalog| permit(catalog, client, exchange, publish, wishes))?;
-    route_permitted(broker, client, publish, wishes)
+    route_permitted(broker, client, publish, wishes).map_err(Bar::Refused)
 }
 
 fn exchange_of(publish: &Publish) -> &str {
@@ -292,47 +331,96 @@ fn permit(
     exchange: &str,
     publish: &Publish,
     wishes: &Wishes,
-) -> Result<(), Failure> {
-    let Client { user, vhost, .. } = client;
-    if !client.may(catalog, exchange, Access::Write) {
-        let shown = if exchange.is_empty() { "amq.default" } else { exchange };
-        return Err(refused("write", format_args!("exchange '{shown}'"), client));
+) -> Result<(), Bar> {
+    let vhost = &client.vhost;
+    match client.may(catalog, Kind::Exchange, exchange, Access::Write) {
+        Some(true) => {}
+        found => {
+            let question = Kind::Exchange.question(vhost, exchange, Access::Write);
+            return Err(bar(found, question, client));
+        }
     }
     let Some(row) = catalog.exchange(vhost, exchange) else {
-        return if exchange.is_empty() { Ok(()) } else { Err(no_exchange(exchange, vhost)) };
+        let is_default = exchange.is_empty();
+        return if is_default { Ok(()) } else { Err(Bar::Refused(no_exchange(exchange, vhost))) };
     };
     if row.internal {
-        return Err(Failure::new(
+        return Err(Bar::Refused(Failure::new(
             ReplyCode::AccessRefused,
             format_args!("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'"),
-        ));
+        )));
     }
     if row.routing_kind() == warren_catalog::ExchangeKind::Topic {
         let check = client.topics(catalog, exchange, TopicAccess::Write);
         let keys = std::iter::once(&*publish.routing_key)
             .chain(wishes.extra_keys.iter().map(Vec::as_slice));
         for key in keys {
-            if !check.allows(key) {
-                let key = String::from_utf8_lossy(key);
-                return Err(Failure::new(
-                    ReplyCode::AccessRefused,
-                    format_args!(
-                        "write access to topic '{key}' in exchange '{exchange}' in vhost \
-                         '{vhost}' refused for user '{user}'"
-                    ),
-                ));
+            match check.allows(key) {
+                Some(true) => {}
+                found => {
+                    let question = topic_question(vhost, exchange, key, Access::Write);
+                    return Err(bar(found, question, client));
+                }
             }
         }
     }
     Ok(())
 }
 
+/// What stands in the way of something that is not known to be allowed.
+fn bar(found: Option<bool>, question: Question<'_>, client: &Client) -> Bar {
+    match found {
+        Some(_) => Bar::Refused(forbidden(&question, client, None)),
+        None => Bar::Unasked(question.into_owned()),
+    }
+}
+
+/// Asks what is not known.
+///
+/// # Errors
+/// When it is forbidden.
+pub(crate) async fn ask(client: &Client, question: &Question<'_>) -> Result<(), Failure> {
+    match client.grants.ask(question).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(forbidden(question, client, None)),
+        Err(why) => Err(forbidden(question, client, Some(&why))),
+    }
+}
+
+/// What a client hears that may not do what was asked.
+fn forbidden(question: &Question<'_>, client: &Client, why: Option<&str>) -> Failure {
+    let vhost = &client.vhost;
+    match &question.what {
+        What::Vhost => {
+            let user = &client.user;
+            let text = format!("access to vhost '{vhost}' refused for user '{user}'");
+            Failure::new(ReplyCode::NotAllowed, text)
+        }
+        What::Queue { name, permission } => {
+            refused(permission, format_args!("queue '{name}'"), client, why)
+        }
+        What::Exchange { name, permission } => {
+            refused(permission, format_args!("exchange '{name}'"), client, why)
+        }
+        What::Topic { exchange, routing_key, permission } => {
+            let what = format_args!("topic '{routing_key}' in exchange '{exchange}'");
+            refused(permission, what, client, why)
+        }
+    }
+}
+
 /// `write access to exchange 'x' in vhost 'v' refused for user 'u'`
-pub(crate) fn refused(access: &str, what: impl std::fmt::Display, client: &Client) -> Failure {
+pub(crate) fn refused(
+    access: &str,
+    what: impl std::fmt::Display,
+    client: &Client,
+    why: Option<&str>,
+) -> Failure {
     let Client { user, vhost, .. } = client;
+    let why = why.map(|why| format!(", a backend returned an error: {why}")).unwrap_or_default();
     Failure::new(
         ReplyCode::AccessRefused,
-        format_args!("{access} access to {what} in vhost '{vhost}' refused for user '{user}'"),
+        format_args!("{access} access to {what} in vhost '{vhost}' refused for user '{user}'{why}"),
     )
 }
 

@@ -353,6 +353,8 @@ impl<S: Stream> Socket<S> {
     }
 
     async fn finish(mut self, mut connection: Connection, end: End) {
+        let is_asked_for = matches!(end, End::Closed) || connection.phase == Phase::Leaving;
+        connection.is_lost = !is_asked_for;
         if let End::Dismissed(_) = &end {
             // The client goes elsewhere at once: what it held must be there before it.
             connection.release().await;

@@ -190,6 +190,21 @@ impl Staging {
         self.settles(slot).writer.settle(consumer, outcome, ranges);
     }
 
+    /// Has leases of what a consumer holds begin anew, for the publish that asked for it.
+    pub(crate) fn extend_leases(
+        &mut self,
+        slot: ShardSlot,
+        consumer: ConsumerNumber,
+        ranges: &[SettleRange],
+        origin: Origin,
+    ) {
+        let stage = self.settles(slot);
+        let ordinal = stage.writer.settle(consumer, Outcome::Extend, ranges);
+        if let Some(tag) = origin.tag {
+            extend(&mut stage.spans, origin, tag, ordinal);
+        }
+    }
+
     /// Adds a grant to a consumer that has been given something.
     pub(crate) fn grant(
         &mut self,

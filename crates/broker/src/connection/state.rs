@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures::stream::FuturesUnordered;
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use warren_amqp::{ClientCapabilities, Connection as Wire, ConnectionError, Output};
+use warren_auth::Authority;
 use warren_catalog::{Access, Catalog, Name, TopicAccess, TopicCheck, TopicVariables};
 use warren_types::{ChannelNumber, ConsumerNumber, Tally};
 
@@ -25,11 +28,15 @@ use super::staging::Staging;
 use super::unacked::Nth;
 use crate::broker::Inner;
 use crate::config::Limits;
+use crate::grants::{Grants, Identity, Kind, topic_question};
 use crate::janitor::Chore;
 use crate::queue::handle::ShardSlot;
 use crate::registry::ConnectionId;
 use crate::traces::Tracer;
-use warren_queue::Command;
+use warren_queue::Claim;
+
+/// The tag of those who may publish under others' names.
+const IMPERSONATOR: &str = "impersonator";
 
 /// Who the client is, once it has opened its virtual host.
 #[derive(Clone, Debug)]
@@ -38,24 +45,80 @@ pub(crate) struct Client {
     pub(crate) vhost: Name,
     /// Where it comes from, if it is none of our own.
     pub(crate) from: Option<IpAddr>,
+    /// Its tags, where it is not the catalog that knows them.
+    pub(crate) tags: Vec<Name>,
+    /// Who says what it may do.
+    pub(crate) grants: Grants,
 }
 
 impl Client {
-    /// Whether it may have `access` to the exchange or queue `name`.
-    pub(crate) fn may(&self, catalog: &Catalog, name: &str, access: Access) -> bool {
-        catalog.check_permission(&self.user, &self.vhost, name, access)
+    /// One of our own, whom nobody asks.
+    pub(crate) fn own(user: Name, vhost: Name) -> Self {
+        Self { user, vhost, from: None, tags: Vec::new(), grants: Grants::Catalog }
+    }
+
+    /// Whether it may have `access` to the exchange or queue `name`; none where that has to be
+    /// asked.
+    pub(crate) fn may(
+        &self,
+        catalog: &Catalog,
+        kind: Kind,
+        name: &str,
+        access: Access,
+    ) -> Option<bool> {
+        self.grants.may(catalog, (&self.user, &self.vhost), (kind, name), access)
     }
 
     /// Which routing keys it may use on a topic exchange.
-    pub(crate) fn topics(
-        &self,
+    pub(crate) fn topics<'a>(
+        &'a self,
         catalog: &Catalog,
-        exchange: &str,
+        exchange: &'a str,
         access: TopicAccess,
-    ) -> TopicCheck {
-        let Self { user, vhost, from: _ } = self;
-        let variables = TopicVariables { username: user, vhost, client_id: None };
-        catalog.topic_check(user, vhost, exchange, access, variables)
+    ) -> Topics<'a> {
+        let Self { user, vhost, grants, .. } = self;
+        match grants {
+            Grants::Catalog => {
+                let variables = TopicVariables { username: user, vhost, client_id: None };
+                let check = catalog.topic_check(user, vhost, exchange, access, variables);
+                Topics::Known(check)
+            }
+            Grants::Foreign(authority) => Topics::Asked { authority, vhost, exchange, access },
+        }
+    }
+
+    /// Whether it may publish under others' names.
+    pub(crate) fn is_impersonator(&self, catalog: &Catalog) -> bool {
+        match &self.grants {
+            Grants::Catalog => {
+                catalog.user(&self.user).is_some_and(|user| user.has_tag(IMPERSONATOR))
+            }
+            Grants::Foreign(_) => self.tags.iter().any(|tag| &**tag == IMPERSONATOR),
+        }
+    }
+}
+
+/// Which routing keys somebody may use on a topic exchange.
+pub(crate) enum Topics<'a> {
+    /// Those that the catalog says.
+    Known(TopicCheck),
+    /// Those that somebody else says.
+    Asked { authority: &'a Authority, vhost: &'a str, exchange: &'a str, access: TopicAccess },
+}
+
+impl Topics<'_> {
+    /// Whether that one may be used; none where that has to be asked.
+    pub(crate) fn allows(&self, routing_key: &[u8]) -> Option<bool> {
+        match self {
+            Self::Known(check) => Some(check.allows(routing_key)),
+            Self::Asked { authority, vhost, exchange, access } => {
+                let access = match access {
+                    TopicAccess::Write => Access::Write,
+                    TopicAccess::Read => Access::Read,
+                };
+                authority.allows(&topic_question(vhost, exchange, routing_key, access))
+            }
+        }
     }
 }
 
@@ -92,7 +155,19 @@ pub(crate) struct Connection {
     limits: Arc<Limits>,
     /// The user that has logged in.
     pub(crate) user: Option<Name>,
+    /// The same, until the virtual host is open.
+    pub(crate) identity: Option<Identity>,
+    /// When what the client showed expires, once that is watched.
+    pub(crate) expiry: Option<watch::Sender<Option<u64>>>,
+    /// How many channels there are, for others to see.
+    pub(crate) channel_count: Arc<AtomicU64>,
     pub(crate) client: Option<Client>,
+    /// What the client calls itself, should it come back.
+    pub(crate) session_id: Option<String>,
+    /// What its consumers register with, if it calls itself anything.
+    pub(crate) claim: Option<Claim>,
+    /// Whether the connection ends and its client did not ask for that.
+    pub(crate) is_lost: bool,
     pub(crate) channels: BTreeMap<ChannelNumber, Channel>,
     /// Counts channels, so that a late answer is not taken for a later channel's.
     pub(crate) generations: u64,
@@ -159,7 +234,13 @@ impl Connection {
             secured,
             limits,
             user: None,
+            identity: None,
+            expiry: None,
+            channel_count: Arc::default(),
             client: None,
+            session_id: None,
+            claim: None,
+            is_lost: false,
             channels: BTreeMap::new(),
             generations: 0,
             holders: FxHashMap::default(),
@@ -214,8 +295,9 @@ impl Drop for Connection {
     /// A task that panics has not left in order: what it holds must not be held by nobody.
     fn drop(&mut self) {
         self.broker.registry.leave(self.id);
+        self.is_lost = true;
         for (consumer, slot) in std::mem::take(&mut self.attached) {
-            self.broker.shard(slot).tell(&Command::Detach { consumer });
+            self.broker.shard(slot).tell(&self.end_of(consumer));
         }
         if self.owns_queues {
             self.broker.chore(Chore::ConnectionGone(self.broker.owner(self.id)));

@@ -15,11 +15,12 @@ use warren_types::{ChannelNumber, Table};
 use super::context::{Context, Kind, no_queue, unexpected};
 use super::names::{clean, fresh};
 use super::operation::Finish;
-use super::publish::{no_exchange, refused};
+use super::publish::{ask, no_exchange};
 use super::reply_to::{Address, REPLY_TO};
 use super::state::Connection;
 use crate::directory::name;
 use crate::failure::Failure;
+use crate::grants::topic_question;
 use crate::placement::Locator;
 use crate::press::INTERNAL_USER;
 use crate::queue::handle::Stopped;
@@ -324,15 +325,15 @@ impl Context {
                 .is_some_and(|row| row.routing_kind() == ExchangeKind::Topic);
             let allows = || {
                 let check = client.topics(catalog, exchange, TopicAccess::Read);
-                check.allows(routing_key.as_bytes())
+                check.allows(routing_key.as_bytes()) == Some(true)
             };
             (!is_topic || allows()).then_some(())
         };
         if self.find(allowed).await?.is_some() {
             return Ok(());
         }
-        let what = format!("topic '{routing_key}' in exchange '{exchange}'");
-        Err(refused("read", what, client))
+        let key = routing_key.as_bytes();
+        ask(client, &topic_question(&client.vhost, exchange, key, Access::Read)).await
     }
 
     pub(crate) async fn declare_queue(&self, declared: Declared) -> Result<QueueStatus, Failure> {

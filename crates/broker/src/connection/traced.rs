@@ -286,6 +286,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Requeue | Outcome::RejectRequeue => "requeue",
         Outcome::Reject => "reject",
         Outcome::Release => "release",
+        Outcome::Extend => "extend",
     }
 }
 

@@ -123,6 +123,23 @@ impl Unacked {
         Ok(settled)
     }
 
+    /// An unsettled delivery, as if it were to be settled.
+    pub(crate) fn one_open(&self, tag: DeliveryTag) -> Option<Settled> {
+        let at = tag.0.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
+        let slot = at.and_then(|at| self.slots.get(at)).filter(|slot| slot.holder != SETTLED)?;
+        let range = SettleRange { from: slot.sequence, to: slot.sequence };
+        Some(Settled { holder: slot.holder, ranges: vec![range] })
+    }
+
+    /// All unsettled deliveries, as if they were to be settled.
+    pub(crate) fn all_open(&self) -> Vec<Settled> {
+        let mut open = Vec::new();
+        for slot in self.slots.iter().filter(|slot| slot.holder != SETTLED) {
+            add(&mut open, *slot);
+        }
+        open
+    }
+
     /// What `holder` was given is not its any more: settling it means nothing.
     pub(crate) fn disown(&mut self, holder: Nth) {
         for slot in self.slots.iter_mut().filter(|slot| slot.holder == holder) {

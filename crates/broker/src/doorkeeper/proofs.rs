@@ -42,6 +42,14 @@ impl Proofs {
         Proof(whole.finalize().into())
     }
 
+    /// What stands for a password, or a token, that somebody else has found right.
+    pub(super) fn elsewhere(&self, user: &str, password: &[u8]) -> Proof {
+        let Proof(proof) = self.proof(user, &PasswordHash::none(), password);
+        // A domain of its own: what others believe opens no account of ours.
+        let whole = Sha256::new().chain_update(self.key).chain_update(b"elsewhere");
+        Proof(whole.chain_update(proof).finalize().into())
+    }
+
     /// Remembers that it was right.
     pub(super) fn keep(&mut self, proof: Proof, now: Instant) {
         if self.known.insert(proof, now).is_some() {

@@ -129,7 +129,7 @@ impl Printer {
         };
         let Ok(mut wishes) = wishes(publish.header.clone(), INTERNAL_USER, true) else { return };
         wishes.trail = Trail { is_own: true, ..Trail::default() }.encode();
-        let client = Client { user: name(INTERNAL_USER), vhost, from: None };
+        let client = Client::own(name(INTERNAL_USER), vhost);
         // The exchange went with its virtual host.
         let Ok((plan, _)) = route_permitted(&self.broker, &client, &publish, &wishes) else {
             return;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::time::Instant;
 use warren_queue::entry::{EntryWriter, FragmentWriter};
-use warren_queue::{Command, FragmentReply, MACHINE_VERSION, Reply};
+use warren_queue::{Command, FragmentReply, PACED_SINCE, Reply};
 use warren_types::{LogIndex, RequestSequence, SessionId, Timestamp};
 
 use super::front::Front;
@@ -72,6 +72,36 @@ pub(crate) fn wall_clock() -> Timestamp {
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// What has passed between a leader's entries, by a clock that does not jump as the time of day may.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Where what was told begins; none before this node's first entry.
+    begin: Option<Instant>,
+    /// What was told since then, in milliseconds.
+    told_ms: u64,
+}
+
+impl Pace {
+    /// Milliseconds that an entry proposed at this moment is behind the one before, which somebody
+    /// else proposed `idle` ago if this is the first.
+    pub(crate) fn passed_ms(&mut self, idle: impl FnOnce() -> Duration) -> u16 {
+        let now = Instant::now();
+        let begin = *self.begin.get_or_insert_with(|| now.checked_sub(idle()).unwrap_or(now));
+        let whole = u64::try_from(now.saturating_duration_since(begin).as_millis());
+        let passed = whole.unwrap_or(u64::MAX).saturating_sub(self.told_ms);
+        u16::try_from(passed).unwrap_or(u16::MAX)
+    }
+
+    /// Such an entry was proposed.
+    pub(crate) fn tell(&mut self, passed_ms: u16) {
+        self.told_ms = self.told_ms.saturating_add(u64::from(passed_ms));
+        if passed_ms == u16::MAX {
+            // More had passed, which nobody will hear of.
+            *self = Self { begin: Some(Instant::now()), told_ms: 0 };
+        }
+    }
+}
+
 /// An entry in the making.
 #[derive(Debug)]
 pub(crate) struct Gathering {
@@ -80,9 +110,14 @@ pub(crate) struct Gathering {
 }
 
 impl Gathering {
-    /// An empty entry.
-    pub(crate) fn new() -> Self {
-        Self { entry: EntryWriter::new(MACHINE_VERSION, wall_clock()), targets: Vec::new() }
+    /// An empty entry of a version of the machine, so long after the one before.
+    pub(crate) fn new(version: u16, passed_ms: u16) -> Self {
+        let entry = if version >= PACED_SINCE {
+            EntryWriter::paced(version, wall_clock(), passed_ms)
+        } else {
+            EntryWriter::new(version, wall_clock())
+        };
+        Self { entry, targets: Vec::new() }
     }
 
     /// What the leader asks by itself.
@@ -157,5 +192,48 @@ pub(crate) fn answers(reply: Reply, fragments: usize) -> Vec<FragmentReply> {
             tracing::error!(%error, "a shard could not read an entry of this node");
             vec![FragmentReply::UnknownSession; fragments]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobody_else() -> Duration {
+        unreachable!("only the first entry follows somebody else's")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_passed_is_told_once_and_to_the_millisecond() {
+        let mut pace = Pace::default();
+        let mut told = Vec::new();
+
+        for (idle_ms, passes_us) in [(70, 2_500), (0, 1_400), (0, 200)] {
+            let passed_ms = if told.is_empty() {
+                pace.passed_ms(|| Duration::from_millis(idle_ms))
+            } else {
+                pace.passed_ms(nobody_else)
+            };
+            pace.tell(passed_ms);
+            told.push(passed_ms);
+            tokio::time::advance(Duration::from_micros(passes_us)).await;
+        }
+
+        // 2.5, 3.9 and 4.1 milliseconds after the first, which was 70 behind somebody else's.
+        assert_eq!(told, [70, 2, 1]);
+        assert_eq!(pace.passed_ms(nobody_else), 1);
+        assert_eq!(pace.passed_ms(nobody_else), 1, "nothing was proposed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_can_be_told_is_not_told_later() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.passed_ms(Duration::default), 0);
+        tokio::time::advance(Duration::from_secs(100)).await;
+
+        let most = pace.passed_ms(nobody_else);
+        pace.tell(most);
+
+        assert_eq!((most, pace.passed_ms(nobody_else)), (u16::MAX, 0));
     }
 }

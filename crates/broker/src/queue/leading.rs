@@ -17,7 +17,7 @@ use warren_queue::{Command, FragmentReply, Reply, Shard};
 use warren_rpc::Place;
 use warren_types::{LogIndex, RequestSequence, SessionId, Term};
 
-use super::batch::{Gathering, May, Target, answers};
+use super::batch::{Gathering, May, Pace, Target, answers};
 use super::doubts::Doubts;
 use super::front::{Front, Heard};
 use super::guests::{Elsewhere, GuestId, Guests};
@@ -40,6 +40,7 @@ pub(crate) struct Leading {
     /// What the leader asks by itself.
     chores: Vec<Command>,
     doubts: Doubts,
+    pace: Pace,
     /// The last leadership of this node whose effects have begun to come. It may be over.
     pub(crate) reign: Option<Term>,
 }
@@ -53,6 +54,7 @@ impl Leading {
             under_way: FuturesOrdered::new(),
             chores: Vec::new(),
             doubts: Doubts::default(),
+            pace: Pace::default(),
             reign: None,
         }
     }
@@ -87,6 +89,7 @@ impl Leading {
         front: &mut Front,
         requests: &mut Requests,
         (reign, links): (Option<Term>, &Links),
+        version: u16,
     ) {
         let own = front.session();
         while self.has_room()
@@ -104,10 +107,12 @@ impl Leading {
                 reign.is_some() && doubts.are_settled(since, &holders, [own, who], lives)
             };
             let may: May<'_> = &mut may;
-            let mut gathering = Gathering::new();
+            let passed_ms = self.pace.passed_ms(|| group.since_appended());
+            let mut gathering = Gathering::new(version, passed_ms);
             gathering.leader(self.chores.drain(..));
             gathering.fill(front, requests, &mut self.guests, asks.then_some(may));
             let Some(batch) = gathering.finish() else { return };
+            self.pace.tell(passed_ms);
             self.under_way.push_back(group.submit(batch.payload));
             self.batches.push_back((Instant::now(), batch.targets));
         }
@@ -146,6 +151,7 @@ impl Leading {
 
     /// Leads no more.
     pub(crate) fn abdicate(&mut self, elsewhere: Elsewhere) {
+        self.pace = Pace::default();
         self.drop_all(elsewhere);
         self.chores.clear();
         self.doubts = Doubts::default();

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use warren_machine::{Entry, Machine};
-use warren_queue::{Command, Shard};
+use warren_queue::{Command, MACHINE_VERSION, Shard};
 use warren_rpc::Place;
 use warren_types::{LogIndex, SessionId, Term};
 
-use super::batch::{Batch, Gathering, Lull};
+use super::batch::{Batch, Gathering, Lull, Pace};
 use super::effects::Performer;
 use super::front::Front;
 use super::guests::Guests;
@@ -51,6 +51,7 @@ pub(crate) struct LocalShard {
     /// Whether anything was applied since the last look for rows that are not needed.
     dirty: bool,
     sweep_at: Instant,
+    pace: Pace,
     inbox: Inbox,
     performer: Performer,
 }
@@ -73,6 +74,7 @@ impl LocalShard {
             row_bytes: 0,
             dirty: false,
             sweep_at: Instant::now(),
+            pace: Pace::default(),
             inbox,
             performer,
         }
@@ -137,10 +139,12 @@ impl LocalShard {
     /// Applies what waits.
     fn pump(&mut self) {
         while self.front.has_more() || self.guests.is_waiting() || !self.chores.is_empty() {
-            let mut gathering = Gathering::new();
+            let passed_ms = self.pace.passed_ms(Duration::default);
+            let mut gathering = Gathering::new(MACHINE_VERSION, passed_ms);
             gathering.leader(self.chores.drain(..));
             gathering.fill(&mut self.front, &mut self.inbox.requests, &mut self.guests, None);
             let Some(batch) = gathering.finish() else { return };
+            self.pace.tell(passed_ms);
             self.apply(batch);
         }
     }

@@ -22,7 +22,7 @@ pub(super) const GRAVE: &str = "grave";
 /// How long a message stays in [`BRIEF`].
 const BRIEFLY: Duration = Duration::from_secs(2);
 
-/// How long a message stays in [`LASTING`]. A clock that jumps by an hour takes little of it.
+/// How long a message stays in [`LASTING`].
 const LONG: Duration = Duration::from_secs(120);
 
 /// How often a message may go back to [`LIMITED`].

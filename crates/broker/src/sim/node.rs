@@ -414,6 +414,7 @@ impl Birth {
             cluster_name: "c".to_owned(),
             initial: InitialContent::default(),
             limits: Limits { operation_timeout: Duration::from_secs(3600), ..Limits::default() },
+            auth: warren_auth::Settings::default(),
             local_shards: 1,
         }
     }

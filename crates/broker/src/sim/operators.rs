@@ -19,6 +19,7 @@ use crate::admin::{AckMode, Actor, AdminError, Publication};
 use crate::broker::Broker;
 use crate::connection::operator::Published;
 use crate::directory::name;
+use crate::grants::Grants;
 use crate::maintenance::DrainState;
 use crate::survey::{Gathered, Verdict, Which};
 
@@ -96,7 +97,8 @@ pub(super) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
 }
 
 fn operator() -> Actor {
-    Actor { user: name("guest"), trusted: false, from: None }
+    let (tags, grants) = (Vec::new(), Grants::Catalog);
+    Actor { user: name("guest"), tags, grants, trusted: false, from: None }
 }
 
 fn message(exchange: &str, routing_key: &str, payload: &'static str) -> Publication {
@@ -251,8 +253,8 @@ async fn messages_that_are_looked_at_go_back_and_those_that_are_taken_do_not() {
 async fn operators_are_told_what_clients_would_be_told() {
     let cluster = Cluster::start().await;
     let (broker, by) = (cluster.broker(1), operator());
-    let nobody = Actor { user: name("nobody"), trusted: false, from: None };
-    let trusted = Actor { user: name("nobody"), trusted: true, from: None };
+    let nobody = Actor { user: name("nobody"), ..operator() };
+    let trusted = Actor { trusted: true, ..nobody.clone() };
     publish_three(&cluster, "q").await;
 
     let unroutable = broker.publish(&by, "/", message("", "missing", "lost")).await;

@@ -19,7 +19,7 @@ use super::rows::{
     HolderRow, MessageCounts, NodeFigures, NodeSample, NodeSamples, QueueDetail, QueueFigures,
     ShardRow,
 };
-use super::scheduled;
+use super::{messages, scheduled};
 use crate::broker::Inner;
 use crate::connection::{Description, ToConnection};
 use crate::queue::batch::wall_clock;
@@ -65,8 +65,15 @@ pub(super) async fn reply(broker: &Inner, question: Question) -> Bytes {
         }
         Question::Exchanges => answer(&broker.throughput.figures(Instant::now())),
         Question::Count(whose) => answer(&count(broker, &whose)),
+        Question::CountChannels(whose) => {
+            answer(&broker.registry.count_channels(|one| is_meant(one, &whose)))
+        }
         Question::Scheduled(vhost, limit) => {
             answer(&scheduled::of_vhost(broker, &vhost, limit).await)
+        }
+        Question::Messages { queue, query, is_enough } => {
+            let found = messages::search(broker, queue, *query, is_enough).await;
+            answer(&found.into_iter().collect::<Vec<_>>())
         }
     }
 }

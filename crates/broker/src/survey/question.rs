@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use warren_types::{DecodeError, QueueId, Reader, Writer};
 
+use super::messages::MessageQuery;
 use super::wire::Wire;
 
 /// The version of questions and answers.
@@ -31,6 +32,8 @@ pub(crate) enum Question {
     Close { whose: Whose, reason: String },
     /// How many connections a selection means.
     Count(Whose),
+    /// How many channels they have.
+    CountChannels(Whose),
     /// What passes through exchanges: a list of `ExchangeFigures`.
     Exchanges,
     /// Its samples since a time in milliseconds: a list of one `NodeSamples`.
@@ -40,6 +43,9 @@ pub(crate) enum Question {
     /// Messages of a virtual host that are put aside in queues that it leads, so many at most: a list
     /// of `ScheduledRow`.
     Scheduled(String, u64),
+    /// Messages of a queue, if it leads it, or only where they are if that is enough: a list of none
+    /// or one `FoundMessages`.
+    Messages { queue: QueueId, query: Box<MessageQuery>, is_enough: bool },
 }
 
 /// Which connections are meant.
@@ -93,10 +99,19 @@ impl Question {
                 writer.u8(12);
                 (*queue, *since_ms).write(&mut writer);
             }
+            Self::CountChannels(whose) => {
+                writer.u8(15);
+                whose.write(&mut writer);
+            }
             Self::Scheduled(vhost, limit) => {
                 writer.u8(13);
                 vhost.write(&mut writer);
                 limit.write(&mut writer);
+            }
+            Self::Messages { queue, query, is_enough } => {
+                writer.u8(14);
+                (*queue, *is_enough).write(&mut writer);
+                query.write(&mut writer);
             }
         }
         writer.finish()
@@ -122,7 +137,12 @@ impl Question {
                 let (queue, since_ms) = Wire::read(&mut reader)?;
                 Self::QueueSamples(queue, since_ms)
             }
+            15 => Self::CountChannels(Wire::read(&mut reader)?),
             13 => Self::Scheduled(Wire::read(&mut reader)?, Wire::read(&mut reader)?),
+            14 => {
+                let (queue, is_enough) = Wire::read(&mut reader)?;
+                Self::Messages { queue, query: Box::new(Wire::read(&mut reader)?), is_enough }
+            }
             value => {
                 return Err(DecodeError::Unknown { what: "a question", value: u64::from(value) });
             }
@@ -191,7 +211,30 @@ fn versioned(bytes: Bytes) -> Result<Reader, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use warren_queue::Spot;
+    use warren_types::MessageNumber;
+
     use super::*;
+    use crate::survey::messages::{Bookmark, MessageFilter, MessageId, MessageState};
+
+    fn query() -> MessageQuery {
+        let id = MessageId { row: 1 << 40, offset: 7 };
+        let number = MessageNumber(5);
+        MessageQuery {
+            filter: MessageFilter {
+                ids: vec![id],
+                states: MessageState::ALL.to_vec(),
+                headers: vec![("a".to_owned(), "1".to_owned())],
+                message_id: Some("m".to_owned()),
+                ..MessageFilter::default()
+            },
+            from: Some(Bookmark { spot: Spot::Waiting { level: -1, number }, id, position: 9 }),
+            offset: 1,
+            count: 2,
+            scan: 3,
+            truncate: 4,
+        }
+    }
 
     #[test]
     fn every_question_is_read_as_it_was_asked() {
@@ -212,9 +255,11 @@ mod tests {
             close(Whose::Vhost("/".to_owned())),
             close(Whose::All),
             Question::Count(Whose::Vhost("/".to_owned())),
+            Question::CountChannels(Whose::User("u".to_owned())),
             Question::Exchanges,
             Question::NodeSamples(5),
             Question::Scheduled("/".to_owned(), 100),
+            Question::Messages { queue: QueueId(3), query: Box::new(query()), is_enough: true },
             Question::QueueSamples(QueueId(3), 5),
         ];
 

@@ -42,13 +42,14 @@ pub(super) static COMMANDS: &[Command] = &[
 static PLACES: &[Switch] = &[Switch::flag("all"), Switch::flag("offline"), Switch::flag("online")];
 
 /// What is built into every node of this version.
-const BUILT_IN: [&str; 7] = [
+const BUILT_IN: [&str; 8] = [
     "rabbitmq_consistent_hash_exchange",
     "rabbitmq_delayed_message_exchange",
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_prometheus",
     "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
     "rabbitmq_web_dispatch",
 ];
 

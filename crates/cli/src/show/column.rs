@@ -98,8 +98,22 @@ impl Chosen {
         columns: &'static [Column],
         otherwise: &[&str],
     ) -> Result<Self, Failure> {
+        Self::behind(call, 0, columns, otherwise)
+    }
+
+    /// The same, where so many arguments before them are no columns.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub(crate) fn behind(
+        call: &Call,
+        others: usize,
+        columns: &'static [Column],
+        otherwise: &[&str],
+    ) -> Result<Self, Failure> {
         let find = |name: &str| columns.iter().find(|column| column.name == name);
-        let named: Vec<&str> = call.arguments().iter().flat_map(|words| words.split(',')).collect();
+        let words = call.arguments().iter().skip(others);
+        let named: Vec<&str> = words.flat_map(|words| words.split(',')).collect();
         let named: Vec<&str> = named.into_iter().filter(|name| !name.is_empty()).collect();
         let strange: Vec<&str> =
             named.iter().copied().filter(|name| find(name).is_none()).collect();

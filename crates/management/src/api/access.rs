@@ -9,12 +9,20 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use warren_catalog::{Access, Catalog, Name, User};
+use futures::StreamExt as _;
+use warren_broker::{Broker, Grants, Identity, vhost_question};
+use warren_catalog::{Catalog, Name};
 
 use super::answer::Problem;
 
 /// The user that a local tool with the node's secret is.
 const LOCAL_TOOL: &str = "warrenctl";
+
+/// Virtual hosts that are asked about for one request, where somebody has to be asked.
+const VHOSTS_ASKED: usize = 1000;
+
+/// So many of them at once.
+const ASKED_AT_ONCE: usize = 8;
 
 /// What somebody must be to use a part of the API. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +59,8 @@ pub(crate) struct Caller {
     pub(crate) name: Name,
     /// The tags.
     pub(crate) tags: Vec<Name>,
+    /// Who says what they may do.
+    pub(crate) grants: Grants,
     /// Whether it is a tool on this machine that knows the node's secret, and no user.
     pub(crate) is_local_tool: bool,
     /// Where they come from, as far as is known.
@@ -61,17 +71,19 @@ impl Caller {
     /// A tool that knows the node's secret.
     pub(crate) fn local_tool() -> Self {
         let tags = vec!["administrator".into()];
-        Self { name: LOCAL_TOOL.into(), tags, is_local_tool: true, from: None }
+        Self { name: LOCAL_TOOL.into(), tags, is_local_tool: true, ..Self::nobody() }
     }
 
     /// Somebody who has not said who it is.
     pub(crate) fn nobody() -> Self {
-        Self { name: "".into(), tags: Vec::new(), is_local_tool: false, from: None }
+        let (tags, grants) = (Vec::new(), Grants::Catalog);
+        Self { name: "".into(), tags, grants, is_local_tool: false, from: None }
     }
 
     /// A user who has logged in from there.
-    pub(crate) fn user(user: User, from: IpAddr) -> Self {
-        Self { name: user.name, tags: user.tags, is_local_tool: false, from: Some(from) }
+    pub(crate) fn user(user: Identity, from: IpAddr) -> Self {
+        let Identity { name, tags, grants } = user;
+        Self { name, tags, grants, is_local_tool: false, from: Some(from) }
     }
 
     fn has(&self, tags: &[&str]) -> bool {
@@ -109,25 +121,29 @@ impl Caller {
 
     /// Whether the caller may see what is in `vhost`.
     pub(crate) fn sees(&self, catalog: &Catalog, vhost: &str) -> bool {
-        self.is_administrator() || catalog.permission(&self.name, vhost).is_some()
+        self.is_administrator() || self.grants.opens(catalog, &self.name, vhost) == Some(true)
     }
 
-    /// Whether the caller may do that with an exchange or queue.
-    ///
-    /// # Errors
-    /// When not.
-    pub(crate) fn may(
-        &self,
-        catalog: &Catalog,
-        vhost: &str,
-        name: &str,
-        access: Access,
-    ) -> Result<(), Problem> {
-        if self.is_local_tool || catalog.check_permission(&self.name, vhost, name, access) {
-            Ok(())
-        } else {
-            Err(Problem::access_refused())
+    /// Asks which of these virtual hosts the caller may see, where somebody has to be asked, so that
+    /// [`Caller::sees`] knows.
+    pub(crate) async fn look_around(&self, broker: &Broker, vhosts: Vec<Name>) {
+        if self.is_administrator() || self.grants == Grants::Catalog {
+            return;
         }
+        let unasked = broker.look(|catalog| {
+            let is_open = |vhost: &Name| self.grants.opens(catalog, &self.name, vhost).is_some();
+            vhosts
+                .into_iter()
+                .filter(|vhost| !is_open(vhost))
+                .take(VHOSTS_ASKED)
+                .collect::<Vec<_>>()
+        });
+        let asks = unasked.into_iter().map(async |vhost: Name| {
+            if let Err(why) = self.grants.ask(&vhost_question(&vhost)).await {
+                tracing::warn!(why, "nobody says who may see a vhost");
+            }
+        });
+        futures::stream::iter(asks).buffer_unordered(ASKED_AT_ONCE).collect::<()>().await;
     }
 }
 
@@ -141,7 +157,7 @@ pub(crate) enum Credentials {
         /// The password.
         password: String,
     },
-    /// The node's secret, or what somebody takes for it.
+    /// The node's secret, or a token.
     Bearer(String),
 }
 
@@ -176,7 +192,7 @@ mod tests {
 
     fn caller(tags: &[&str]) -> Caller {
         let tags = tags.iter().map(|&tag| Name::from(tag)).collect();
-        Caller { name: "ann".into(), tags, is_local_tool: false, from: None }
+        Caller { name: "ann".into(), tags, ..Caller::nobody() }
     }
 
     fn headers(authorization: &str) -> HeaderMap {

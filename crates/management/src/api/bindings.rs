@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use warren_broker::{Grants, Kind as Accessed, topic_question};
 use warren_catalog::{
     Access, Binding, BindingCommand, Catalog, Command, DEFAULT_EXCHANGE, Destination, ExchangeKind,
     Name, Outcome as Changed, Queue, TopicAccess, TopicVariables,
@@ -210,7 +211,7 @@ async fn bind(call: Call) -> Outcome {
     let BindingCommand { source, destination, routing_key, arguments, .. } = &command;
     let (source, key, arguments) = (source.clone(), routing_key.clone(), arguments.clone());
     let binding = Binding::new(source, destination.clone(), key, &arguments);
-    may_bind(&call, &vhost, &binding)?;
+    may_bind(&call, &vhost, &binding).await?;
     call.change(Command::Bind(command)).await?;
     let destination = escape(binding.destination.name());
     let properties = escape(&escape(&binding.properties_key()));
@@ -218,7 +219,7 @@ async fn bind(call: Call) -> Outcome {
 }
 
 /// Binding reads from the source and writes to the destination.
-fn may_bind(call: &Call, vhost: &Name, binding: &Binding) -> Result<(), Problem> {
+async fn may_bind(call: &Call, vhost: &Name, binding: &Binding) -> Result<(), Problem> {
     let Binding { source, destination, routing_key, .. } = binding;
     if source.is_empty() {
         return Err(Problem::access_refused());
@@ -234,18 +235,29 @@ fn may_bind(call: &Call, vhost: &Name, binding: &Binding) -> Result<(), Problem>
     if !exists && call.caller.is_administrator() {
         return Ok(());
     }
-    call.may(vhost, destination.name(), Access::Write)?;
-    call.may(vhost, source, Access::Read)?;
-    let user = &call.caller.name;
+    let kind = match destination {
+        Destination::Queue(_) => Accessed::Queue,
+        Destination::Exchange(_) => Accessed::Exchange,
+    };
+    call.may(vhost, (kind, destination.name()), Access::Write).await?;
+    call.may(vhost, (Accessed::Exchange, source), Access::Read).await?;
+    let (user, grants) = (&call.caller.name, &call.caller.grants);
+    let (access, key) = (TopicAccess::Read, routing_key.as_bytes());
+    let is_topic = call.look(|catalog| {
+        let row = catalog.exchange(vhost, source);
+        row.is_some_and(|exchange| exchange.routing_kind() == ExchangeKind::Topic)
+    });
+    let variables = TopicVariables { username: user, vhost, client_id: None };
     let is_allowed = call.caller.is_local_tool
-        || call.look(|catalog| {
-            let is_topic = catalog
-                .exchange(vhost, source)
-                .is_some_and(|exchange| exchange.routing_kind() == ExchangeKind::Topic);
-            let variables = TopicVariables { username: user, vhost, client_id: None };
-            let (access, key) = (TopicAccess::Read, routing_key.as_bytes());
-            !is_topic || catalog.check_topic_permission(user, vhost, source, access, key, variables)
-        });
+        || !is_topic
+        || match grants {
+            Grants::Catalog => call.look(|catalog| {
+                catalog.check_topic_permission(user, vhost, source, access, key, variables)
+            }),
+            Grants::Foreign(_) => {
+                grants.ask(&topic_question(vhost, source, key, Access::Read)).await == Ok(true)
+            }
+        };
     if is_allowed { Ok(()) } else { Err(Problem::access_refused()) }
 }
 
@@ -253,7 +265,7 @@ async fn unbind(call: Call) -> Outcome {
     let vhost = call.vhost().await?;
     let found = call.find(|catalog| named(catalog, &call, &vhost)).await;
     let binding = found.ok_or_else(Problem::absent)?;
-    may_bind(&call, &vhost, &binding)?;
+    may_bind(&call, &vhost, &binding).await?;
     let Binding { source, destination, routing_key, arguments, .. } = binding;
     let connection = None;
     let command = BindingCommand { vhost, source, destination, routing_key, arguments, connection };

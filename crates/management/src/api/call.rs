@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde_json::Value;
-use warren_broker::{Actor, Broker, ChangeError};
+use warren_broker::{Actor, Broker, ChangeError, Kind};
 use warren_catalog::{Access, Catalog, Command, Name, Outcome as Changed};
 
 use super::access::Caller;
@@ -111,8 +111,8 @@ impl Call {
 impl Call {
     /// The caller, as the broker asks for permissions.
     pub(crate) fn actor(&self) -> Actor {
-        let Caller { name, is_local_tool, from, .. } = &self.caller;
-        Actor { user: name.clone(), trusted: *is_local_tool, from: *from }
+        let Caller { name, tags, grants, is_local_tool, from } = self.caller.clone();
+        Actor { user: name, tags, grants, trusted: is_local_tool, from }
     }
 }
 
@@ -164,12 +164,24 @@ impl Call {
         })
     }
 
-    /// Whether the caller may do that.
+    /// Whether the caller may do that with an exchange or queue.
     ///
     /// # Errors
     /// When not.
-    pub(crate) fn may(&self, vhost: &str, name: &str, access: Access) -> Result<(), Problem> {
-        self.look(|catalog| self.caller.may(catalog, vhost, name, access))
+    pub(crate) async fn may(
+        &self,
+        vhost: &str,
+        (kind, name): (Kind, &str),
+        access: Access,
+    ) -> Result<(), Problem> {
+        let Caller { name: user, grants, is_local_tool, .. } = &self.caller;
+        let known = self.look(|catalog| grants.may(catalog, (user, vhost), (kind, name), access));
+        let is_allowed = *is_local_tool
+            || match known {
+                Some(is_allowed) => is_allowed,
+                None => grants.ask(&kind.question(vhost, name, access)).await == Ok(true),
+            };
+        if is_allowed { Ok(()) } else { Err(Problem::access_refused()) }
     }
 
     /// The virtual hosts that the caller may see.
@@ -247,6 +259,7 @@ async fn change(broker: &Broker, caller: &Caller, command: Command) -> Result<Ch
         Ok(changed) => Ok(changed),
         Err(ChangeError::Refused(refusal)) => Err(Problem::from(&refusal)),
         Err(ChangeError::Full(full)) => Err(Problem::bad_request(full.to_string())),
+        Err(ChangeError::NotYet(error)) => Err(Problem::unavailable(error.to_string())),
         Err(ChangeError::Stopped(_)) => Err(Problem::unavailable("the node is stopping")),
     }
 }

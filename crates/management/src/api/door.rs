@@ -21,6 +21,9 @@ use super::route::{Handler, Route};
 use crate::listener::Bounded;
 use crate::node::{Node, Phase};
 
+/// What somebody is called who has shown nothing but a token.
+const BEARER: &str = "the bearer of a token";
+
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
@@ -77,6 +80,14 @@ async fn attend(
 ) -> Outcome {
     caller.must_be(route.role)?;
     let variables = variables(&mut parts).await?;
+    if let Some(broker) = &broker {
+        let named = variables.iter().find(|(variable, _)| variable == "vhost");
+        let vhosts = match named {
+            Some((_, vhost)) => vec![vhost.as_str().into()],
+            None => broker.look(|catalog| catalog.vhosts().map(|row| row.name.clone()).collect()),
+        };
+        caller.look_around(broker, vhosts).await;
+    }
     let query = query(&parts)?;
     let body = read(body, route.body_bytes).await?;
     let headers = parts.headers;
@@ -120,20 +131,31 @@ async fn identify(
             if is_local && is_secret(&node.facts().secret, &secret) {
                 Ok(Caller { from: Some(peer), ..Caller::local_tool() })
             } else {
-                Err(refuse(peer, "the bearer of a token"))
+                let broker = broker.ok_or_else(|| refuse(peer, BEARER))?;
+                log_in(broker, peer, ("", &secret), BEARER).await
             }
         }
         Some(Credentials::Basic { user, password }) => {
             let broker = broker.ok_or_else(|| without_broker(node))?;
-            let login = broker.authenticate(Entrance::Http, peer, &user, password.as_bytes());
-            // Boxed: futures of futures have a limit to how deep they may be.
-            let login = Box::pin(login).await;
-            login.map(|user| Caller::user(user, peer)).map_err(|why| {
-                tracing::debug!(%why, "login over HTTP refused");
-                refuse(peer, &user)
-            })
+            log_in(broker, peer, (&user, &password), &user).await
         }
     }
+}
+
+/// Whose password it is. A token is the password of whomever it names.
+async fn log_in(
+    broker: &Broker,
+    peer: IpAddr,
+    (user, password): (&str, &str),
+    called: &str,
+) -> Result<Caller, Problem> {
+    let login = broker.authenticate(Entrance::Http, peer, user, password.as_bytes());
+    // Boxed: futures of futures have a limit to how deep they may be.
+    let login = Box::pin(login).await;
+    login.map(|user| Caller::user(user, peer)).map_err(|why| {
+        tracing::debug!(%why, "login over HTTP refused");
+        refuse(peer, called)
+    })
 }
 
 fn refuse(peer: IpAddr, user: &str) -> Problem {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use warren_broker::ExchangeFigures;
+use warren_broker::{ExchangeFigures, Kind as Accessed};
 use warren_catalog::{
     Access, Command, DeclareExchange, Exchange, Name, Outcome as Changed, RESERVED_PREFIX,
 };
@@ -169,7 +169,7 @@ async fn put_one(call: Call) -> Outcome {
     let vhost = call.vhost_to_change().await?;
     let name = call.exchange_at("exchange");
     let declare = read(vhost, name, &call.fields()?, call.caller.name.clone())?;
-    may_declare(&call, &declare)?;
+    may_declare(&call, &declare).await?;
     match call.change(Command::DeclareExchange(declare)).await? {
         Changed::ExchangeExists(_) => Ok(Answer::Done),
         _ => Ok(Answer::Created(None)),
@@ -177,12 +177,12 @@ async fn put_one(call: Call) -> Outcome {
 }
 
 /// Declaring asks for more where messages are to go on to another exchange.
-fn may_declare(call: &Call, declare: &DeclareExchange) -> Result<(), Problem> {
+async fn may_declare(call: &Call, declare: &DeclareExchange) -> Result<(), Problem> {
     let DeclareExchange { vhost, exchange, arguments, .. } = declare;
-    call.may(vhost, exchange, Access::Configure)?;
+    call.may(vhost, (Accessed::Exchange, exchange), Access::Configure).await?;
     if let Some(alternate) = text(arguments, ALTERNATE) {
-        call.may(vhost, exchange, Access::Read)?;
-        call.may(vhost, alternate, Access::Write)?;
+        call.may(vhost, (Accessed::Exchange, exchange), Access::Read).await?;
+        call.may(vhost, (Accessed::Exchange, alternate), Access::Write).await?;
     }
     Ok(())
 }
@@ -195,7 +195,7 @@ async fn delete_one(call: Call) -> Outcome {
     let (vhost, exchange) = (call.vhost().await?, call.exchange_at("exchange"));
     let known = call.find(|catalog| catalog.exchange(&vhost, &exchange).map(|_| ())).await;
     known.ok_or_else(Problem::absent)?;
-    call.may(&vhost, &exchange, Access::Configure)?;
+    call.may(&vhost, (Accessed::Exchange, &exchange), Access::Configure).await?;
     if exchange.is_empty() || exchange.starts_with(RESERVED_PREFIX) {
         return Err(Problem::access_refused());
     }

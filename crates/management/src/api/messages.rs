@@ -62,7 +62,7 @@ pub(super) async fn publish(call: Call) -> Outcome {
     }
 }
 
-fn payload(fields: &Fields) -> Result<Bytes, Problem> {
+pub(super) fn payload(fields: &Fields) -> Result<Bytes, Problem> {
     let text = fields.text("payload")?;
     match &*fields.text("payload_encoding")? {
         "string" => Ok(text.as_bytes().to_vec().into()),
@@ -74,7 +74,7 @@ fn payload(fields: &Fields) -> Result<Bytes, Problem> {
     }
 }
 
-fn properties(fields: &Fields) -> Result<Properties, Problem> {
+pub(super) fn properties(fields: &Fields) -> Result<Properties, Problem> {
     let said = match fields.value("properties") {
         None => Fields::default(),
         // What PHP makes of an empty map.
@@ -160,11 +160,7 @@ fn ack_mode(word: &str) -> Result<AckMode, Problem> {
 }
 
 fn row(message: &Fetched, always_base64: bool) -> Value {
-    let text = std::str::from_utf8(&message.payload).ok().filter(|_| !always_base64);
-    let (payload, encoding) = match text {
-        Some(text) => (text.to_owned(), "string"),
-        None => (STANDARD.encode(&message.payload), "base64"),
-    };
+    let (payload, encoding) = payload_shown(&message.payload, always_base64);
     json!({
         "payload_bytes": message.payload_bytes,
         "redelivered": message.redelivered,
@@ -177,8 +173,16 @@ fn row(message: &Fetched, always_base64: bool) -> Value {
     })
 }
 
+/// A payload, and how it is encoded: as it is where it is a text.
+pub(super) fn payload_shown(payload: &[u8], always_base64: bool) -> (String, &'static str) {
+    match std::str::from_utf8(payload).ok().filter(|_| !always_base64) {
+        Some(text) => (text.to_owned(), "string"),
+        None => (STANDARD.encode(payload), "base64"),
+    }
+}
+
 /// The properties that there are; a list without any where there are none, as in RabbitMQ.
-fn properties_row(properties: &Properties) -> Value {
+pub(super) fn properties_row(properties: &Properties) -> Value {
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
     let all = [
         ("content_type", text(&properties.content_type)),

@@ -26,7 +26,7 @@ const PROCESSES_MAX: u64 = 1_048_576;
 const NET_TICK_S: u64 = 10;
 
 /// The kinds of exchanges, as RabbitMQ describes them.
-const EXCHANGE_KINDS: [(&str, &str); 8] = [
+const EXCHANGE_KINDS: [(&str, &str); 9] = [
     ("direct", "AMQP direct exchange, as per the AMQP specification"),
     ("fanout", "AMQP fanout exchange, as per the AMQP specification"),
     ("headers", "AMQP headers exchange, as per the AMQP specification"),
@@ -35,6 +35,7 @@ const EXCHANGE_KINDS: [(&str, &str); 8] = [
     ("x-delayed-message", "Delayed Message Exchange."),
     ("x-modulus-hash", "Modulus Hashing Exchange"),
     ("x-random", "Randomly picks a binding (queue) to route via (to)."),
+    ("x-recent-history", "Recent History Exchange."),
 ];
 
 /// What Erlang's memory is spent on: tools want to see each, and here it is all one.
@@ -67,7 +68,7 @@ const MEMORY_PARTS: [&str; 25] = [
 ];
 
 /// What RabbitMQ has as plugins and this program has built in.
-const BUILT_IN: [&str; 7] = [
+const BUILT_IN: [&str; 8] = [
     "rabbitmq_consistent_hash_exchange",
     "rabbitmq_delayed_message_exchange",
     "rabbitmq_event_exchange",
@@ -75,6 +76,7 @@ const BUILT_IN: [&str; 7] = [
     "rabbitmq_management_agent",
     "rabbitmq_prometheus",
     "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
 ];
 
 pub(super) fn routes() -> Vec<Route> {

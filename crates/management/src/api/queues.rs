@@ -92,7 +92,7 @@ async fn put_one(call: Call) -> Outcome {
 }
 
 /// The queue that the path names, and where.
-async fn found(call: &Call) -> Result<(Name, Name), Problem> {
+pub(super) async fn found(call: &Call) -> Result<(Name, Name), Problem> {
     let (vhost, queue) = (call.vhost().await?, call.at("queue"));
     let found = call.find(|catalog| Some(catalog.queue(&vhost, queue)?.name.clone())).await;
     Ok((vhost, found.ok_or_else(Problem::absent)?))

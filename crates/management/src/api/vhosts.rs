@@ -1,6 +1,7 @@
 //! Virtual hosts.
 
 use serde_json::{Map, Value, json};
+use warren_broker::Grants;
 use warren_catalog::{
     Catalog, Command, Name, Outcome as Changed, QueueKind, Vhost, VhostLimits, VhostMeta,
 };
@@ -157,7 +158,7 @@ async fn put_one(call: Call) -> Outcome {
     let meta = read_metadata(&call.fields()?, before.unwrap_or_default())?;
     let changed = call.change(Command::PutVhost { vhost: vhost.clone(), meta }).await?;
     let created = changed == Changed::Created;
-    if created && !call.caller.is_local_tool {
+    if created && !call.caller.is_local_tool && call.caller.grants == Grants::Catalog {
         let all = || EVERYTHING.into();
         let user = call.caller.name.clone();
         let (configure, write, read) = (all(), all(), all());

@@ -1,6 +1,7 @@
 //! What can be said before anything else: who asks, how to log in, what there is to ask.
 
 use serde_json::json;
+use warren_broker::Grants;
 
 use super::access::Role;
 use super::answer::{Answer, Outcome, Problem};
@@ -12,7 +13,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/whoami", "Who asks", whoami),
         // No other way to log in is offered, which RabbitMQ says so.
-        get("/api/auth", "How to log in by OAuth 2, which is not offered", auth)
+        get("/api/auth", "How to log in by OAuth 2 in a browser, which is not offered", auth)
             .role(Role::Anybody),
         get("/api/version", "The program's version", version),
         get("/api/extensions", "Plugins of the user interface", extensions),
@@ -25,7 +26,7 @@ async fn whoami(call: Call) -> Outcome {
     Ok(Answer::Value(json!({
         "name": &*call.caller.name,
         "tags": tags,
-        "is_internal_user": true,
+        "is_internal_user": call.caller.grants == Grants::Catalog,
     })))
 }
 

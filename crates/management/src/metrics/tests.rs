@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use warren_broker::Meters;
+use warren_broker::{Door, Meters};
 use warren_types::{LogIndex, Term};
 
 use super::*;
@@ -39,6 +39,15 @@ fn each_limit_says_where_it_stands_and_how_often_it_was_reached() {
 
     assert_sample(&page, "warren_limit{limit=\"channel_max\"} 2047");
     assert_sample(&page, "warren_limit_hits_total{limit=\"channel_max\"} 6");
+}
+
+#[test]
+fn logins_are_counted_by_what_came_of_them() {
+    let page = text(&observation());
+
+    assert_sample(&page, "rabbitmq_auth_attempts_total{protocol=\"http\"} 5");
+    assert_sample(&page, "rabbitmq_auth_attempts_succeeded_total{protocol=\"http\"} 3");
+    assert_sample(&page, "rabbitmq_auth_attempts_failed_total{protocol=\"http\"} 2");
 }
 
 #[test]
@@ -176,6 +185,7 @@ fn observation() -> Observation {
             ..ClientTotals::default()
         }),
         limits: vec![LimitTotals { name: "channel_max", value: 2047, hits: 6 }],
+        logins: vec![Attempts { door: Door::Http, failed: 2, succeeded: 3 }],
         cluster: Some(ClusterTotals {
             nodes: 3,
             nodes_running: 2,

@@ -123,6 +123,16 @@ const SETTINGS = [
     label: "Consumer timeout (ms)",
   },
   {
+    queue: "x-consumer-timeout-action",
+    policy: "consumer-timeout-action",
+    types: ["classic", "quorum"],
+    kind: "select",
+    options: [["", "default"], "cancel", "close", "return"],
+    group: "Delivery",
+    label: "When the consumer timeout ends",
+    hint: "return: the message alone goes back, and the consumer goes on.",
+  },
+  {
     queue: "x-consumer-disconnected-timeout",
     policy: "consumer-disconnected-timeout",
     types: ["quorum"],

@@ -7,6 +7,8 @@
 // Not here: bodies (each page builds its own) and how a request is sent (api.js).
 
 const LIST = "page,page_size,name,use_regex,sort,sort_reverse,columns,pagination";
+const MEANT =
+  "from,id,state,message_id,correlation_id,exchange,routing_key,header,body_prefix";
 const SAMPLES = "msg_rates_age,msg_rates_incr,lengths_age,lengths_incr";
 
 export const requests = {
@@ -45,6 +47,9 @@ export const requests = {
   purgeQueue: "DELETE /api/queues/{vhost}/{name}/contents",
   queueBindings: "GET /api/queues/{vhost}/{name}/bindings",
   getMessages: "POST /api/queues/{vhost}/{name}/get",
+  browseMessages: `GET /api/queues/{vhost}/{name}/messages?${MEANT},count,offset,truncate`,
+  deleteMessages: `POST /api/queues/{vhost}/{name}/messages/delete?${MEANT},all,dry_run`,
+  moveMessages: `POST /api/queues/{vhost}/{name}/messages/move?${MEANT},all,dry_run`,
   explain: "GET /api/queues/{vhost}/{name}/explain",
 
   bindQueue: "POST /api/bindings/{vhost}/e/{source}/q/{destination}",

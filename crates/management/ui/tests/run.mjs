@@ -112,6 +112,52 @@ const tests = {
     await page.until("location.hash === '#/queues'");
   },
 
+  async "messages are looked at as they are, and those that fit are moved or deleted"(page) {
+    await login(page, name, password);
+    await declare(page);
+    await request(page, "PUT", "queues/%2F/ui-test-bin", { durable: true });
+    for (const [number, kind] of ["a", "b", "a", "c"].entries()) {
+      await request(page, "POST", "exchanges/%2F/amq.default/publish", {
+        properties: { headers: { kind } },
+        routing_key: QUEUE,
+        payload: `body ${number}`,
+        payload_encoding: "string",
+      });
+    }
+    await open(page, `#/queues/%2F/${encodeURIComponent(QUEUE)}`);
+    const shown = (payloads) =>
+      page.until(
+        `JSON.stringify([...document.querySelectorAll("dialog .messages pre")].map((one) => one.textContent)) === ${JSON.stringify(JSON.stringify(payloads))}`,
+      );
+
+    await page.click("Browse…");
+    await page.click("Look");
+    await shown(["body 0", "body 1", "body 2", "body 3"]);
+    assert.match(
+      await page.value("document.querySelector('dialog .messages li').textContent"),
+      /waiting.*Redelivered.*no/s,
+    );
+    await page.fill("Header", "kind=a", "dialog");
+    await page.click("Look");
+    await shown(["body 0", "body 2"]);
+    await page.click("Move all of these…");
+    await page.fill("To queue", "ui-test-bin", "dialog");
+    await page.click("Move");
+    await page.until("document.querySelector('.notice').textContent.includes('2 messages moved')");
+    await page.fill("Header", "kind=b", "dialog");
+    await page.click("Look");
+    await shown(["body 1"]);
+    await page.click("Delete…");
+    await page.click("Delete");
+    await page.until("document.querySelector('.notice').textContent.includes('1 message deleted')");
+    await page.fill("Header", "", "dialog");
+    await page.click("Look");
+    await shown(["body 3"]);
+    await page.press("Escape");
+    await request(page, "DELETE", "queues/%2F/ui-test-bin");
+    await remove(page);
+  },
+
   async "what the API refuses is shown in the dialog, in its words, and nothing is lost"(page) {
     await login(page, name, password);
     await open(page, "#/queues");

@@ -1,5 +1,6 @@
 //! What values must be, by themselves and together.
 
+mod auth;
 mod secure;
 
 use std::ops::RangeInclusive;
@@ -13,6 +14,9 @@ const FRAME_MAX_LEAST_BYTES: u32 = 4096;
 
 /// RabbitMQ's ceiling for one message, which client libraries know.
 const MESSAGE_SIZE_MOST_BYTES: u64 = 512 << 20;
+
+/// Longer than any client takes to come back; nobody should wait for one that does not.
+const SESSION_GRACE_MOST_MS: u64 = 3_600_000;
 
 /// Groups beyond which their heartbeats alone keep a small machine busy.
 const SHARDS_MOST: u32 = 256;
@@ -39,6 +43,7 @@ pub(crate) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     not_zero("audit.file_bytes", config.audit.file_bytes, &mut problems);
     not_zero("audit.files", config.audit.files, &mut problems);
     secure::problems(config, &mut problems);
+    auth::problems(config, &mut problems);
     problems
 }
 
@@ -140,6 +145,11 @@ fn check_limits(config: &Config, problems: &mut Problems) {
             limits.max_message_size
         );
         problems.push(("limits.max_message_size", text));
+    }
+    if limits.session_grace_ms > SESSION_GRACE_MOST_MS {
+        let found = limits.session_grace_ms;
+        let text = format!("expected at most {SESSION_GRACE_MOST_MS}, found {found}");
+        problems.push(("limits.session_grace_ms", text));
     }
     not_zero("limits.channel_max", limits.channel_max, problems);
     not_zero("limits.handshake_timeout_ms", limits.handshake_timeout_ms, problems);

@@ -12,6 +12,7 @@ use warren_consensus::Config as Raft;
 use warren_storage::{Config as Storage, LogEngine, RocksConfig};
 
 use super::amount::Amount;
+use super::auth::Backends;
 use super::section::section;
 use super::setting::{LogFormat, Ratio, Sampler, Secret};
 
@@ -82,6 +83,10 @@ section! {
         default_vhost: String = "/".to_owned(),
         /// If the default user is one of these, it may connect from this machine only.
         loopback_users: Vec<String> = vec!["guest".to_owned()],
+        /// Who is asked who a client is and what it may do, one after the other: internal (the users of
+        /// the cluster), oauth2, http or cache. Of two with a slash between them the first says who it
+        /// is and the second what it may do. Also auth_backends.1 and so on, as RabbitMQ has it.
+        auth_backends: Backends = Backends::internal(),
         /// A file of definitions, as /api/definitions gives them, that is brought in at every start.
         /// Empty: none.
         load_definitions: String = String::new(),
@@ -91,7 +96,7 @@ section! {
 }
 
 /// `time` in whole milliseconds.
-fn ms(time: Duration) -> u64 {
+pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -134,6 +139,9 @@ section! {
         cluster_exchange_limit: usize = Limits::default().exchanges,
         /// Bindings of a virtual host; 0 sets no limit.
         binding_max_per_vhost: usize = Limits::default().bindings_per_vhost,
+        /// How long what a client held is kept for it when its connection breaks, milliseconds, if it
+        /// has a session_id among its client properties; at most an hour, 0 for not at all.
+        session_grace_ms: u64 = ms(Limits::default().session_grace),
         /// Messages that a consumer without a prefetch of its own may hold; 0 sets no limit.
         default_prefetch: u16 = Limits::default().default_prefetch,
         /// Publishes of one connection that may be unanswered before its socket is not read, bytes.

@@ -139,7 +139,7 @@ pub(super) fn text_of(given: Given<'_>) -> Result<String, String> {
 }
 
 /// What a TOML value is, in words.
-fn kind_of(value: &DeValue<'_>) -> &'static str {
+pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",

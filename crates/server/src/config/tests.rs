@@ -231,7 +231,7 @@ fn every_key_has_a_variable_that_sets_it() {
                 "127.0.0.1:0".to_owned()
             }
             "log.format" => "json".to_owned(),
-            "storage.log_engine" => "segments".to_owned(),
+            "storage.log_engine" => "rocksdb".to_owned(),
             "storage.segment_bytes" | "audit.file_bytes" => "1048576".to_owned(),
             "password_hashing" => "sha256".to_owned(),
             "ssl_options.verify" | "management.ssl.verify" => "verify_peer".to_owned(),
@@ -252,6 +252,11 @@ fn every_key_has_a_variable_that_sets_it() {
             "tracing.endpoint" => "http://a:1".to_owned(),
             "tracing.sampler" => "always_on".to_owned(),
             "tracing.ratio" => "0.5".to_owned(),
+            "auth_backends" => "http,internal".to_owned(),
+            "auth_oauth2.scope_aliases" | "auth_oauth2.signing_keys" => "a=b".to_owned(),
+            "auth_http.http_method" => "post".to_owned(),
+            "auth_cache.cached_backend" => "internal".to_owned(),
+            _ if key.value == "true" => "false".to_owned(),
             _ if key.value == "false" => "true".to_owned(),
             _ if key.value.starts_with('"') => "other".to_owned(),
             _ => "101".to_owned(),

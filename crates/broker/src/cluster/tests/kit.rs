@@ -457,6 +457,7 @@ fn config(who: &Who, settings: Settings) -> Config {
         cluster_name: "c".to_owned(),
         initial: InitialContent::default(),
         limits: Limits::default(),
+        auth: warren_auth::Settings::default(),
         local_shards: 1,
     }
 }

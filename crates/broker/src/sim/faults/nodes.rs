@@ -241,9 +241,6 @@ async fn jump(world: &World, chance: &mut Chance) {
         let by = if chance.percent(50) { by } else { -by };
         world.history.note(format!("the clocks jump by {by} ms"));
         clock::jump(by);
-        if by > 0 {
-            world.history.jumped();
-        }
         sleep(a_while(chance)).await;
     }
 }

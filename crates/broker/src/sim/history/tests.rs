@@ -246,16 +246,6 @@ fn a_message_that_is_buried_before_its_time_is_found() {
 }
 
 #[test]
-fn a_clock_that_jumps_forward_may_bury_a_message_early() {
-    let (history, message, [_, digger]) = burial();
-    history.jumped();
-    history.deliver(digger, message, false);
-    history.acknowledge(digger, message);
-
-    assert!(found(&history).is_empty());
-}
-
-#[test]
 fn a_message_that_is_buried_twice_is_found() {
     let (history, message, [_, digger]) = burial();
     history.buries("q", "grave", Duration::ZERO);

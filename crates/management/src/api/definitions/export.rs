@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use warren_catalog::{
     Binding, Catalog, DEFAULT_EXCHANGE, Destination, Exchange, PolicyLayer, Queue, RESERVED_PREFIX,
-    Vhost,
+    Vhost, recent_history,
 };
 
 use crate::api::{parameters, permissions, policies, table, users, vhosts};
@@ -100,7 +100,10 @@ impl Contents {
         self.parameters.extend(parameters.map(with_name));
         let policies = catalog.policies(vhost, PolicyLayer::User).map(policies::row);
         self.policies.extend(policies.map(with_name));
-        let queues = catalog.queues(vhost).filter(|queue| queue.exclusive.is_none());
+        let is_made_by_itself = |queue: &Queue| recent_history::is_queue_name(&queue.name);
+        let queues = catalog
+            .queues(vhost)
+            .filter(|queue| queue.exclusive.is_none() && !is_made_by_itself(queue));
         self.queues.extend(queues.map(|queue| with_name(queue_row(queue))));
         let exchanges = catalog.exchanges(vhost).filter(|exchange| is_own(&exchange.name));
         self.exchanges.extend(exchanges.map(|exchange| with_name(exchange_row(exchange))));

@@ -100,6 +100,15 @@ impl Plan {
     }
 }
 
+/// Reads a document as [`bring_in`] does, and does nothing of it.
+pub(crate) fn read_through(document: &[u8], vhost: Option<Name>, by: &Actor) {
+    if let Ok(Value::Object(document)) = serde_json::from_slice(document) {
+        // Passwords that stand in it as they are must not cost what they would.
+        let hashing = HashingAlgorithm::Sha256;
+        drop(Reading { document: &document, vhost, by, hashing }.plan());
+    }
+}
+
 /// A document that is being read.
 struct Reading<'a> {
     document: &'a Map<String, Value>,
@@ -332,6 +341,7 @@ async fn change_all(
                 tracing::warn!(what, %full, "there is no room for a definition");
                 problem.get_or_insert(Problem::bad_request(full.to_string()));
             }
+            Err(ChangeError::NotYet(error)) => return Err(Problem::unavailable(error.to_string())),
             Err(ChangeError::Stopped(_)) => {
                 return Err(Problem::unavailable("the node is stopping"));
             }

@@ -61,23 +61,41 @@ export function getMessages(queue, refresh) {
 }
 
 function message(one) {
-  const { headers, ...properties } = one.properties ?? {};
-  const cut = one.payload_encoding === "string" && one.payload_bytes > PAYLOAD_BYTES;
   return h(
     "li",
     {},
     facts([
-      ["Exchange", exchangeName(one.exchange)],
-      ["Routing key", one.routing_key],
+      ...origin(one),
       ["Redelivered", one.redelivered ? tag("yes", "warn") : "no"],
       ["Left behind it", count(one.message_count)],
-      [
-        "Size",
-        `${bytes(one.payload_bytes)}${one.payload_encoding === "base64" ? ", shown as base64" : ""}${cut ? ", cut here" : ""}`,
-      ],
-      ["Properties", argumentList(properties, null)],
-      ["Headers", argumentList(headers, null)],
+      ...content(one, one.payload_encoding === "string" && one.payload_bytes > PAYLOAD_BYTES),
     ]),
-    h("pre", { tabindex: "0", "aria-label": "Payload" }, one.payload),
+    payload(one),
   );
+}
+
+/** Where a message was published to. */
+export function origin(one) {
+  return [
+    ["Exchange", exchangeName(one.exchange)],
+    ["Routing key", one.routing_key],
+  ];
+}
+
+/** What a message says besides its payload. */
+export function content(one, isCut) {
+  const { headers, ...properties } = one.properties ?? {};
+  return [
+    [
+      "Size",
+      `${bytes(one.payload_bytes)}${one.payload_encoding === "base64" ? ", shown as base64" : ""}${isCut ? ", cut here" : ""}`,
+    ],
+    ["Properties", argumentList(properties, null)],
+    ["Headers", argumentList(headers, null)],
+  ];
+}
+
+/** The payload as text. */
+export function payload(one) {
+  return h("pre", { tabindex: "0", "aria-label": "Payload" }, one.payload);
 }

@@ -10,6 +10,7 @@ import { argumentList, button, facts, figure, section, state, tag, yes } from ".
 import { go, link } from "../route.js";
 import { table, to } from "../table.js";
 import { bind, bindingTable } from "./bindings.js";
+import { browse } from "./browse.js";
 import { consumerTable } from "./consumers.js";
 import { explain } from "./explain.js";
 import { getMessages } from "./messages.js";
@@ -95,6 +96,7 @@ function actions(one, refresh) {
       () => publish({ vhost: one.vhost, exchange: "", queue: one.name, refresh }),
       "small",
     ),
+    button("Browse…", () => browse(one, refresh), "small"),
     button("Get…", () => getMessages(one, refresh), "small"),
     button("Bind…", () => bind({ vhost: one.vhost, queue: one.name, refresh }), "small"),
     button("Purge…", () => purge(one, refresh), "danger small"),
