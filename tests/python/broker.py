@@ -23,12 +23,13 @@ if os.environ.get("PIKA_WITHOUT_LIBEV"):
 import pika  # noqa: E402
 
 
-def connect():
+def connect(**more):
     """A blocking connection to the broker under test, as guest."""
     parameters = pika.ConnectionParameters(
         host=os.environ.get("BROKER_HOST", "127.0.0.1"),
         port=int(os.environ.get("BROKER_PORT", "5672")),
         credentials=pika.PlainCredentials("guest", "guest"),
+        **more
     )
     return pika.BlockingConnection(parameters)
 

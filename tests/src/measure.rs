@@ -4,6 +4,7 @@
 //! - [`failover`]: the same fault again and again, and the longest silences it brought.
 //! - [`footprint`]: processor and memory of idle nodes, without queues and with many.
 //! - [`matrix`]: the same work for us and for a peer, in turn.
+//! - [`scale`]: what many queues, messages, bindings and connections cost, each by itself.
 //!
 //! The nodes are fresh ones of our own, or those that `WARREN_TEST_CLUSTER` names.
 
@@ -11,6 +12,7 @@ pub mod failover;
 pub mod footprint;
 pub mod matrix;
 mod options;
+pub mod scale;
 
 pub use options::{Fault, Options, Task, USAGE};
 
@@ -21,6 +23,10 @@ pub fn run(options: &Options) -> Result<String> {
     match &options.task {
         Task::Matrix(options) => {
             let report = matrix::measure(options)?;
+            Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
+        }
+        Task::Scale(options) => {
+            let report = scale::measure(options)?;
             Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
         }
         Task::Failover => {

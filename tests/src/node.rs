@@ -2,7 +2,8 @@
 //!
 //! Tests that need no power over the process share one node per test program: [`shared`].
 //! `WARREN_TEST_AMQP=host:port` points them at another broker instead, which is how the tests
-//! themselves are checked against RabbitMQ.
+//! themselves are checked against RabbitMQ. With `WARREN_BEFORE=path` nodes begin as an earlier build
+//! and are the present one from their first restart on, as nodes that are updated.
 //!
 //! **Invariant:** no node outlives its test program, however that ends: a *leash*, a shell that
 //! waits for a pipe from us to close, kills the node and removes its directory.
@@ -74,6 +75,8 @@ impl Addresses {
 #[derive(Debug)]
 pub struct Node {
     binary: PathBuf,
+    /// What it begins as, if that is not `binary`.
+    before: Option<PathBuf>,
     dir: TempDir,
     addresses: Addresses,
     extra: Vec<String>,
@@ -180,8 +183,9 @@ impl Node {
         let [amqp, http, metrics, peer] = ports::free();
         let addresses = Addresses { amqp, http, metrics, peer };
         let extra = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let before = env::var_os("WARREN_BEFORE").map(PathBuf::from);
         let (binary, variables) = (binary.to_owned(), Vec::new());
-        Self { binary, dir, addresses, extra, variables, process: None, log_begin: 0 }
+        Self { binary, before, dir, addresses, extra, variables, process: None, log_begin: 0 }
     }
 
     /// Kills the process as `kill -9` does, and waits until it is gone.
@@ -329,13 +333,14 @@ impl Node {
             .open(self.log_path())
             .context("cannot open the node's log")?;
         self.log_begin = log.metadata()?.len();
-        let mut command = Command::new(&self.binary);
+        let binary = self.before.take().unwrap_or_else(|| self.binary.clone());
+        let mut command = Command::new(&binary);
         command.arg("server").arg("--data-dir").arg(self.data_dir());
         self.addresses.tell(&mut command);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(&self.extra).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child =
-            command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
+            command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
         let leash = Leash::tie(child.id(), self.dir.path())?;
         self.process = Some((child, leash));
         Ok(())

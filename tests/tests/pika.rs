@@ -69,6 +69,31 @@ walks! {
     pika_0_10: super::OLDEST,
 }
 
+/// Nothing of it is in the library: a lease is extended by publishing, and a client is known by a
+/// property that it chooses.
+#[test]
+fn a_long_job_keeps_its_lease_and_goes_on_with_the_client_that_was_cut_off() {
+    let Some(node) = node::own() else { return };
+    let (broker, queue) = (node.amqp(), unique("jobs"));
+    let mut first = LATEST.start(broker, "long_job", &[&queue, "first"]);
+    first.wait_for("waiting", 1);
+    let mut wire = Wire::open_channel(broker).unwrap();
+    for job in ["short", "hang", "last"] {
+        wire.publish_to(1, &queue, job.as_bytes()).unwrap();
+    }
+    assert_eq!(first.wait_for("extended ", 2), ["short", "hang"]);
+    assert_eq!(first.said("over "), ["short"], "what it has settled it does not hold");
+    let other = LATEST.start(broker, "long_job", &[&queue, "other"]);
+    assert_eq!(other.wait_for("over ", 1), ["last"]);
+
+    first.kill9();
+
+    let again = LATEST.start(broker, "long_job", &[&queue, "first"]);
+    assert_eq!(again.wait_for("extended ", 1), ["hang"]);
+    assert_eq!(again.said("again "), ["hang"]);
+    assert!(other.said("again ").is_empty(), "it was kept for its client");
+}
+
 fn hello_world_arrives(pika: Library) {
     let broker = node::shared();
     let queue = unique("hello");

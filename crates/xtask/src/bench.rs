@@ -3,8 +3,8 @@
 //! Every scenario gets a fresh node with an empty data directory and is driven by
 //! `warren-load`, a program of its own, through the loopback interface. The table says on what
 //! machine, at which commit and with which settings, because a rate without them says nothing.
-//! Scenarios of three nodes ([`cluster`]) have a table of their own, and so has the comparison with
-//! another broker ([`matrix`]).
+//! Scenarios of three nodes ([`cluster`]) have a table of their own, and so have the comparison with
+//! another broker and the cost of many ([`matrix`]).
 //! What is worth keeping goes to `crates/server/BENCHMARKS.md`.
 
 mod cluster;
@@ -39,9 +39,9 @@ struct Request {
 
 /// Builds, runs the scenarios that are named, or all of one node, and prints the results.
 pub(crate) fn bench(options: &[String]) -> Outcome {
-    if matrix::is_asked_for(options) {
+    if let Some(task) = matrix::asked_for(options) {
         Cargo::ready()?.build_programs()?;
-        return matrix::bench(options);
+        return matrix::bench(task, options);
     }
     let request = Request::read(options)?;
     Cargo::ready()?.build_programs()?;

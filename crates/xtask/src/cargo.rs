@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::iter;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::{Outcome, needs, workspace};
 
@@ -92,6 +92,12 @@ impl Cargo {
 pub(crate) fn finish(command: &mut Command, name: &str) -> Outcome {
     let status = command.status().map_err(|error| format!("cannot start {name}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
+}
+
+/// Runs a program in place of this one, and ends as it does.
+pub(crate) fn exit_code(command: &mut Command) -> ExitCode {
+    let code = command.status().ok().and_then(|status| status.code());
+    code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// PATH with ccache's compilers in front, so that RocksDB, most of a cold build, is compiled

@@ -1,12 +1,18 @@
 //! `cargo xtask fuzz`: looks for inputs that a decoder cannot bear.
 //!
-//! The targets of `tests/fuzz` are built with counters in every branch, and libFuzzer (which bolero
-//! brings along) changes inputs after what each reaches. New ones that reach something stay in the
-//! build directory; one that a target cannot bear is kept beside them and its path is said. Copied
-//! into `tests/fuzz/corpus/TARGET`, it is a test from then on.
+//! Our crates are built with counters in every branch, and libFuzzer changes inputs after what each
+//! reaches. New ones that reach something stay in the build directory; one that a target cannot bear is
+//! kept beside them and its path is said. Copied into `tests/fuzz/corpus/TARGET`, it is a test from then
+//! on.
+//!
+//! Libraries are those of every other build: compiling RocksDB once more would take longer than most
+//! searches. So this program stands in front of the compiler of our own crates meanwhile
+//! (`RUSTC_WORKSPACE_WRAPPER`) and adds the flags, and cargo keeps what comes of it apart.
 
+use std::env;
 use std::fs;
 use std::path::Path;
+use std::process::{Command, ExitCode};
 
 use crate::cargo::{self, Cargo};
 use crate::{Outcome, workspace};
@@ -23,16 +29,19 @@ const INPUT_BYTES: u32 = 16 * 1024;
 /// Memory, MiB, that no target needs.
 const MEMORY_MIB: u32 = 1024;
 
-/// What has a build count what it reaches, and bolero hand over to libFuzzer.
-const GUIDED: [&str; 9] = [
-    "--cfg=fuzzing",
-    "--cfg=fuzzing_libfuzzer",
+/// Set for the compiler's sake: count what is reached.
+const GUIDE: &str = "WARREN_FUZZ_GUIDE";
+
+/// Set for the program's sake: which target.
+const TARGET: &str = "WARREN_FUZZ_TARGET";
+
+/// What has a crate count what it reaches, and miss no sum that is too large.
+const COUNTED: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Cdebug-assertions=on",
     "-Coverflow-checks=on",
 ];
 
@@ -44,35 +53,55 @@ pub(crate) fn fuzz(options: &[String]) -> Outcome {
     if names.is_empty() {
         names = folders(&corpus)?;
     }
-    let cargo = Cargo::bare()?;
-    let host = host(&cargo)?;
-    let target_dir = workspace::programs()?.join("fuzz");
-    // The target is named so that build scripts and macros are built without counters.
-    let words = ["build", "--package", "warren-fuzz", "--bins", "--release", "--target", &host];
-    let mut command = cargo.command(&words);
-    command.env("CARGO_TARGET_DIR", &target_dir).env("CARGO_ENCODED_RUSTFLAGS", flags());
-    cargo::finish(&mut command, "cargo build")?;
-    let program = target_dir.join(&host).join("release/warren-fuzz");
+    build()?;
+    let programs = workspace::programs()?;
+    let (program, results) = (programs.join("examples/guided"), programs.join("fuzz"));
     for name in names {
-        let (seeds, found) = (corpus.join(&name), target_dir.join("corpus").join(&name));
+        let (seeds, found) = (corpus.join(&name), results.join("corpus").join(&name));
         fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
         eprintln!("xtask: {name}, {seconds} s");
-        let arguments = format!(
-            "{} {} -artifact_prefix={}/bad- -max_total_time={seconds} -timeout={HANG_SECONDS} \
-             -max_len={INPUT_BYTES} -rss_limit_mb={MEMORY_MIB} -print_final_stats=1",
-            found.display(),
-            seeds.display(),
-            target_dir.display(),
-        );
-        let mut command = std::process::Command::new(&program);
-        command.arg(&name).env("BOLERO_LIBFUZZER_ARGS", arguments);
+        let mut command = Command::new(&program);
+        command.args([&found, &seeds]).env(TARGET, &name);
+        command.arg(format!("-artifact_prefix={}/{name}-", results.display()));
+        command.args([
+            format!("-max_total_time={seconds}"),
+            format!("-timeout={HANG_SECONDS}"),
+            format!("-max_len={INPUT_BYTES}"),
+            format!("-rss_limit_mb={MEMORY_MIB}"),
+            "-print_final_stats=1".to_owned(),
+        ]);
         cargo::finish(&mut command, &name)?;
     }
     Ok(())
 }
 
-fn flags() -> String {
-    GUIDED.join("\u{1f}")
+/// Selects an example, so that features are united as for tests.
+fn build() -> Outcome {
+    let front = env::current_exe().map_err(|error| format!("no path to xtask: {error}"))?;
+    let words = ["build", "--workspace", "--example", "guided", "--features", "warren-fuzz/guided"];
+    let cargo = Cargo::ready()?;
+    let mut command = cargo.command(&words);
+    command.env("RUSTC_WORKSPACE_WRAPPER", front).env(GUIDE, "1");
+    cargo::finish(&mut command, "cargo build")
+}
+
+/// Compiles, if it is cargo that started this program in place of the compiler.
+pub(crate) fn as_compiler() -> Option<ExitCode> {
+    env::var_os(GUIDE)?;
+    let words: Vec<String> = env::args().skip(1).collect();
+    let (compiler, words) = words.split_first()?;
+    let mut command = Command::new(compiler);
+    command.args(words);
+    if is_counted(words) {
+        command.args(COUNTED);
+    }
+    Some(cargo::exit_code(&mut command))
+}
+
+/// Whether these words compile a part of the program, and not one that runs while it is built.
+fn is_counted(words: &[String]) -> bool {
+    let name = words.iter().skip_while(|word| *word != "--crate-name").nth(1);
+    name.is_some_and(|name| name != "___" && !name.starts_with("build_script"))
 }
 
 /// For how long, and what.
@@ -100,14 +129,6 @@ fn folders(corpus: &Path) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// What this machine is to the compiler.
-fn host(cargo: &Cargo) -> Result<String, String> {
-    let output = cargo.command(&["-vV"]).output().map_err(|error| format!("cargo: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "cargo does not say which machine this is".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +142,16 @@ mod tests {
         assert_eq!(words(&[]), Ok((SECONDS, Vec::new())));
         assert_eq!(words(&["rows", "--seconds", "5"]), Ok((5, vec!["rows".to_owned()])));
         assert!(words(&["--seconds", "long"]).is_err());
+    }
+
+    #[test]
+    fn what_runs_while_the_program_is_built_is_not_counted() {
+        let is_counted =
+            |text: &str| is_counted(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+
+        assert!(is_counted("--crate-name warren_amqp --edition=2024 lib.rs"));
+        assert!(!is_counted("--crate-name build_script_build build.rs"));
+        assert!(!is_counted("- --crate-name ___ --print=file-names"));
+        assert!(!is_counted("-vV"));
     }
 }

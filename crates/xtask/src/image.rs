@@ -149,9 +149,7 @@ pub(crate) fn as_compiler() -> Option<ExitCode> {
             command.args(["-C", WRAP]);
         }
     }
-    let status = command.status();
-    let code = status.ok().and_then(|status| status.code());
-    Some(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Some(cargo::exit_code(&mut command))
 }
 
 /// Whether these words make a program of the image.

@@ -78,7 +78,7 @@ const CHORES: [Chore; 11] = [
     },
     Chore {
         name: "soak",
-        summary: "histories, fuzzers and kills at length: queue catalog storage fuzz crash failover",
+        summary: "histories, fuzzers, burdens and kills at length: queue catalog storage fuzz crash pressure failover",
         entry: soak::soak,
     },
     Chore {
@@ -99,7 +99,7 @@ const CHORES: [Chore; 11] = [
 ];
 
 fn main() -> ExitCode {
-    if let Some(code) = image::as_compiler() {
+    if let Some(code) = image::as_compiler().or_else(fuzz::as_compiler) {
         return code;
     }
     let words: Vec<String> = env::args().skip(1).collect();

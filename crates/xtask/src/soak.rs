@@ -25,7 +25,7 @@ const SEEDS: u64 = 2000;
 /// Tests that share them.
 const SEED_SHARES: u64 = 10;
 
-const SOAKS: [Soak; 7] = [
+const SOAKS: [Soak; 8] = [
     Soak {
         name: "queue",
         summary: "100,000 generated histories of a shard against a naive model",
@@ -67,6 +67,13 @@ const SOAKS: [Soak; 7] = [
         package: "warren-tests",
         tests: "killed_again_and_again",
         settings: &[("WARREN_TEST_ROUNDS", "200")],
+    },
+    Soak {
+        name: "pressure",
+        summary: "clients that ask too much or give too little: 10,000 of them, gigabytes, a full disk",
+        package: "warren-tests",
+        tests: "burdens::",
+        settings: &[("WARREN_TEST_PRESSURE", "full")],
     },
     Soak {
         name: "failover",

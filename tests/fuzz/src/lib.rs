@@ -1,11 +1,10 @@
 //! Decoders of what comes from outside or from the disk, each as a function of any bytes.
 //!
 //! Whatever the bytes are, a target returns: it neither panics, nor hangs, nor takes memory for what
-//! is only announced. `corpus/` has, by target, inputs that led somewhere; the tests go through them, and
-//! `cargo xtask fuzz` looks for others, guided by what each one reaches in the code.
+//! is only announced ([`bound_memory`]). `corpus/` has, by target, inputs that led somewhere; the tests
+//! go through them, and `cargo xtask fuzz` looks for others, guided by what each one reaches in the code.
 //!
-//! **Not here:** what lies behind the walls of other crates. The storage's own records have their
-//! damage tested beside them, HTTP bodies and protocol buffers are read by libraries.
+//! **Not here:** decoders behind the walls of other crates, which show themselves in a module `probe`.
 
 mod client;
 
@@ -19,10 +18,16 @@ use warren_catalog::{Catalog, Definition, Pattern, PolicyLayer, reply};
 use warren_machine::{Entry, Machine};
 use warren_queue::entry::{chunk, message, thin};
 use warren_queue::{FragmentReply, Shard, wire};
+use warren_server::config::Config;
+use warren_server::identity::Record;
 use warren_types::{LogIndex, Table, Term, check_table};
 
 /// Bytes of one piece where an input stands for several.
 const PIECE_BYTES: usize = 4;
+
+/// Addresses that a program may use in which targets run. Threads and libraries take a part of it at
+/// once, inputs are a few KiB long: who takes memory for a length that is only announced fails.
+const ADDRESS_BYTES: u64 = 2 << 30;
 
 /// A decoder.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +39,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "frames", run: client::strange },
     Target { name: "session", run: client::known },
     Target { name: "tables", run: tables },
@@ -44,12 +49,37 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "rows", run: rows },
     Target { name: "catalog-log", run: |bytes| apply(Catalog::new(), bytes, Catalog::check) },
     Target { name: "shard-log", run: |bytes| apply(Shard::new(), bytes, Shard::check) },
+    Target { name: "catalog-snapshot", run: restore::<Catalog> },
+    Target { name: "shard-snapshot", run: restore::<Shard> },
+    Target { name: "records", run: warren_storage::probe::records },
+    Target { name: "segments", run: warren_storage::probe::segments },
+    Target { name: "votes", run: votes },
+    Target { name: "peers", run: warren_rpc::probe::messages },
+    Target { name: "surveys", run: warren_broker::probe::surveys },
+    Target { name: "bodies", run: warren_management::probe::bodies },
+    Target { name: "documents", run: warren_management::probe::definitions },
+    Target { name: "config", run: config },
+    Target { name: "tokens", run: warren_auth::probe::tokens },
+    Target { name: "keys", run: warren_auth::probe::keys },
+    Target { name: "patterns", run: warren_auth::probe::patterns },
 ];
 
 /// The target of that name.
 #[must_use]
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.into_iter().find(|target| target.name == name)
+}
+
+/// From here on, who takes far more memory than an input has bytes fails, where the system can see to
+/// that.
+pub fn bound_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::As).maximum;
+        let current = Some(ADDRESS_BYTES);
+        setrlimit(Resource::As, Rlimit { current, maximum }).expect("less is always allowed");
+    }
 }
 
 impl Target {
@@ -119,13 +149,37 @@ fn rows(bytes: &[u8]) {
     }
 }
 
-/// An input is an entry of the log, for a machine that is empty, and a snapshot of one page. What a
-/// snapshot says that makes sense as far as it goes is believed: sums keep the others out.
+/// Snapshots of one page and of two. What one says that makes sense as far as it goes is believed: sums
+/// keep the others out.
+fn restore<M: Machine>(bytes: &[u8]) {
+    let page = Bytes::copy_from_slice(bytes);
+    let (first, second) = (page.slice(..page.len() / 2), page.slice(page.len() / 2..));
+    for pages in [vec![page], vec![first, second]] {
+        let Ok(restored) = M::restore(&pages) else { continue };
+        let again = M::restore(&restored.snapshot()).expect("what was written");
+        assert_eq!(again.digest(), restored.digest());
+    }
+}
+
+/// Who a node is, and what its groups have promised.
+fn votes(bytes: &[u8]) {
+    warren_consensus::probe::records(bytes);
+    if let Ok(record) = Record::decode(Bytes::copy_from_slice(bytes)) {
+        assert_eq!(Record::decode(record.encode()).expect("what was written"), record);
+    }
+}
+
+/// A configuration file.
+fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(config) = Config::parse(text) {
+        drop(config.keys());
+    }
+}
+
+/// An input is an entry of the log, for a machine that is empty.
 fn apply<M: Machine>(mut machine: M, bytes: &[u8], check: fn(&M)) {
     let payload = Bytes::copy_from_slice(bytes);
-    if let Ok(restored) = M::restore(std::slice::from_ref(&payload)) {
-        drop((restored.snapshot(), restored.digest()));
-    }
     for index in [1, 2] {
         let (index, payload) = (LogIndex(index), payload.clone());
         drop(machine.apply(&Entry { index, term: Term(1), payload }));

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use warren_fuzz::TARGETS;
+use warren_fuzz::{TARGETS, bound_memory};
 
 /// Changes that each input is tried with. All of a short one, some of a long one.
 const CHANGES: usize = 512;
 
 #[test]
 fn every_input_is_borne_whole_cut_and_bent() {
+    bound_memory();
     for target in TARGETS {
         let inputs = target.inputs().expect("each target has a corpus");
         assert!(!inputs.is_empty(), "{} has no inputs", target.name);

@@ -146,7 +146,7 @@ impl<'a> Consumer<'a> {
         let mut acks = Vec::new();
         loop {
             if let Err(error) = read_some(self.wire.stream(), &mut input, READ_BYTES) {
-                return if Tally::is(&self.tally.consuming) { Err(error) } else { Ok(self.found) };
+                return self.ended(Err(error));
             }
             let now = self.tally.now();
             let measuring = Tally::is(&self.tally.measuring);
@@ -167,11 +167,18 @@ impl<'a> Consumer<'a> {
             })?;
             input.drain(..used);
             if !acks.is_empty() {
-                self.wire.stream().write_all(&acks).context("cannot acknowledge")?;
+                if let Err(error) = self.wire.stream().write_all(&acks) {
+                    return self.ended(Err(error).context("cannot acknowledge"));
+                }
                 acks.clear();
             }
             Tally::add(&self.tally.delivered, count);
         }
+    }
+
+    /// What ends the thread once its socket is gone: a failure only if nobody wanted that.
+    fn ended(self, failure: Result<()>) -> Result<Consumed> {
+        if Tally::is(&self.tally.consuming) { failure.map(|()| self.found) } else { Ok(self.found) }
     }
 }
 

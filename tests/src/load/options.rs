@@ -37,6 +37,7 @@ OPTIONS (with the values for durable)
   --queue-type TYPE        x-queue-type: classic or quorum
   --no-durable             queues in memory
   --transient              messages that need not be kept
+  --keep                   the queues stay, with what is in them
   --prefix NAME            the queues are NAME.0, NAME.1, ... (load)
   --user NAME --password P (guest, guest)
   --pids A,B,...           processes whose CPU and memory are told
@@ -89,6 +90,7 @@ pub struct Options {
     pub queue_type: Option<String>,
     pub durable: bool,
     pub persistent: bool,
+    pub keep: bool,
     pub prefix: String,
     pub user: String,
     pub password: String,
@@ -121,6 +123,7 @@ impl Options {
             queue_type: None,
             durable: safe,
             persistent: safe,
+            keep: false,
             prefix: "load".to_owned(),
             user: "guest".to_owned(),
             password: "guest".to_owned(),
@@ -145,6 +148,7 @@ impl Options {
                 "--transient" => options.persistent = false,
                 "--json" => options.json = true,
                 "--fanout" => options.fanout = true,
+                "--keep" => options.keep = true,
                 _ => {
                     let value = words.next().with_context(|| format!("no value for {name}"))?;
                     options.set(name, value).with_context(|| format!("{name} {value}"))?;

@@ -80,8 +80,11 @@ pub struct Report {
     pub refused: u64,
     /// Different messages delivered in all.
     pub delivered: u64,
-    /// Confirmed and never delivered.
+    /// Confirmed, not delivered, and not waiting in a queue at the end either.
     pub lost: u64,
+    /// Confirmed and still in a queue, as consumers did not take it in the time they were given.
+    /// What they held unacknowledged is there again and may stand for as many that are lost.
+    pub left: u64,
     /// Delivered twice without the flag.
     pub doubled: u64,
     /// Delivered with the flag.
@@ -134,12 +137,13 @@ impl Report {
             }
         }
         line(format!(
-            "messages   sent {}  confirmed {}  refused {}  delivered {}  lost {}  doubled {}  flagged {}  overtaken {}",
+            "messages   sent {}  confirmed {}  refused {}  delivered {}  lost {}  left {}  doubled {}  flagged {}  overtaken {}",
             self.sent,
             self.confirmed,
             self.refused,
             self.delivered,
             self.lost,
+            self.left,
             self.doubled,
             self.flagged,
             self.overtaken

@@ -18,6 +18,9 @@ use crate::wire::{Field, Flags, Pack, Wire, bind_queue, declare_exchange, delete
 /// How often the run is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// How long what consumers held when they were ended may take to be back in its queue.
+const RETURN: Duration = Duration::from_secs(5);
+
 type Publishers<'scope> = Vec<ScopedJoinHandle<'scope, Result<Published>>>;
 type Consumers<'scope> = Vec<(TcpStream, ScopedJoinHandle<'scope, Result<Consumed>>)>;
 
@@ -65,7 +68,13 @@ pub fn run(options: &Options) -> Result<Report> {
         watched.rss_after_bytes = process::resident(watched.pid);
     }
     drop(bystanders);
-    delete(&mut admin, options)?;
+    if outcome.is_ok() && report.lost > 0 {
+        report.left = left(&mut admin, options, report.lost)?;
+        report.lost -= report.left;
+    }
+    if !options.keep {
+        delete(&mut admin, options)?;
+    }
     outcome?;
     Ok(report)
 }
@@ -269,20 +278,43 @@ fn finish(
     }
 }
 
-fn declare(admin: &mut Wire, options: &Options) -> Result<()> {
-    let flags = if options.durable { Flags::DURABLE } else { Flags::NONE };
+/// How many of `missing` messages wait in the queues, once what the consumers held is back there.
+fn left(admin: &mut Wire, options: &Options, missing: u64) -> Result<u64> {
+    let until = Instant::now() + RETURN;
+    loop {
+        let mut waiting = 0;
+        for index in 0..options.queues {
+            let (_, messages, _) = declare_queue(admin, options, &options.queue(index))?;
+            waiting += u64::from(messages);
+        }
+        if waiting >= missing || Instant::now() >= until {
+            return Ok(waiting.min(missing));
+        }
+        thread::sleep(GLANCE);
+    }
+}
+
+fn declare_queue(admin: &mut Wire, options: &Options, name: &str) -> Result<(String, u32, u32)> {
     let kind: Vec<(&str, Field)> =
         options.queue_type.iter().map(|kind| ("x-queue-type", Field::text(kind))).collect();
+    admin.declare(1, name, durability(options), &kind)
+}
+
+fn durability(options: &Options) -> Flags {
+    if options.durable { Flags::DURABLE } else { Flags::NONE }
+}
+
+fn declare(admin: &mut Wire, options: &Options) -> Result<()> {
     for index in 0..options.queues {
         let name = options.queue(index);
-        let (_, messages, consumers) = admin.declare(1, &name, flags, &kind)?;
+        let (_, messages, consumers) = declare_queue(admin, options, &name)?;
         if messages > 0 || consumers > 0 {
             bail!("queue {name} is in use: {messages} messages, {consumers} consumers");
         }
     }
     if options.fanout {
         let exchange = &options.prefix;
-        let declare = declare_exchange(1, exchange, "fanout", flags, &[]);
+        let declare = declare_exchange(1, exchange, "fanout", durability(options), &[]);
         admin.call(1, declare, id::EXCHANGE_DECLARE_OK)?;
         for index in 0..options.queues {
             let bind = bind_queue(1, &options.queue(index), exchange, "");

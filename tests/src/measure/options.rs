@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::failover::Pace;
-use crate::measure::matrix;
+use crate::measure::{matrix, scale};
 
 /// How to call it.
 pub const USAGE: &str = "\
@@ -17,6 +17,7 @@ TASK
   queues     many durable queues: how fast they are declared, what they cost idle nodes
   idle       what nodes without queues cost
   matrix     kinds of work, done in turn by three nodes of ours and by a peer
+  scale      what many queues, waiting messages, bindings and connections cost in memory
 
 OPTIONS of matrix, and names of kinds of work (default: all)
   --against URL    the peer's nodes: amqp://user:password@host:port,host:port (nobody)
@@ -27,12 +28,21 @@ OPTIONS of matrix, and names of kinds of work (default: all)
   --count N        messages of a backlog (1000000)
   --chart FILE     where a drawing goes, as SVG
 
+OPTIONS of scale (with their defaults; 0 leaves a kind out)
+  --queues N       durable queues (100000)
+  --messages N     messages that wait (10000000)
+  --size BYTES     of each (100)
+  --bindings N     bindings of one topic exchange (1000000)
+  --connections N  idle connections with a channel each (10000)
+  --settle S       how long nodes may settle before their memory counts (90)
+
 OPTIONS of failover (with their defaults)
   --fault FAULT    (kill)
                    kill      the queue's leader is killed and returns; the clients are elsewhere
                    freeze    the queue's leader is stopped with SIGSTOP and goes on
                    own       the clients' own node is killed and returns
-                   rolling   all nodes leave in order, one after the other, and return
+                   rolling   all nodes leave in order, one after the other, and return; with
+                             WARREN_BEFORE=path in the environment they begin as that build
                    blackout  all nodes are killed at once
   --rounds N       how often (20)
   --rate N         messages a second (500)
@@ -60,6 +70,7 @@ pub enum Task {
     Queues,
     Idle,
     Matrix(Box<matrix::Options>),
+    Scale(Box<scale::Options>),
 }
 
 /// What happens to nodes.
@@ -132,6 +143,9 @@ impl Options {
             Some("idle") => Task::Idle,
             Some("matrix") => {
                 return Ok(Self::of(Task::Matrix(Box::new(matrix::Options::parse(words)?))));
+            }
+            Some("scale") => {
+                return Ok(Self::of(Task::Scale(Box::new(scale::Options::parse(words)?))));
             }
             Some(other) => bail!("no task '{other}'"),
             None => bail!("no task"),

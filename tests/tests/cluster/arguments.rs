@@ -5,9 +5,11 @@
 //! clients are on nodes that lead nothing of it, and gives its second half, which runs once the
 //! leader's node was killed. With `WARREN_TEST_CHECKS=text` only those run whose name has the text.
 
+mod browse;
 mod consuming;
 mod deaths;
 mod exchanges;
+mod leases;
 mod lengths;
 mod once;
 mod policies;
@@ -36,6 +38,14 @@ type Later = Box<dyn FnOnce(&Stage)>;
 type Check = fn(&Stage) -> Later;
 
 const CHECKS: &[(&str, Check)] = &[
+    // What is kept is kept for a minute.
+    ("session_id, classic", |stage| leases::kept(stage, CLASSIC)),
+    ("session_id, quorum", |stage| leases::kept(stage, QUORUM)),
+    ("leases, classic", |stage| leases::returned(stage, CLASSIC)),
+    ("leases, quorum", |stage| leases::returned(stage, QUORUM)),
+    ("leases, extended", leases::extended),
+    ("x-consumer-timeout-action, close", leases::closed),
+    ("x-recent-history", leases::history),
     ("drop-head, classic", |stage| lengths::drop_head(stage, CLASSIC)),
     ("drop-head, quorum", |stage| lengths::drop_head(stage, QUORUM)),
     ("max-length-bytes, classic", |stage| lengths::bytes(stage, CLASSIC)),
@@ -68,6 +78,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("x-retry, quorum", |stage| once::retried(stage, QUORUM)),
     ("parking", once::parked),
     ("scheduled messages, listed and cancelled", once::cancelled),
+    ("messages, dropped and moved, classic", |stage| browse::sorted(stage, CLASSIC)),
+    ("messages, dropped and moved, quorum", |stage| browse::sorted(stage, QUORUM)),
+    ("messages, not to be moved", browse::refused),
     ("tx, classic", |stage| transactions::commit_and_rollback(stage, CLASSIC)),
     ("tx, quorum", |stage| transactions::commit_and_rollback(stage, QUORUM)),
 ];
@@ -136,6 +149,16 @@ impl Stage {
     /// The management API of the node that [`Stage::client`] is on.
     fn api(&self) -> Api {
         Api::new(self.cluster.http((self.leader + 1) % 3), "guest", "guest")
+    }
+
+    /// The AMQP address of the node that is going to be killed.
+    fn leading(&self) -> SocketAddr {
+        self.cluster.amqp(self.leader)
+    }
+
+    /// The AMQP address of the node that [`Stage::client`] is on.
+    fn near(&self) -> SocketAddr {
+        self.cluster.amqp((self.leader + 1) % 3)
     }
 
     /// The AMQP address of the node that [`Stage::far_client`] is on.

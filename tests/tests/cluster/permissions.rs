@@ -7,6 +7,7 @@
 mod amqp;
 mod http;
 mod logins;
+mod routes;
 mod topics;
 
 use std::net::SocketAddr;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use warren_tests::cluster::Cluster;
 use warren_tests::wire::{
-    Close, Delivered, Field, Flags, Frame, Heard, Pack, Unpack, Wire, bind_queue, consume,
-    declare_exchange, delete_queue, id, pairs, publish, settle,
+    Close, Delivered, Field, Flags, Frame, Heard, Pack, Unpack, Wire, bind_queue, capabilities,
+    consume, declare_exchange, delete_queue, id, pairs, plain_start_ok, publish, settle,
 };
 
 pub use warren_tests::failover::await_that;
@@ -30,7 +30,22 @@ impl Client {
     }
 
     pub fn to(address: SocketAddr) -> Self {
-        let mut wire = Wire::open_channel_within(address, PATIENCE).unwrap();
+        Self::over(Wire::open_channel_within(address, PATIENCE).unwrap())
+    }
+
+    /// A client that has a name of its own, under which it comes back.
+    pub fn with_session(address: SocketAddr, session_id: &str) -> Self {
+        let mut wire = Wire::begin(address).unwrap();
+        wire.set_patience(PATIENCE);
+        let mut properties = capabilities();
+        properties.extend(pairs(&[("session_id", Field::text(session_id))]));
+        wire.send(&plain_start_ok("guest", "guest", &properties)).unwrap();
+        wire.tune(0).unwrap();
+        wire.channel(1).unwrap();
+        Self::over(wire)
+    }
+
+    fn over(mut wire: Wire) -> Self {
         let select = Pack::method(id::CONFIRM_SELECT).u8(0).frame(1);
         wire.call(1, select, id::CONFIRM_SELECT_OK).unwrap();
         Self { wire, confirmed: 0, sent: 0 }

@@ -19,7 +19,6 @@ mod errors;
 mod frames;
 mod lifecycle;
 mod limits;
-mod pressure;
 mod publishing;
 mod support;
 mod topology;

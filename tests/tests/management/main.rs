@@ -12,6 +12,7 @@
 )]
 
 mod automation;
+mod bodies;
 mod definitions;
 mod life;
 mod messages;

@@ -1,5 +1,8 @@
 //! Files that change while a node runs.
 
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use warren_tests::http::Client;
@@ -8,10 +11,83 @@ use warren_tests::python;
 
 use super::certificates::{Certificates, listens, until};
 
+/// Asks over one connection, which it keeps, at first and for each line that it is told; and says what
+/// came, and when the connection ends.
+const BROWSER: &str = "\
+import http.client, select, ssl, sys
+port, authority, certificate, key = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+context.load_cert_chain(certificate, key)
+connection = http.client.HTTPSConnection('localhost', int(port), context=context)
+def ask():
+    connection.request('GET', '/api/whoami', headers={'Authorization': 'Basic Z3Vlc3Q6Z3Vlc3Q='})
+    answer = connection.getresponse()
+    answer.read()
+    print(answer.status, flush=True)
+ask()
+while True:
+    ready, _, _ = select.select([connection.sock, sys.stdin], [], [])
+    if connection.sock in ready:
+        connection.sock.settimeout(0)
+        try:
+            over = not connection.sock.recv(1)
+        except ssl.SSLWantReadError:
+            over = False
+        except OSError:
+            over = True
+        connection.sock.settimeout(None)
+        if over:
+            print('ended', flush=True)
+            break
+    elif sys.stdin.readline():
+        ask()
+    else:
+        break
+";
+
 /// Asks a node to read its files again.
 fn hang_up(node: &Node) {
     let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw).unwrap();
     kill_process(pid, Signal::HUP).unwrap();
+}
+
+/// A certificate as a line of the list of those that are denied.
+fn fingerprint(certificate: &str) -> String {
+    let script = "import hashlib, ssl, sys\n\
+                  der = ssl.PEM_cert_to_DER_cert(open(sys.argv[1]).read())\n\
+                  print(hashlib.sha256(der).hexdigest())";
+    let output = Command::new("python3").args(["-c", script, certificate]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program that is talked to line by line, and is gone when this is dropped.
+struct Said {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Said {
+    fn of(mut child: Child) -> Self {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Its next line. The runner of the tests ends a wait that is too long.
+    fn line(&mut self) -> String {
+        self.lines.next().expect("it says something").unwrap()
+    }
+
+    fn ask(&mut self) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(b"again\n").unwrap();
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 /// Until when the certificate counts that AMQP clients are shown.
@@ -89,11 +165,7 @@ fn a_stolen_certificate_is_refused_once_it_is_on_the_list() {
     };
     until(|| subjects().contains(&"CN=ann".into()), || format!("{:?}", subjects()));
 
-    let script = "import hashlib, ssl, sys\n\
-                  der = ssl.PEM_cert_to_DER_cert(open(sys.argv[1]).read())\n\
-                  print(hashlib.sha256(der).hexdigest())";
-    let output = std::process::Command::new("python3").args(["-c", script, &ann]).output().unwrap();
-    certificates.write("denied", &String::from_utf8(output.stdout).unwrap());
+    certificates.write("denied", &fingerprint(&ann));
     hang_up(&node);
     until(|| call()[0].starts_with("refused "), || node.log_tail());
 
@@ -103,6 +175,37 @@ fn a_stolen_certificate_is_refused_once_it_is_on_the_list() {
     honest.finish();
 
     assert_eq!(before, ["got both", "closed"]);
+}
+
+#[test]
+fn a_browser_that_stays_is_sent_away_once_its_certificate_is_on_the_list() {
+    let certificates = Certificates::new();
+    certificates.generate(&["--clients", "bob"]);
+    let denied = certificates.write("denied", "# nobody yet\n");
+    let more = format!(
+        "denyfile = '{}'\n[management.ssl]\ncacertfile = '{}'\nverify = 'verify_peer'\n\
+         fail_if_no_peer_cert = true",
+        denied.display(),
+        certificates.path("ca.pem")
+    );
+    let node = certificates.node(&more);
+    let https = listens(&node.data_dir(), "https").port().to_string();
+    let stay = |name: &str| {
+        let (certificate, key) = certificates.pair(name);
+        let arguments = [https.as_str(), &certificates.path("ca.pem"), &certificate, &key];
+        let mut command = Command::new("python3");
+        command.args(["-c", BROWSER]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let (mut thief, mut honest) = (Said::of(stay("ann")), Said::of(stay("bob")));
+    assert_eq!((thief.line(), honest.line()), ("200".to_owned(), "200".to_owned()));
+
+    certificates.write("denied", &fingerprint(&certificates.pair("ann").0));
+    hang_up(&node);
+
+    assert_eq!(thief.line(), "ended");
+    honest.ask();
+    assert_eq!(honest.line(), "200");
 }
 
 #[test]

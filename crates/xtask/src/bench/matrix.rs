@@ -1,24 +1,32 @@
-//! The same kinds of work for three nodes of ours and for a peer, in turn.
+//! What `warren-measure` does by itself: the same kinds of work for three nodes of ours and for a
+//! peer, in turn; and what many queues, messages, bindings and connections cost.
 
 use std::process::Stdio;
 
 use super::machine::Machine;
 use crate::{Outcome, cargo, failover};
 
-/// What asks for it, where nobody is named to compare with.
-const WORD: &str = "matrix";
+/// What asks for the kinds of work, where nobody is named to compare with.
+const MATRIX: &str = "matrix";
 
-/// What asks for it, and names whom to compare with.
+/// What asks for the cost of many.
+const SCALE: &str = "scale";
+
+/// What asks for the kinds of work, and names whom to compare with.
 const AGAINST: &str = "--against";
 
-/// Whether the command line asks for this.
-pub(super) fn is_asked_for(options: &[String]) -> bool {
-    options.iter().any(|word| word == WORD || word == AGAINST)
+/// Which of these the command line asks for.
+pub(super) fn asked_for(options: &[String]) -> Option<&'static str> {
+    let has = |word: &str| options.iter().any(|option| option == word);
+    if has(SCALE) {
+        return Some(SCALE);
+    }
+    (has(MATRIX) || has(AGAINST)).then_some(MATRIX)
 }
 
 /// Has `warren-measure` do it; the options are its own.
-pub(super) fn bench(options: &[String]) -> Outcome {
-    let options: Vec<&String> = options.iter().filter(|word| *word != WORD).collect();
+pub(super) fn bench(task: &str, options: &[String]) -> Outcome {
+    let options: Vec<&String> = options.iter().filter(|word| *word != task).collect();
     if !options.iter().any(|word| *word == "--json") {
         for (name, value) in Machine::look().facts() {
             println!("- {name}: {value}");
@@ -26,7 +34,7 @@ pub(super) fn bench(options: &[String]) -> Outcome {
         println!();
     }
     let mut command = failover::measuring()?;
-    command.arg(WORD).args(options).stderr(Stdio::inherit());
+    command.arg(task).args(options).stderr(Stdio::inherit());
     cargo::finish(&mut command, "warren-measure")
 }
 
@@ -35,12 +43,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_or_the_word_asks_for_the_matrix() {
+    fn a_peer_or_a_word_asks_for_what_is_measured_in_one_go() {
         let asked = |line: &str| {
-            is_asked_for(&line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>())
+            asked_for(&line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>())
         };
 
-        assert!(asked("matrix --rounds 1") && asked("--against amqp://127.0.0.1:1 100B"));
-        assert!(!asked("one-queue --seconds 3") && !asked(""));
+        assert_eq!(asked("matrix --rounds 1"), Some(MATRIX));
+        assert_eq!(asked("--against amqp://127.0.0.1:1 100B"), Some(MATRIX));
+        assert_eq!(asked("scale --queues 100"), Some(SCALE));
+        assert_eq!((asked("one-queue --seconds 3"), asked("")), (None, None));
     }
 }

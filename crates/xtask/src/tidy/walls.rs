@@ -7,7 +7,7 @@ pub(super) struct Arrows {
 }
 
 /// The map. An arrow that is not here is a design decision.
-pub(super) const ARROWS: [Arrows; 15] = [
+pub(super) const ARROWS: [Arrows; 16] = [
     Arrows { krate: "types", may_use: &[] },
     Arrows { krate: "machine", may_use: &["types"] },
     Arrows { krate: "amqp", may_use: &["types"] },
@@ -15,11 +15,22 @@ pub(super) const ARROWS: [Arrows; 15] = [
     Arrows { krate: "queue", may_use: &["types", "machine"] },
     Arrows { krate: "storage", may_use: &["types"] },
     Arrows { krate: "tls", may_use: &[] },
+    Arrows { krate: "auth", may_use: &["tls"] },
     Arrows { krate: "rpc", may_use: &["types", "tls"] },
     Arrows { krate: "consensus", may_use: &["types", "machine", "storage", "rpc"] },
     Arrows {
         krate: "broker",
-        may_use: &["types", "machine", "amqp", "catalog", "queue", "consensus", "rpc", "tls"],
+        may_use: &[
+            "types",
+            "machine",
+            "amqp",
+            "catalog",
+            "queue",
+            "consensus",
+            "rpc",
+            "tls",
+            "auth",
+        ],
     },
     Arrows { krate: "management", may_use: &["types", "tls", "catalog", "broker"] },
     Arrows {
@@ -44,6 +55,7 @@ pub(super) const ARROWS: [Arrows; 15] = [
             "broker",
             "management",
             "server",
+            "auth",
         ],
     },
 ];
@@ -110,7 +122,11 @@ pub(super) const FENCES: [Fence; 16] = [
         reason: "what is believed, and in which words it is told, is decided once",
     },
     Fence { package: "axum", only: &["management"], reason: "one front door for HTTP" },
-    Fence { package: "hyper", only: &["management"], reason: "one front door for HTTP" },
+    Fence {
+        package: "hyper",
+        only: &["management", "auth"],
+        reason: "one front door for HTTP, and one way out",
+    },
     Fence {
         package: "opentelemetry",
         only: &["server"],

@@ -2,7 +2,8 @@
 
 use warren_tests::cluster::Cluster;
 use warren_tests::wire::{
-    Flags, Pack, Wire, consume, declare_exchange, declare_queue, delete_queue, get, id, publish,
+    Field, Flags, Pack, Properties, Wire, consume, declare_exchange, declare_queue, delete_queue,
+    get, id, publish,
 };
 
 use super::{
@@ -132,6 +133,19 @@ const ROWS: &[Row] = &[
         done: id::EXCHANGE_DECLARE_OK,
     },
     Row {
+        what: "exchange.declare with the default exchange as the alternate",
+        needs: &[
+            (Configure, "exchange", "fresh"),
+            (Read, "exchange", "fresh"),
+            (Write, "exchange", "default"),
+        ],
+        request: |n| {
+            let arguments = text("alternate-exchange", "");
+            declare_exchange(1, &n.fresh, "direct", Flags::DURABLE, &arguments)
+        },
+        done: id::EXCHANGE_DECLARE_OK,
+    },
+    Row {
         what: "exchange.delete",
         needs: &[(Configure, "exchange", "target")],
         request: |n| delete_exchange(&n.target),
@@ -147,6 +161,27 @@ const ROWS: &[Row] = &[
         what: "basic.publish to the default exchange",
         needs: &[(Write, "exchange", "default")],
         request: |n| publish(1, "", &n.fresh, 0, &[0, 0], b"x"),
+        done: id::ACK,
+    },
+    Row {
+        what: "basic.publish with the names of queues in CC and BCC",
+        needs: &[(Write, "exchange", "default")],
+        request: |n| {
+            let queue = || Field::Array(vec![Field::text(&n.queue)]);
+            let properties =
+                Properties::persistent().with_headers(&[("CC", queue()), ("BCC", queue())]);
+            publish(1, "", &n.fresh, 0, &properties.encode(), b"x")
+        },
+        done: id::ACK,
+    },
+    Row {
+        what: "basic.publish of a message for later",
+        needs: &[(Write, "exchange", "source")],
+        request: |n| {
+            let properties =
+                Properties::persistent().with_headers(&[("x-delay", Field::I32(60_000))]);
+            publish(1, &n.source, "a.b", 0, &properties.encode(), b"x")
+        },
         done: id::ACK,
     },
     Row {

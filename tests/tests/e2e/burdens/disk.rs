@@ -1,12 +1,16 @@
-//! A disk that fills up: who publishes waits, nobody else does, and all goes on by itself.
+//! A disk that fills up: who publishes waits, nobody else does, memory stays bounded, and all goes on by
+//! itself.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use warren_tests::http::Client;
 use warren_tests::node::{self, Node};
 use warren_tests::wire::{Flags, MethodId, Pack, Unpack, Wire, consume, id, publish, settle};
+
+use super::{BOUND_BYTES, PERSISTENT, Scale, assert_bounded, pour};
 
 const BLOCKED: MethodId = (10, 60);
 const UNBLOCKED: MethodId = (10, 61);
@@ -17,26 +21,32 @@ const BALLAST_BYTES: u64 = 4 << 30;
 /// How long an alarm may take to come or go.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Flags for delivery-mode alone, and the mode: persistent.
-const PERSISTENT: [u8; 3] = [0x10, 0, 2];
-
 const QUEUE: &str = "pressure";
+
+/// Of those who do not wait.
+const PUBLISHERS: usize = 16;
 
 #[test]
 fn publishers_wait_while_the_disk_is_full_and_go_on_when_there_is_room() {
     let Some((node, ballast)) = node_on_a_disk_that_can_be_filled() else { return };
+    assert_bounded(&node, "a full disk", BOUND_BYTES, || fill_and_empty(&node, &ballast));
+}
+
+/// Fills the disk, and makes room again, under a publisher and a consumer.
+fn fill_and_empty(node: &Node, ballast: &File) {
     let mut publisher = Wire::open_channel(node.amqp()).unwrap();
     let mut consumer = Wire::open_channel(node.amqp()).unwrap();
     publisher.declare(1, QUEUE, Flags::DURABLE, &[]).unwrap();
     let select = Pack::method(id::CONFIRM_SELECT).u8(0).frame(1);
     publisher.call(1, select, id::CONFIRM_SELECT_OK).unwrap();
 
-    fallocate(&ballast, FallocateFlags::empty(), 0, BALLAST_BYTES).unwrap();
+    fallocate(ballast, FallocateFlags::empty(), 0, BALLAST_BYTES).unwrap();
     let (published, reason) = publish_until_blocked(&mut publisher);
     for _ in 0..3 {
         publisher.send(&publish(1, "", QUEUE, 0, &PERSISTENT, b"waits")).unwrap();
     }
     let heard_meanwhile = publisher.hear_within(Duration::from_millis(300)).unwrap();
+    pour_from_many(node.amqp());
     let alarms = Client::new(node.addresses().http, "guest", "guest")
         .try_ask("GET", "/api/health/checks/local-alarms", "")
         .unwrap();
@@ -56,6 +66,16 @@ fn publishers_wait_while_the_disk_is_full_and_go_on_when_there_is_room() {
     assert_eq!(first.body, b"fills");
 }
 
+/// Publishers that wait for nothing while nothing can be taken.
+fn pour_from_many(address: SocketAddr) {
+    let duration = Scale::of_this_run().flood;
+    std::thread::scope(|scope| {
+        for _ in 0..PUBLISHERS {
+            scope.spawn(|| pour(address, "poured", duration));
+        }
+    });
+}
+
 /// A node that wants two gigabytes less than there are, and a file that takes four. Nothing where
 /// there is no such disk.
 fn node_on_a_disk_that_can_be_filled() -> Option<(Node, File)> {
@@ -73,7 +93,10 @@ fn node_on_a_disk_that_can_be_filled() -> Option<(Node, File)> {
     }
     let settings = place.path().join("warren.toml");
     let limit = free - BALLAST_BYTES / 2;
-    std::fs::write(&settings, format!("[limits]\ndisk_free_limit = \"{limit}\"\n")).unwrap();
+    let text = format!(
+        "[limits]\ndisk_free_limit = \"{limit}\"\nvm_memory_high_watermark = \"{BOUND_BYTES}\"\n"
+    );
+    std::fs::write(&settings, text).unwrap();
     let node = Node::start_with(&["--config", settings.to_str().unwrap()]);
     Some((node, ballast))
 }
