@@ -77,13 +77,14 @@ pub fn alternate_exchange(stage: &Stage) -> Later {
         &policy,
         &json!({ "pattern": pattern, "definition": definition, "apply-to": "exchanges" }),
     );
-    assert!(client.publish(&exchange, "nobody", "1"));
+    // The client's node hears of it a moment later.
+    await_that("a policy acts", || client.publish(&exchange, "nobody", "1"));
 
     Box::new(move |_| {
         assert!(client.publish(&exchange, "nobody", "2"));
         assert_eq!(client.drain(&queue), ["1", "2"]);
         delete(&api, &policy);
-        assert!(!client.publish(&exchange, "nobody", "lost"));
+        await_that("it acts no more", || !client.publish(&exchange, "nobody", "lost"));
     })
 }
 
