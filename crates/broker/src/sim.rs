@@ -47,10 +47,6 @@ const SEEDS: u64 = 50;
 /// what it showed becomes a script then, as in `sight`.
 const FAILED_ONCE: &[(Kind, u64, &str)] = &[];
 
-/// Seeds that fail and are not understood yet; `tests/chaos/README.md` says what they show. They are
-/// run when they are asked for by name.
-const NOT_UNDERSTOOD: &[(Kind, u64)] = &[(Kind::Core, 23), (Kind::Members, 112)];
-
 /// Runs a seed in which nothing is wrong on purpose.
 fn run(kind: Kind, seed: u64) -> Outcome {
     run_alone(Plan { kind, seed, plant: Plant::Nothing })
@@ -70,10 +66,6 @@ fn seeds(kind: Kind, share: u64) {
     let first = number("WARREN_SEEDS_FROM").unwrap_or(0) + share * count;
     let mut failed = Vec::new();
     for seed in first..first + count {
-        if NOT_UNDERSTOOD.contains(&(kind, seed)) {
-            println!("{} {seed}: LEFT OUT, it fails and is not understood", kind.name());
-            continue;
-        }
         let outcome = run(kind, seed);
         println!("{} {seed}: {}", kind.name(), outcome.summary);
         if let Some(first) = outcome.faults.first() {

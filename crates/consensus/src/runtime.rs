@@ -23,8 +23,8 @@ type Instant = <Tokio as AsyncRuntime>::Instant;
 const RASTER: Duration = Duration::from_millis(50);
 
 /// Waiting of at most this length is none: it is what openraft waits for more of the disk's answers,
-/// and tokio's timers would make a millisecond of it. A tick that is nearly due is waited for, or its
-/// loop would go round until it is due.
+/// and tokio's timers would make a millisecond of it. The loop of a tick that is nearer than that
+/// goes round until it is due.
 const INSTANT: Duration = Duration::from_micros(1);
 
 /// Long enough ago that tokio, which rounds up, is late already.
@@ -53,11 +53,26 @@ fn began(now: Instant) -> Instant {
     thread_local! {
         static BEGAN_HERE: OnceCell<Instant> = const { OnceCell::new() };
     }
-    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
-    match flavor {
-        Ok(RuntimeFlavor::CurrentThread) => BEGAN_HERE.with(|began| *began.get_or_init(|| now)),
-        _ => *BEGAN.get_or_init(|| now),
+    if is_single_threaded() {
+        return BEGAN_HERE.with(|began| *began.get_or_init(|| now));
     }
+    *BEGAN.get_or_init(|| now)
+}
+
+/// Whether waiting for so long is none. A simulation's clock stands still while anybody is at work, so
+/// there a tick that is nearly due is waited for, or its loop would go round for ever; and what
+/// is waited for the disk there is [`INSTANT`] to the nanosecond.
+fn is_instant(wait: Duration) -> bool {
+    if is_single_threaded() {
+        return wait.is_zero() || wait == INSTANT;
+    }
+    wait <= INSTANT
+}
+
+/// Whether the runtime has one thread, as simulations have.
+fn is_single_threaded() -> bool {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    matches!(flavor, Ok(RuntimeFlavor::CurrentThread))
 }
 
 impl AsyncRuntime for Runtime {
@@ -90,7 +105,7 @@ impl AsyncRuntime for Runtime {
     fn sleep_until(deadline: Instant) -> Sleep {
         let now = Instant::now();
         let wait = deadline.saturating_duration_since(now);
-        if wait <= INSTANT {
+        if is_instant(wait) {
             return Tokio::sleep_until(now - PAST);
         }
         Tokio::sleep(on_raster(now, wait))
@@ -150,11 +165,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_tick_that_is_nearly_due_is_waited_for() {
-        let due = Instant::now() + Duration::from_micros(50);
+        for wait in [50_000, 999, 1] {
+            let due = Instant::now() + Duration::from_nanos(wait);
 
-        <Runtime as AsyncRuntime>::sleep_until(due).await;
+            <Runtime as AsyncRuntime>::sleep_until(due).await;
 
-        assert!(Instant::now() >= due);
+            assert!(Instant::now() >= due, "{wait} ns");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_openraft_waits_for_the_disk_is_none() {
+        let now = Instant::now();
+
+        <Runtime as AsyncRuntime>::sleep_until(now + INSTANT).await;
+
+        assert_eq!(Instant::now(), now);
     }
 
     #[test]

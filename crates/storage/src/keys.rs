@@ -68,6 +68,21 @@ impl Key {
         }
     }
 
+    /// A key of each kind, of a group where it has one.
+    pub(crate) const fn samples(group: GroupId) -> [Self; 9] {
+        [
+            Self::Row(group, LogIndex(7)),
+            Self::Identity,
+            Self::Vote(group),
+            Self::Committed(group),
+            Self::Origin(group),
+            Self::Bottom(group),
+            Self::Head(group),
+            Self::Page(group, 9, 1),
+            Self::Adopted(group, LogIndex(7)),
+        ]
+    }
+
     /// The key's bytes. Those of keys of one kind sort as the keys do.
     pub(crate) fn bytes(&self) -> KeyBytes {
         let mut key = KeyBytes::default();
@@ -192,23 +207,9 @@ mod tests {
 
     const GROUP: GroupId = GroupId(0x0102_0304);
 
-    fn all() -> Vec<Key> {
-        vec![
-            Key::Row(GROUP, LogIndex(7)),
-            Key::Identity,
-            Key::Vote(GROUP),
-            Key::Committed(GROUP),
-            Key::Origin(GROUP),
-            Key::Bottom(GROUP),
-            Key::Head(GROUP),
-            Key::Page(GROUP, 9, 10),
-            Key::Adopted(GROUP, LogIndex(7)),
-        ]
-    }
-
     #[test]
     fn every_key_is_read_back() {
-        for key in all() {
+        for key in Key::samples(GROUP) {
             assert_eq!(Key::parse(key.space(), key.bytes().as_ref()), Some(key));
         }
     }
@@ -217,7 +218,7 @@ mod tests {
     fn no_two_keys_of_a_space_are_the_same() {
         let mut seen = std::collections::BTreeSet::new();
 
-        for key in all() {
+        for key in Key::samples(GROUP) {
             assert!(seen.insert((key.space(), key.bytes().as_ref().to_vec())), "{key}");
         }
     }

@@ -73,7 +73,11 @@ impl Context {
                 for access in accesses {
                     let question = kind.question(&self.client.vhost, name, *access);
                     match grants.ask(&question).await {
-                        Ok(granted) => is_granted = is_granted || granted,
+                        Ok(true) => {
+                            is_granted = true;
+                            break;
+                        }
+                        Ok(false) => {}
                         Err(why) => unanswered = Some(why),
                     }
                 }

@@ -23,6 +23,7 @@ use super::front::{Front, Heard};
 use super::guests::{Elsewhere, GuestId, Guests};
 use super::handle::Requests;
 use super::link::Links;
+use crate::directory::Directory;
 
 /// Entries of one shard that are under way at once: enough to keep the disk and the network
 /// busy, few enough that requests gather into large entries while they wait.
@@ -89,7 +90,7 @@ impl Leading {
         front: &mut Front,
         requests: &mut Requests,
         (reign, links): (Option<Term>, &Links),
-        version: u16,
+        directory: &Directory,
     ) {
         let own = front.session();
         while self.has_room()
@@ -108,7 +109,7 @@ impl Leading {
             };
             let may: May<'_> = &mut may;
             let passed_ms = self.pace.passed_ms(|| group.since_appended());
-            let mut gathering = Gathering::new(version, passed_ms);
+            let mut gathering = Gathering::new(directory.agreed(), passed_ms);
             gathering.leader(self.chores.drain(..));
             gathering.fill(front, requests, &mut self.guests, asks.then_some(may));
             let Some(batch) = gathering.finish() else { return };

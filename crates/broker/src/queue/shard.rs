@@ -211,7 +211,7 @@ impl ShardTask {
                 if self.retry_at.is_none() {
                     let known = (self.reign(), &self.links);
                     let (front, requests) = (&mut self.front, &mut self.inbox.requests);
-                    self.leading.pump(group, front, requests, known, self.directory.agreed());
+                    self.leading.pump(group, front, requests, known, &self.directory);
                 }
             }
             (Route::There(node), _) => self.send_to(node),

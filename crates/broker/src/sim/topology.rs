@@ -110,11 +110,14 @@ async fn bound(
 /// Nobody else's, and gone with its owner.
 async fn exclusive(client: &mut Client, other: &mut Wire, name: &str) -> Result<(), Ended> {
     let name = format!("{name}-own");
-    let (mut owner, _) = client.connect().await;
+    let (mut owner, session) = client.connect().await;
     declared(&mut owner, &name, EXCLUSIVE).await?;
     let seen = look(other, &name).await?;
-    // Its owner may have been lost meanwhile, with its node.
-    if seen != 405 && look(&mut owner, &name).await.is_ok_and(|own| own == 0) {
+    // Its owner may have been lost meanwhile, with its node; which may live, and not know it.
+    if seen != 405
+        && look(&mut owner, &name).await.is_ok_and(|own| own == 0)
+        && !client.history.is_lost(session)
+    {
         client.history.fault(format!("I9: {name} is somebody's own, and another hears {seen}"));
     }
     drop(owner);

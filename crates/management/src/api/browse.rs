@@ -33,39 +33,28 @@ const TRUNCATE_MAX: u64 = 1024 * 1024;
 /// The most messages that can be named at once.
 const IDS_MAX: usize = 1000;
 
-/// What says which messages are meant.
-const LOOK_QUERY: &[&str] = &[
-    "count",
-    "offset",
-    "from",
-    "scan",
-    "truncate",
-    "id",
-    "state",
-    "message_id",
-    "correlation_id",
-    "exchange",
-    "routing_key",
-    "header",
-    "body_prefix",
-];
+/// Words behind the path: some, those that say which messages are meant, and more.
+macro_rules! words {
+    ($($before:literal),*; $($behind:literal),*) => {
+        &[
+            $($before,)*
+            "id",
+            "state",
+            "message_id",
+            "correlation_id",
+            "exchange",
+            "routing_key",
+            "header",
+            "body_prefix",
+            $($behind),*
+        ]
+    };
+}
+
+const LOOK_QUERY: &[&str] = words!("count", "offset", "from", "scan", "truncate";);
 
 /// The same where something becomes of them.
-const SWEEP_QUERY: &[&str] = &[
-    "count",
-    "from",
-    "scan",
-    "id",
-    "state",
-    "message_id",
-    "correlation_id",
-    "exchange",
-    "routing_key",
-    "header",
-    "body_prefix",
-    "all",
-    "dry_run",
-];
+const SWEEP_QUERY: &[&str] = words!("count", "from", "scan"; "all", "dry_run");
 
 pub(super) fn routes() -> Vec<Route> {
     vec![

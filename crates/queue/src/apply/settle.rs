@@ -154,11 +154,7 @@ impl Shard {
         no_ack: bool,
         pass: &mut Pass,
     ) -> CommandReply {
-        let place = match self.place_of(queue) {
-            Ok(place) => place,
-            Err(refusal) => return CommandReply::Refused(refusal),
-        };
-        let (order, is_known) = match self.holder(id, place, Standing::Holder) {
+        let (place, order, is_known) = match self.holder(id, queue, Standing::Holder) {
             Ok(holder) => holder,
             Err(refusal) => return CommandReply::Refused(refusal),
         };
@@ -190,11 +186,7 @@ impl Shard {
         (spot, at): (Spot, Location),
         pass: &mut Pass,
     ) -> CommandReply {
-        let place = match self.place_of(queue) {
-            Ok(place) => place,
-            Err(refusal) => return CommandReply::Refused(refusal),
-        };
-        let (order, is_known) = match self.holder(id, place, Standing::Picker) {
+        let (place, order, is_known) = match self.holder(id, queue, Standing::Picker) {
             Ok(picker) => picker,
             Err(refusal) => return CommandReply::Refused(refusal),
         };
@@ -210,25 +202,26 @@ impl Shard {
         CommandReply::Got(got)
     }
 
-    /// Where among a queue's consumers somebody stands who holds what it asks for, one by one, and
-    /// whether it stands there already.
+    /// Where a queue is, where among its consumers somebody stands who holds what it asks for, one by
+    /// one, and whether it stands there already.
     fn holder(
         &self,
         id: ConsumerId,
-        place: usize,
+        queue: QueueId,
         standing: Standing,
-    ) -> Result<(u64, bool), Refusal> {
+    ) -> Result<(usize, u64, bool), Refusal> {
+        let place = self.place_of(queue)?;
         let session = self.sessions.session(id.session).ok_or(Refusal::SessionClosed)?;
         let queue = self.queues.at(place).expect("the place was just looked up");
         if standing == Standing::Holder && queue.settings.single_active_consumer {
             return Err(Refusal::SingleActiveConsumer);
         }
         let Some(seat) = session.consumers.get(&id.number) else {
-            return Ok((queue.next_order, false));
+            return Ok((place, queue.next_order, false));
         };
         let known = queue.consumers.member(seat.order).filter(|_| seat.queue == place);
         match known {
-            Some(known) if known.standing == standing => Ok((seat.order, true)),
+            Some(known) if known.standing == standing => Ok((place, seat.order, true)),
             _ => Err(Refusal::ConsumerExists),
         }
     }

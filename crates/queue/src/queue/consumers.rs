@@ -227,6 +227,17 @@ impl Consumers {
         }
     }
 
+    /// Takes note of what one can take that holds less. Returns it when that was its end: one that was
+    /// cancelled and holds nothing any more is gone.
+    pub(super) fn relieved(&mut self, order: u64, single_active: bool) -> Option<ConsumerId> {
+        let consumer = self.member(order)?;
+        if consumer.standing == Standing::Cancelled && consumer.held.is_empty() {
+            return self.remove(order).map(|consumer| consumer.id);
+        }
+        self.reconsider(order, single_active);
+        None
+    }
+
     /// Takes note of what everybody can take.
     pub(super) fn reconsider_all(&mut self, single_active: bool) {
         if !single_active {

@@ -39,9 +39,7 @@ impl Queue {
             tally.counts.give(&run, consumer.no_ack);
             tally.unsettled += u64::from(run.count);
             consumer.give(self.id, run, (index, now), effects);
-            if let Some(timeout_ms) = consumer.timeout_ms(&self.settings) {
-                self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
-            }
+            self.lease_due = self.lease_due.min(consumer.lease_end(&self.settings, now));
             if consumer.capacity() == 0 {
                 consumers.reconsider(order, single_active);
             }

@@ -57,12 +57,7 @@ impl Queue {
         }
         let returned = held - consumer.held.len();
         consumer.lapsed = consumer.standing == Standing::Registered;
-        let mut ended = None;
-        if consumer.standing == Standing::Cancelled && consumer.held.is_empty() {
-            ended = consumers.remove(order).map(|consumer| consumer.id);
-        } else {
-            consumers.reconsider(order, single_active);
-        }
+        let ended = consumers.relieved(order, single_active);
         if returned > 0 {
             self.tally().unsettled -= returned;
         }
@@ -107,6 +102,12 @@ impl Consumer {
             return None;
         }
         self.timeout_ms.or(settings.consumer_timeout_ms).filter(|timeout| *timeout > 0)
+    }
+
+    /// When the lease ends of what it is given.
+    #[inline]
+    pub(super) fn lease_end(&self, settings: &QueueSettings, given: Timestamp) -> Timestamp {
+        self.timeout_ms(settings).map_or(NEVER, |timeout_ms| given.plus_ms(timeout_ms))
     }
 }
 

@@ -36,9 +36,7 @@ impl Queue {
         self.tally.get_or_insert_default().unsettled += u64::from(run.count);
         let given = run.delivered();
         let sequence = holder.hold(run, now);
-        if let Some(timeout_ms) = holder.timeout_ms(&self.settings) {
-            self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
-        }
+        self.lease_due = self.lease_due.min(holder.lease_end(&self.settings, now));
         Some(Got {
             sequence,
             location: given.location,

@@ -245,7 +245,7 @@ impl Queue {
         for (key, order) in claimants {
             let Some(aside) = &mut self.aside else { return };
             let Some(consumer) = self.consumers.member_mut(order) else { continue };
-            let timeout_ms = consumer.timeout_ms(&self.settings);
+            let lease_end = consumer.lease_end(&self.settings, now);
             let tally = self.tally.get_or_insert_default();
             while consumer.capacity() > 0
                 && let Some(mut run) = aside.reserved.take(key)
@@ -255,9 +255,7 @@ impl Queue {
                 tally.counts.give(&run, consumer.no_ack);
                 tally.unsettled += u64::from(run.count);
                 consumer.give(self.id, run, (index, now), effects);
-                if let Some(timeout_ms) = timeout_ms {
-                    self.lease_due = self.lease_due.min(now.plus_ms(timeout_ms));
-                }
+                self.lease_due = self.lease_due.min(lease_end);
             }
             self.consumers.reconsider(order, self.settings.single_active_consumer);
         }

@@ -29,12 +29,7 @@ impl Queue {
         }
         let (settled, no_ack) = (held - consumer.held.len(), consumer.no_ack);
         let is_given = consumer.standing != Standing::Picker;
-        let mut ended = None;
-        if consumer.standing == Standing::Cancelled && consumer.held.is_empty() {
-            ended = consumers.remove(order).map(|consumer| consumer.id);
-        } else {
-            consumers.reconsider(order, single_active);
-        }
+        let ended = consumers.relieved(order, single_active);
         if settled > 0 {
             let tally = self.tally();
             tally.unsettled -= settled;

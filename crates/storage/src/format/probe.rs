@@ -1,25 +1,13 @@
 //! Any bytes as records.
 
 use bytes::Bytes;
-use warren_types::{GroupId, LogIndex};
+use warren_types::GroupId;
 
 use super::{RowValue, bottom, head, opaque, origin, row, seal};
 use crate::{Key, StorageError};
 
-const GROUP: GroupId = GroupId(3);
-
 /// One key for each kind of record.
-const KEYS: [Key; 9] = [
-    Key::Row(GROUP, LogIndex(7)),
-    Key::Identity,
-    Key::Vote(GROUP),
-    Key::Committed(GROUP),
-    Key::Origin(GROUP),
-    Key::Bottom(GROUP),
-    Key::Head(GROUP),
-    Key::Page(GROUP, 9, 1),
-    Key::Adopted(GROUP, LogIndex(7)),
-];
+const KEYS: [Key; 9] = Key::samples(GroupId(3));
 
 /// Reads `bytes` as each kind of record, as they are, and as version and body of one whose checksum
 /// fits.
