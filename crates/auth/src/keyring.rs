@@ -19,7 +19,7 @@ use crate::fetch::{Address, FetchError, Fetcher};
 use crate::jwk::{self, KeySet};
 use crate::jws::Key;
 use crate::oauth2::TokenError;
-use crate::settings::{Oauth2Settings, SettingsError};
+use crate::settings::{ProviderSettings, SettingsError};
 
 /// Between two tries to fetch keys: a storm of tokens with keys that do not exist must not become
 /// one of requests.
@@ -78,17 +78,16 @@ enum Place {
 
 impl Keyring {
     /// Reads the keys that are named one by one.
-    pub(crate) fn new(settings: &Oauth2Settings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(settings: &ProviderSettings) -> Result<Self, SettingsError> {
         let mut named = BTreeMap::new();
         for (name, path) in &settings.signing_keys {
             named.insert(name.clone(), Arc::new(key_of(PublicKey::read(path)?)));
         }
         let place = if !settings.jwks_uri.is_empty() {
             Some(Place::Set(Address::parse(&settings.jwks_uri)?))
-        } else if !settings.issuer.is_empty() && named.is_empty() && settings.jwks_file.is_none() {
-            let (issuer, path) = (&settings.issuer, &settings.discovery_endpoint_path);
-            let (issuer, path) = (issuer.trim_end_matches('/'), path.trim_start_matches('/'));
-            Some(Place::Discovery(Address::parse(&format!("{issuer}/{path}"))?))
+        } else if named.is_empty() && settings.jwks_file.is_none() {
+            let endpoint = settings.discovery_endpoint();
+            endpoint.map(|url| Address::parse(&url).map(Place::Discovery)).transpose()?
         } else {
             None
         };

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
@@ -77,6 +78,12 @@ impl Issuer {
         let signature = self.curve.sign(&self.random, signed.as_bytes()).expect("chance");
         with_signature(&signed, signature.as_ref())
     }
+}
+
+/// What a client shows before it shows `verifier` itself (RFC 7636).
+#[must_use]
+pub fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
 }
 
 /// The first two parts of a token.

@@ -1,6 +1,6 @@
 //! Who somebody is by a token or by the word of another service, and what they may do by it.
 //!
-//! [`Oauth2`] judges tokens: whose keys may sign them, for whom they are made, how long they are
+//! [`Oauth2`] judges tokens: for whom they are made, whose keys may sign those, how long they are
 //! good, and what their scopes allow. [`Service`] asks a service over HTTP. Either gives an
 //! [`Authority`], which is asked a [`Question`] before anything is done on its bearer's behalf.
 //! Names of settings, the form of scopes, parameters and answers are RabbitMQ's.
@@ -12,6 +12,7 @@
 //! **Not here:** users of the catalog and their passwords, and in which order all these are asked
 //! (`broker`).
 
+mod audience;
 mod authority;
 mod cache;
 mod compact;
@@ -34,6 +35,7 @@ pub use fetch::FetchError;
 pub use oauth2::{Oauth2, TokenError};
 pub use service::{Service, ServiceError, Visitor};
 pub use settings::{
-    Backend, CacheSettings, HttpMethod, HttpSettings, Link, Oauth2Settings, Settings, SettingsError,
+    Backend, CacheSettings, HttpMethod, HttpSettings, Link, Oauth2Settings, ProviderSettings,
+    ResourceServer, Settings, SettingsError,
 };
 pub use token::Token;

@@ -1,15 +1,20 @@
 //! Whether a token is good: signed by whom it should be, made for this cluster, and in time.
+//!
+//! The audience comes first. It says which resource server is meant, that one names its provider, and
+//! no other provider's keys are tried: whoever may speak for one audience cannot speak for another.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+use crate::audience;
 use crate::compact::Compact;
 use crate::fetch::FetchError;
 use crate::jws::Algorithm;
 use crate::keyring::Keyring;
 use crate::scopes::Scopes;
-use crate::settings::{Oauth2Settings, SettingsError};
+use crate::settings::{Oauth2Settings, ProviderSettings, ResourceServer, SettingsError};
 use crate::token::Token;
 
 /// The name of somebody whose token says none.
@@ -27,6 +32,15 @@ pub enum TokenError {
     /// It is made for somebody else.
     #[error("no_matching_aud_found")]
     OtherAudience,
+    /// It is made for more than one of this cluster's resource servers.
+    #[error("aud_matched_many_resource_servers_only_one_allowed")]
+    ManyAudiences,
+    /// It is not made for anybody, and several resource servers would take it.
+    #[error("no_aud_found_cannot_pick_one_from_too_many_resource_servers")]
+    NoAudienceForMany,
+    /// It is made for somebody else, and several resource servers would take it.
+    #[error("too_many_resources_with_verify_aud_false")]
+    OtherAudienceForMany,
     /// Somebody else has made it.
     #[error("the token comes from another issuer")]
     OtherIssuer,
@@ -70,8 +84,37 @@ pub enum TokenError {
 #[derive(Debug)]
 pub struct Oauth2 {
     settings: Oauth2Settings,
+    providers: BTreeMap<String, Provider>,
+}
+
+/// Somebody who makes tokens.
+#[derive(Debug)]
+struct Provider {
+    issuer: String,
     algorithms: Vec<Algorithm>,
     keys: Keyring,
+}
+
+impl Provider {
+    fn new(settings: &ProviderSettings) -> Result<Self, SettingsError> {
+        let named = settings.algorithms.iter().map(|name| {
+            Algorithm::parse(name).ok_or_else(|| SettingsError::Algorithm(name.clone()))
+        });
+        let algorithms = named.collect::<Result<_, _>>()?;
+        let issuer = settings.issuer.trim_end_matches('/').to_owned();
+        Ok(Self { issuer, algorithms, keys: Keyring::new(settings)? })
+    }
+
+    /// Whether it has made this.
+    async fn check(&self, token: &Compact<'_>) -> Result<(), TokenError> {
+        let key = self.keys.find(token.key_id.as_deref()).await?;
+        if !token.is_signed_with(&key, &self.algorithms) {
+            return Err(TokenError::Signature);
+        }
+        let found = token.claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let is_right = self.issuer.is_empty() || found.trim_end_matches('/') == self.issuer;
+        if is_right { Ok(()) } else { Err(TokenError::OtherIssuer) }
+    }
 }
 
 impl Oauth2 {
@@ -80,12 +123,19 @@ impl Oauth2 {
     /// # Errors
     /// When the settings cannot be used.
     pub fn new(settings: Oauth2Settings) -> Result<Self, SettingsError> {
-        let named = settings.algorithms.iter().map(|name| {
-            Algorithm::parse(name).ok_or_else(|| SettingsError::Algorithm(name.clone()))
-        });
-        let algorithms = named.collect::<Result<_, _>>()?;
-        let keys = Keyring::new(&settings)?;
-        Ok(Self { settings, algorithms, keys })
+        for (place, server) in settings.resource_servers.iter().enumerate() {
+            let mut before = settings.resource_servers.iter().take(place);
+            if before.any(|other| other.id == server.id) {
+                return Err(SettingsError::Twice(server.id.clone()));
+            }
+            if !settings.providers.contains_key(&server.provider) {
+                return Err(SettingsError::Provider(server.provider.clone()));
+            }
+        }
+        let providers = settings.providers.iter();
+        let providers = providers.map(|(id, provider)| Ok((id.clone(), Provider::new(provider)?)));
+        let providers = providers.collect::<Result<_, SettingsError>>()?;
+        Ok(Self { settings, providers })
     }
 
     /// Whose token it is and what it allows, if it is good at the moment.
@@ -94,17 +144,20 @@ impl Oauth2 {
     /// Why it is not.
     pub async fn judge(&self, token: &[u8]) -> Result<Token, TokenError> {
         let compact = Compact::parse(token).ok_or(TokenError::Invalid)?;
-        self.check_audience(&compact.claims)?;
-        let key = self.keys.find(compact.key_id.as_deref()).await?;
-        if !compact.is_signed_with(&key, &self.algorithms) {
-            return Err(TokenError::Signature);
-        }
-        self.check_issuer(&compact.claims)?;
-        self.read(&compact.claims, now_s())
+        let servers = &self.settings.resource_servers;
+        let server = audience::resolve(servers, compact.claims.get("aud"))?;
+        let provider = self.providers.get(&server.provider).ok_or(TokenError::UnknownKey)?;
+        provider.check(&compact).await?;
+        self.read(server, &compact.claims, now_s())
     }
 
     /// What the claims of a token say whose signature is right.
-    fn read(&self, claims: &Map<String, Value>, now_s: u64) -> Result<Token, TokenError> {
+    fn read(
+        &self,
+        server: &ResourceServer,
+        claims: &Map<String, Value>,
+        now_s: u64,
+    ) -> Result<Token, TokenError> {
         let leeway_s = self.settings.leeway.as_secs();
         let expires_s = seconds(claims, "exp")?.map(|end_s| end_s.saturating_add(leeway_s));
         match expires_s {
@@ -119,34 +172,10 @@ impl Oauth2 {
         {
             return Err(TokenError::TooEarly { begins_s, now_s });
         }
-        let mut names = self.settings.preferred_username_claims.iter();
+        let mut names = server.preferred_username_claims.iter();
         let user = names.find_map(|claim| claims.get(claim).and_then(Value::as_str));
-        let scopes = Scopes::of(&self.settings, claims).ok_or(TokenError::TooManyScopes)?;
+        let scopes = Scopes::of(server, claims).ok_or(TokenError::TooManyScopes)?;
         Ok(Token { user: user.unwrap_or(NOBODY).to_owned(), scopes, expires_s })
-    }
-
-    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
-        let id = &self.settings.resource_server_id;
-        let (is_ours, otherwise) = match claims.get("aud") {
-            None => (false, TokenError::NoAudience),
-            Some(Value::String(names)) => {
-                (names.split(' ').any(|name| name == id), TokenError::OtherAudience)
-            }
-            Some(Value::Array(names)) => {
-                (names.iter().any(|name| name == id), TokenError::OtherAudience)
-            }
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
-                (false, TokenError::OtherAudience)
-            }
-        };
-        if is_ours || !self.settings.verify_aud { Ok(()) } else { Err(otherwise) }
-    }
-
-    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
-        let wanted = self.settings.issuer.trim_end_matches('/');
-        let found = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-        let is_right = wanted.is_empty() || found.trim_end_matches('/') == wanted;
-        if is_right { Ok(()) } else { Err(TokenError::OtherIssuer) }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::authority::{Question, What};
 use crate::compact::Compact;
 use crate::jws::{Algorithm, Key};
 use crate::scopes::Scopes;
-use crate::settings::Oauth2Settings;
-use crate::{jwk, wildcard};
+use crate::settings::ResourceServer;
+use crate::{audience, jwk, wildcard};
 
 /// Reads `bytes` as a token, and as the claims of one that was signed.
 pub fn tokens(bytes: &[u8]) {
@@ -40,18 +40,22 @@ pub fn patterns(bytes: &[u8]) {
 }
 
 fn read(claims: &Map<String, Value>) {
-    let settings = Oauth2Settings {
+    let server = ResourceServer {
         scope_prefix: String::new(),
         additional_scopes_key: "roles a.b.c".to_owned(),
-        ..Oauth2Settings::default()
+        ..ResourceServer::default()
     };
+    let other = ResourceServer { id: "a".to_owned(), ..ResourceServer::default() };
+    drop(
+        audience::resolve(&[server.clone(), other], claims.get("aud")).map(|found| found.id.len()),
+    );
     let what = What::Topic {
         exchange: Cow::Borrowed("t"),
         routing_key: Cow::Borrowed("a.b"),
         permission: "write",
     };
     let question = Question { vhost: Cow::Borrowed("/"), what };
-    if let Some(scopes) = Scopes::of(&settings, claims) {
+    if let Some(scopes) = Scopes::of(&server, claims) {
         let _is_allowed = scopes.allow(&question);
     }
 }

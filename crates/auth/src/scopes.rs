@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::authority::{Question, What};
-use crate::settings::Oauth2Settings;
+use crate::settings::ResourceServer;
 use crate::wildcard;
 
 /// Scopes of one token, after all that they stand for.
@@ -52,8 +52,8 @@ struct Pattern<T> {
 
 impl Scopes {
     /// Those in `claims`; none if they are too many.
-    pub(crate) fn of(settings: &Oauth2Settings, claims: &Map<String, Value>) -> Option<Self> {
-        let all = collected(settings, claims);
+    pub(crate) fn of(server: &ResourceServer, claims: &Map<String, Value>) -> Option<Self> {
+        let all = collected(server, claims);
         if all.len() > SCOPES_MOST {
             return None;
         }
@@ -135,24 +135,20 @@ impl<T: AsRef<str>> Pattern<T> {
 }
 
 /// All scopes that mean this cluster, without their prefix, each once.
-fn collected(settings: &Oauth2Settings, claims: &Map<String, Value>) -> BTreeSet<String> {
-    let id = &settings.resource_server_id;
+fn collected(server: &ResourceServer, claims: &Map<String, Value>) -> BTreeSet<String> {
+    let id = &server.id;
     let mut all = Vec::new();
     if let Some(scopes) = claims.get("scope") {
         words_of(scopes, &mut all);
     }
-    let further = settings.additional_scopes_key.split_whitespace();
+    let further = server.additional_scopes_key.split_whitespace();
     for path in std::iter::once(REQUESTING_PARTY).chain(further) {
         let path: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
         gather(claims, &path, id, &mut all);
     }
-    let aliased: Vec<String> = all
-        .iter()
-        .filter_map(|scope| settings.scope_aliases.get(scope))
-        .flatten()
-        .cloned()
-        .collect();
-    let prefix = settings.prefix();
+    let aliased: Vec<String> =
+        all.iter().filter_map(|scope| server.scope_aliases.get(scope)).flatten().cloned().collect();
+    let prefix = server.prefix();
     let ours = all.into_iter().chain(aliased);
     ours.filter_map(|scope| scope.strip_prefix(&prefix).map(str::to_owned)).collect()
 }

@@ -102,8 +102,33 @@ impl Settings {
 /// How tokens are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oauth2Settings {
+    /// The names of this cluster as an audience, and what a token for each may say.
+    pub resource_servers: Vec<ResourceServer>,
+    /// Who makes tokens, by the id that resource servers name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// Whether a token must have an end.
+    pub require_exp: bool,
+    /// How far the clock of whoever makes the tokens may differ.
+    pub leeway: Duration,
+}
+
+impl Default for Oauth2Settings {
+    /// Nobody's tokens are good.
+    fn default() -> Self {
+        Self {
+            resource_servers: Vec::new(),
+            providers: BTreeMap::new(),
+            require_exp: true,
+            leeway: Duration::ZERO,
+        }
+    }
+}
+
+/// What this cluster is to those who hold tokens of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceServer {
     /// What this cluster is called as the audience of a token.
-    pub resource_server_id: String,
+    pub id: String,
     /// What the scopes that mean this cluster begin with.
     pub scope_prefix: String,
     /// Claims with more scopes, paths with dots, between spaces; empty for none.
@@ -112,48 +137,63 @@ pub struct Oauth2Settings {
     pub scope_aliases: BTreeMap<String, Vec<String>>,
     /// Whether a token must name this cluster as its audience.
     pub verify_aud: bool,
-    /// Whether a token must have an end.
-    pub require_exp: bool,
-    /// How far the clock of whoever makes the tokens may differ.
-    pub leeway: Duration,
     /// The claims of which the first one that is there is the user's name.
     pub preferred_username_claims: Vec<String>,
-    /// The key that signed a token that does not say which one; empty for none.
-    pub default_key: String,
-    /// Keys in PEM files, by name.
-    pub signing_keys: BTreeMap<String, PathBuf>,
-    /// A file with a set of keys, read again when it changes.
-    pub jwks_file: Option<PathBuf>,
-    /// Where a set of keys is; empty where the issuer says it, or nowhere.
-    pub jwks_uri: String,
-    /// Who makes the tokens; empty where that does not matter.
+    /// Who makes these tokens: the only one whose signature counts.
+    pub provider: String,
+}
+
+impl Default for ResourceServer {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            scope_prefix: OWN_PREFIX.to_owned(),
+            additional_scopes_key: String::new(),
+            scope_aliases: BTreeMap::new(),
+            verify_aud: true,
+            preferred_username_claims: words(&["sub", "client_id"]),
+            provider: String::new(),
+        }
+    }
+}
+
+impl ResourceServer {
+    /// What the scopes that mean this cluster begin with.
+    pub(crate) fn prefix(&self) -> String {
+        self.scope_prefix.replace("{resource_server_id}", &self.id)
+    }
+}
+
+/// Somebody who makes tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSettings {
+    /// What it calls itself in them; empty where that does not matter.
     pub issuer: String,
     /// Where, below the issuer, it says where its keys are.
     pub discovery_endpoint_path: String,
+    /// Where its set of keys is; empty where the issuer says it, or nowhere.
+    pub jwks_uri: String,
+    /// A file with a set of keys, read again when it changes.
+    pub jwks_file: Option<PathBuf>,
+    /// Keys in PEM files, by name.
+    pub signing_keys: BTreeMap<String, PathBuf>,
+    /// The key that signed a token that does not say which one; empty for none.
+    pub default_key: String,
     /// How tokens may be signed.
     pub algorithms: Vec<String>,
     /// The authorities that vouch for where keys come from; the system's where none are named.
     pub cacertfile: Option<PathBuf>,
 }
 
-impl Default for Oauth2Settings {
+impl Default for ProviderSettings {
     fn default() -> Self {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         Self {
-            resource_server_id: String::new(),
-            scope_prefix: OWN_PREFIX.to_owned(),
-            additional_scopes_key: String::new(),
-            scope_aliases: BTreeMap::new(),
-            verify_aud: true,
-            require_exp: true,
-            leeway: Duration::ZERO,
-            preferred_username_claims: words(&["sub", "client_id"]),
-            default_key: String::new(),
-            signing_keys: BTreeMap::new(),
-            jwks_file: None,
-            jwks_uri: String::new(),
             issuer: String::new(),
             discovery_endpoint_path: ".well-known/openid-configuration".to_owned(),
+            jwks_uri: String::new(),
+            jwks_file: None,
+            signing_keys: BTreeMap::new(),
+            default_key: String::new(),
             // Whoever can check a symmetric signature can make one: those have to be asked for.
             algorithms: words(&[
                 "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
@@ -163,11 +203,25 @@ impl Default for Oauth2Settings {
     }
 }
 
-impl Oauth2Settings {
-    /// What the scopes that mean this cluster begin with.
-    pub(crate) fn prefix(&self) -> String {
-        self.scope_prefix.replace("{resource_server_id}", &self.resource_server_id)
+impl ProviderSettings {
+    /// Whether there is any place where keys could come from.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        let fetched = !self.jwks_uri.is_empty() || !self.issuer.is_empty();
+        fetched || self.jwks_file.is_some() || !self.signing_keys.is_empty()
     }
+
+    /// Where it says about itself what there is to know, if it has a name.
+    #[must_use]
+    pub fn discovery_endpoint(&self) -> Option<String> {
+        let (issuer, path) = (&self.issuer, &self.discovery_endpoint_path);
+        let (issuer, path) = (issuer.trim_end_matches('/'), path.trim_start_matches('/'));
+        (!issuer.is_empty()).then(|| format!("{issuer}/{path}"))
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// How questions are put to a service.
@@ -248,6 +302,12 @@ pub enum SettingsError {
     /// A way to sign that is not known.
     #[error("no signature algorithm '{0}' is known")]
     Algorithm(String),
+    /// A resource server's provider that is none.
+    #[error("no oauth_providers entry is called '{0}'")]
+    Provider(String),
+    /// Two resource servers of one name: nobody could say whose rules count.
+    #[error("two resource servers have the id '{0}'")]
+    Twice(String),
     /// Something that should be the address of a web page.
     #[error("'{0}' is no address of the form http://host:port/path")]
     Address(String),

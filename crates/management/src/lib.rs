@@ -16,6 +16,7 @@ mod exposition;
 mod health;
 mod listener;
 mod load;
+mod login;
 mod metrics;
 mod node;
 pub mod probe;
@@ -24,6 +25,7 @@ mod ui;
 
 pub use api::to_json;
 pub use load::{LoadError, load_definitions};
+pub use login::{BrowserLogin, Endpoints, LoginServer, Logon, origin};
 pub use node::{
     Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
     LimitTotals, Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate,

@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use warren_broker::{Attempts, Broker, Meters};
 use warren_types::{GroupId, LogIndex, Measured, Term, Timestamp};
+
+use crate::login::BrowserLogin;
 
 /// The RabbitMQ whose API, definitions and metrics these are. Tools decide by it what they may ask.
 pub(crate) const SPEAKS_AS: &str = "4.3.0";
@@ -38,6 +41,11 @@ pub trait Node: Send + Sync + 'static {
     /// The certificates that the node shows its clients.
     fn certificates(&self) -> Vec<ShownCertificate> {
         Vec::new()
+    }
+
+    /// How browsers log in where tokens are made, if they can.
+    fn browser_login(&self) -> Option<Arc<BrowserLogin>> {
+        None
     }
 
     /// What the node was told when it started, without secrets.

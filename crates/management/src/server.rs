@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::exposition::{CONTENT_TYPE, Page};
 use crate::listener::Bounded;
 use crate::metrics::QueueTotals;
 use crate::node::Node;
-use crate::{health, metrics, ui};
+use crate::{health, login, metrics, ui};
 
 /// What is answered at a listener, besides health and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct Server {
 
 /// What a request is answered from.
 #[derive(Clone)]
-struct Context {
-    node: Arc<dyn Node>,
+pub(crate) struct Context {
+    pub(crate) node: Arc<dyn Node>,
 }
 
 impl Server {
@@ -91,7 +91,10 @@ fn router(context: Context, surface: Surface) -> Router {
         .with_state(context.clone());
     match surface {
         Surface::Metrics => common.fallback(not_found),
-        Surface::Management => common.merge(api::router(&context.node)).fallback(file),
+        Surface::Management => {
+            let pages = Router::new().route("/login", post(login::arrive)).fallback(file);
+            common.merge(api::router(&context.node)).merge(pages.with_state(context))
+        }
     }
 }
 
@@ -154,9 +157,13 @@ async fn detailed(
 }
 
 /// A file of the user interface, or nothing.
-async fn file(uri: Uri, request: axum::extract::Request) -> Response {
+async fn file(
+    State(context): State<Context>,
+    uri: Uri,
+    request: axum::extract::Request,
+) -> Response {
     match ui::file(uri.path()) {
-        Some(file) => ui::answer(file, &request),
+        Some(file) => ui::answer(file, &request, context.node.browser_login().as_deref()),
         None => not_found().await.into_response(),
     }
 }

@@ -5,14 +5,15 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use crate::login::BrowserLogin;
+
 /// What pages may do: run and look like what is served here, and nothing else.
-const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+     connect-src 'self'";
 
 /// What is shown at `/`.
 const INDEX: &str = "/index.html";
@@ -38,7 +39,11 @@ pub(crate) fn file(path: &str) -> Option<&'static File> {
 }
 
 /// The file as an answer, or that the asker has it.
-pub(crate) fn answer(file: &'static File, request: &Request) -> Response {
+pub(crate) fn answer(
+    file: &'static File,
+    request: &Request,
+    login: Option<&BrowserLogin>,
+) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
@@ -55,11 +60,23 @@ pub(crate) fn answer(file: &'static File, request: &Request) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
     headers.insert(header::ETAG, HeaderValue::from_static(file.tag));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    protect(headers, login);
+    response
+}
+
+/// Says what a page may do. Where browsers log in elsewhere, it may also ask there.
+pub(crate) fn protect(headers: &mut HeaderMap, login: Option<&BrowserLogin>) {
+    let origins = login.map(BrowserLogin::origins).unwrap_or_default();
+    let policy = origins.iter().fold(CONTENT_POLICY.to_owned(), |policy, origin| {
+        // An origin has neither spaces nor semicolons, so it can add nothing else.
+        format!("{policy} {origin}")
+    });
+    let policy = HeaderValue::try_from(policy);
+    let strict = HeaderValue::from_static(CONTENT_POLICY);
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy.unwrap_or(strict));
     let plain = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, plain);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }
 
 #[cfg(test)]
@@ -68,7 +85,29 @@ mod tests {
 
     fn ask(file: &'static File, tag: &str) -> Response {
         let request = Request::builder().header(header::IF_NONE_MATCH, tag);
-        answer(file, &request.body(Body::empty()).expect("a request"))
+        answer(file, &request.body(Body::empty()).expect("a request"), None)
+    }
+
+    fn policy(login: Option<&BrowserLogin>) -> String {
+        let mut headers = HeaderMap::new();
+        protect(&mut headers, login);
+        let policy = headers.get(header::CONTENT_SECURITY_POLICY).expect("there is one");
+        policy.to_str().expect("it is text").to_owned()
+    }
+
+    #[test]
+    fn pages_may_ask_where_tokens_are_made_and_may_do_nothing_else_more() {
+        let server = crate::login::LoginServer {
+            provider_url: "https://idp.example/realms/main".to_owned(),
+            metadata_url: "https://idp.example;script-src https://evil.example/".to_owned(),
+            ..crate::login::LoginServer::default()
+        };
+        let login = BrowserLogin { resource_servers: vec![server], ..BrowserLogin::default() };
+
+        let (without, with) = (policy(None), policy(Some(&login)));
+
+        assert!(without.ends_with("connect-src 'self'"), "{without}");
+        assert_eq!(with, format!("{without} https://idp.example"));
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod auth;
 mod check;
 mod environment;
 mod file;
+mod named;
+mod oauth2;
 mod reference;
 mod section;
 mod sections;
@@ -32,10 +34,14 @@ use std::path::{Path, PathBuf};
 
 pub use amount::Amount;
 pub use auth::{
-    AuthCacheSection, AuthHttpSection, AuthHttpTlsSection, Backends, NamedFiles,
-    Oauth2HttpsSection, Oauth2Section, Words,
+    AuthCacheSection, AuthHttpSection, AuthHttpTlsSection, Backends, NamedFiles, Texts, Words,
 };
 pub use environment::CONFIG_VARIABLE;
+pub use named::{Inner, Named};
+pub use oauth2::{
+    LoginSection, Oauth2HttpsSection, Oauth2Section, OauthLoginSection, ProviderHttpsSection,
+    ProviderSection, ResourceServerSection,
+};
 pub use section::Key;
 pub use sections::{
     AuditSection, ChaosSection, LimitsSection, LogSection, NodeSection, RaftSection, RocksSection,
@@ -162,6 +168,8 @@ pub struct Config {
     pub oauth2: Oauth2Section,
     /// TLS where their keys are.
     pub oauth2_https: Oauth2HttpsSection,
+    /// Logging in with them in a browser.
+    pub oauth_login: OauthLoginSection,
     /// The service that knows clients.
     pub auth_http: AuthHttpSection,
     /// TLS where it is asked.
@@ -216,7 +224,7 @@ impl Config {
         self.sections().into_iter().flat_map(|section| section.keys()).collect()
     }
 
-    fn sections(&self) -> [&dyn Section; 17] {
+    fn sections(&self) -> [&dyn Section; 18] {
         [
             &self.node,
             &self.limits,
@@ -232,13 +240,14 @@ impl Config {
             &self.peers,
             &self.oauth2,
             &self.oauth2_https,
+            &self.oauth_login,
             &self.auth_http,
             &self.auth_http_tls,
             &self.auth_cache,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 17] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 18] {
         [
             &mut self.node,
             &mut self.limits,
@@ -254,6 +263,7 @@ impl Config {
             &mut self.peers,
             &mut self.oauth2,
             &mut self.oauth2_https,
+            &mut self.oauth_login,
             &mut self.auth_http,
             &mut self.auth_http_tls,
             &mut self.auth_cache,

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use warren_broker::{Broker, ClusterOverview, LimitRow, Machine, Overview};
 use warren_consensus::{Node as Consensus, Status};
 use warren_management::{
-    Answering, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health, Identity,
-    LimitTotals, Listener, Node, Observation, Phase, ProcessObservation, Setting, ShownCertificate,
-    Spared, StorageTotals, Wish,
+    Answering, BrowserLogin, ClientTotals, ClusterTotals, Facts, Fault, GroupObservation, Health,
+    Identity, LimitTotals, Listener, Node, Observation, Phase, ProcessObservation, Setting,
+    ShownCertificate, Spared, StorageTotals, Wish,
 };
 use warren_rpc::ClusterId;
 use warren_storage::{SYNC_BUCKETS_US, Store};
@@ -35,6 +35,8 @@ use crate::wishes::Wishes;
 pub struct Operator {
     /// The configuration, without secrets.
     pub settings: Vec<Setting>,
+    /// How browsers log in where tokens are made, if they can.
+    pub browser_login: Option<Arc<BrowserLogin>>,
     /// Where wishes go.
     pub wishes: Wishes,
     /// The certificates in use.
@@ -50,6 +52,7 @@ pub struct Observer {
     started: Instant,
     phase: AtomicU8,
     settings: RwLock<Vec<Setting>>,
+    browser_login: Option<Arc<BrowserLogin>>,
     wishes: Wishes,
     security: Security,
     store: Store,
@@ -83,6 +86,7 @@ impl Observer {
             started: Instant::now(),
             phase: AtomicU8::new(STARTING),
             settings: RwLock::new(operator.settings),
+            browser_login: operator.browser_login,
             wishes: operator.wishes,
             security: operator.security,
             store,
@@ -299,6 +303,10 @@ impl Node for Observer {
 
     fn certificates(&self) -> Vec<ShownCertificate> {
         self.security.shown()
+    }
+
+    fn browser_login(&self) -> Option<Arc<BrowserLogin>> {
+        self.browser_login.clone()
     }
 
     fn settings(&self) -> Vec<Setting> {

@@ -1,17 +1,21 @@
 //! The configuration, as each crate wants to hear it.
 
+mod oauth2;
+
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use warren_broker::InitialContent;
-use warren_broker::auth::{CacheSettings, HttpSettings, Oauth2Settings};
+use warren_broker::auth::{CacheSettings, HttpSettings};
 use warren_management::Setting;
 use warren_storage::RocksConfig;
 
 use crate::config::Config;
 use crate::identity::Record;
 use crate::process;
+
+pub(crate) use oauth2::{browser_login, oauth2_problems};
 
 /// What stands for a value that nobody may be shown.
 const HIDDEN: &str = "\"********\"";
@@ -122,28 +126,11 @@ pub fn broker(
 
 /// Who is asked who clients are.
 pub(crate) fn auth(config: &Config) -> warren_broker::auth::Settings {
-    let Config { oauth2, oauth2_https, auth_http, auth_http_tls, auth_cache, .. } = config;
+    let Config { auth_http, auth_http_tls, auth_cache, .. } = config;
     let file = |path: &str| Some(PathBuf::from(path)).filter(|_| !path.is_empty());
     warren_broker::auth::Settings {
         backends: config.node.auth_backends.0.clone(),
-        oauth2: Oauth2Settings {
-            resource_server_id: oauth2.resource_server_id.clone(),
-            scope_prefix: oauth2.scope_prefix.clone(),
-            additional_scopes_key: oauth2.additional_scopes_key.clone(),
-            scope_aliases: oauth2.scope_aliases.0.clone(),
-            verify_aud: oauth2.verify_aud,
-            require_exp: oauth2.require_exp,
-            leeway: Duration::from_secs(oauth2.leeway_s),
-            preferred_username_claims: oauth2.preferred_username_claims.clone(),
-            default_key: oauth2.default_key.clone(),
-            signing_keys: oauth2.signing_keys.0.clone(),
-            jwks_file: file(&oauth2.jwks_file),
-            jwks_uri: oauth2.jwks_uri.clone(),
-            issuer: oauth2.issuer.clone(),
-            discovery_endpoint_path: oauth2.discovery_endpoint_path.clone(),
-            algorithms: oauth2.algorithms.clone(),
-            cacertfile: file(&oauth2_https.cacertfile),
-        },
+        oauth2: oauth2::tokens(config),
         http: HttpSettings {
             method: auth_http.http_method,
             user_path: auth_http.user_path.clone(),

@@ -10,5 +10,6 @@
 mod limits;
 mod secrets;
 mod service;
+mod several;
 mod support;
 mod tokens;

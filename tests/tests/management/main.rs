@@ -16,6 +16,8 @@ mod bodies;
 mod definitions;
 mod life;
 mod messages;
+mod oauth;
+mod provider;
 mod rabbitmqadmin;
 mod rabbitmqadmin_4;
 mod recorded;

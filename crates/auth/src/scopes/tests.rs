@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::*;
 
-fn settings() -> Oauth2Settings {
-    Oauth2Settings { resource_server_id: "rabbit".to_owned(), ..Oauth2Settings::default() }
+fn settings() -> ResourceServer {
+    ResourceServer { id: "rabbit".to_owned(), ..ResourceServer::default() }
 }
 
-fn scopes_by(settings: &Oauth2Settings, claims: Value) -> Scopes {
+fn scopes_by(server: &ResourceServer, claims: Value) -> Scopes {
     let Value::Object(claims) = claims else { panic!("claims are an object") };
-    Scopes::of(settings, &claims).expect("not too many")
+    Scopes::of(server, &claims).expect("not too many")
 }
 
 fn scopes(scope: &str) -> Scopes {
@@ -124,7 +124,7 @@ fn aliases_stand_for_other_scopes() {
 fn the_prefix_may_be_another_one_or_none() {
     let question = queue("/", "q", "read");
     let with = |prefix: &str, scope: &str| {
-        let settings = Oauth2Settings { scope_prefix: prefix.to_owned(), ..settings() };
+        let settings = ResourceServer { scope_prefix: prefix.to_owned(), ..settings() };
         scopes_by(&settings, json!({ "scope": scope })).allow(&question)
     };
 

@@ -135,11 +135,20 @@ async fn identify(
                 log_in(broker, peer, ("", &secret), BEARER).await
             }
         }
+        Some(Credentials::Basic { user, .. }) if is_basic_auth_disabled(node) => {
+            tracing::debug!("HTTP access denied: basic auth disabled");
+            Err(refuse(peer, &user))
+        }
         Some(Credentials::Basic { user, password }) => {
             let broker = broker.ok_or_else(|| without_broker(node))?;
             log_in(broker, peer, (&user, &password), &user).await
         }
     }
+}
+
+/// Whether only tokens let somebody in.
+fn is_basic_auth_disabled(node: &dyn Node) -> bool {
+    node.browser_login().is_some_and(|login| login.disable_basic_auth)
 }
 
 /// Whose password it is. A token is the password of whomever it names.

@@ -1,19 +1,19 @@
 //! What can be said before anything else: who asks, how to log in, what there is to ask.
 
+use axum::http::Method;
 use serde_json::json;
 use warren_broker::Grants;
 
 use super::access::Role;
 use super::answer::{Answer, Outcome, Problem};
-use super::call::Call;
+use super::call::{Call, NodeCall};
 use super::openapi;
 use super::route::{Route, get};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/whoami", "Who asks", whoami),
-        // No other way to log in is offered, which RabbitMQ says so.
-        get("/api/auth", "How to log in by OAuth 2 in a browser, which is not offered", auth)
+        Route::of_node(Method::GET, "/api/auth", "How browsers log in by OAuth 2", auth)
             .role(Role::Anybody),
         get("/api/version", "The program's version", version),
         get("/api/extensions", "Plugins of the user interface", extensions),
@@ -30,8 +30,9 @@ async fn whoami(call: Call) -> Outcome {
     })))
 }
 
-async fn auth(_call: Call) -> Outcome {
-    Err(Problem::absent())
+async fn auth(call: NodeCall) -> Outcome {
+    let login = call.node.browser_login().ok_or_else(Problem::absent)?;
+    Ok(Answer::Value(login.document()))
 }
 
 async fn version(call: Call) -> Outcome {

@@ -1,11 +1,11 @@
 // Sends the requests that requests.js lists.
 //
-// Always: Basic authentication in the header and `credentials: "omit"`, so that the
+// Always: name and password, or a token, in the header and `credentials: "omit"`, so that the
 // browser neither keeps a login of its own nor opens its own dialog on a 401.
 // An answer that is not whole (header `x-warren-stale`) is told to whoever asked.
 
+import { fresh } from "./oauth.js";
 import { requests } from "./requests.js";
-import { authorization } from "./session.js";
 
 /** How long a request may take before the page says so. */
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -35,7 +35,7 @@ export class Refusal extends Error {
 export async function ask(name, variables = {}, options = {}) {
   const { method, url } = address(name, variables, options.query ?? {});
   const headers = { ...options.headers };
-  const login = options.login ?? authorization();
+  const login = options.login ?? (await fresh());
   if (login !== undefined) headers.Authorization = login;
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   const signals = [AbortSignal.timeout(REQUEST_TIMEOUT_MS)];

@@ -8,8 +8,9 @@ import { ask, Refusal } from "./api.js";
 import { failure } from "./dialog.js";
 import { h, morph } from "./dom.js";
 import { stand } from "./notice.js";
+import { leave } from "./oauth.js";
 import { current } from "./route.js";
-import { authorization, forget, setUser } from "./session.js";
+import { authorization, forget, setUser, takeReason } from "./session.js";
 import { loginPage } from "./pages/login.js";
 import { find } from "./pages.js";
 import { interval, shell, showCluster, showPlace } from "./shell.js";
@@ -23,10 +24,11 @@ let shown;
 
 async function start() {
   document.body.replaceChildren(root);
-  if (authorization() === undefined) return login();
+  if (authorization() === undefined) return login(takeReason());
   try {
     setUser(await ask("whoami"));
   } catch (error) {
+    if (error.status === 401) forget();
     return login(error.message);
   }
   root.replaceChildren(...shell({ logout, refresh }));
@@ -34,17 +36,29 @@ async function start() {
   await show();
 }
 
-function login(reason) {
+async function login(reason) {
   clearTimeout(timer);
   running.abort();
-  root.replaceChildren(loginPage({ reason, entered: start }));
+  const page = loginPage({ reason, entered: start, ways: await waysIn() });
+  root.replaceChildren(page);
   document.title = "Log in · Warren";
-  root.querySelector("input").focus();
+  root.querySelector("input, button, a")?.focus();
+}
+
+/** How one can log in: by name and password, and for which resource servers with OAuth 2. */
+async function waysIn() {
+  try {
+    const said = await ask("auth");
+    const servers = Object.values(said.oauth_resource_servers ?? {});
+    return { byPassword: said.oauth_disable_basic_auth !== true, servers };
+  } catch {
+    // The node knows of no other way, or does not answer: then the first try says so.
+    return { byPassword: true, servers: [] };
+  }
 }
 
 function logout() {
-  forget();
-  login();
+  if (!leave()) login();
 }
 
 /** Loads the page of the current route; once more is what a refresh is. */

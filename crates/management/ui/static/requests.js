@@ -13,6 +13,7 @@ const SAMPLES = "msg_rates_age,msg_rates_incr,lengths_age,lengths_incr";
 
 export const requests = {
   whoami: "GET /api/whoami",
+  auth: "GET /api/auth",
   overview: `GET /api/overview?${SAMPLES}`,
   setClusterName: "PUT /api/cluster-name",
   nodes: "GET /api/nodes",

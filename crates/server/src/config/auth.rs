@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
-use warren_broker::auth::{Backend, CacheSettings, HttpMethod, HttpSettings, Link, Oauth2Settings};
+use warren_broker::auth::{Backend, CacheSettings, HttpMethod, HttpSettings, Link};
 
 use super::section::section;
 use super::sections::ms;
@@ -24,6 +24,10 @@ impl Backends {
 /// Texts by name, each a list of words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words(pub BTreeMap<String, Vec<String>>);
+
+/// Texts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts(pub BTreeMap<String, String>);
 
 /// Files by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +133,16 @@ impl Setting for Words {
     }
 }
 
+impl Setting for Texts {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        named(given).map(Self)
+    }
+
+    fn show(&self) -> String {
+        table(self.0.iter().map(|(name, text)| (name.clone(), text.clone())))
+    }
+}
+
 impl Setting for NamedFiles {
     fn read(given: Given<'_>) -> Result<Self, String> {
         Ok(Self(named(given)?.into_iter().map(|(name, path)| (name, path.into())).collect()))
@@ -154,51 +168,6 @@ impl Setting for HttpMethod {
             Self::Get => quoted("get"),
             Self::Post => quoted("post"),
         }
-    }
-}
-
-section! {
-    /// Tokens as passwords, if auth_backends has oauth2.
-    pub struct Oauth2Section in "auth_oauth2" {
-        /// What this cluster is called as the audience of tokens.
-        resource_server_id: String = String::new(),
-        /// What the scopes begin with that mean this cluster; may be empty.
-        scope_prefix: String = Oauth2Settings::default().scope_prefix,
-        /// Claims with more scopes, as paths with dots, between spaces.
-        additional_scopes_key: String = String::new(),
-        /// Scopes that stand for others: a section with a name and scopes between spaces per line.
-        scope_aliases: Words = Words::default(),
-        /// Whether a token must name resource_server_id as its audience.
-        verify_aud: bool = Oauth2Settings::default().verify_aud,
-        /// Whether a token must have an end.
-        require_exp: bool = Oauth2Settings::default().require_exp,
-        /// How far the clock of whoever makes the tokens may differ, seconds.
-        leeway_s: u64 = Oauth2Settings::default().leeway.as_secs(),
-        /// The claims of which the first one that is there is the user's name.
-        preferred_username_claims: Vec<String> = Oauth2Settings::default().preferred_username_claims,
-        /// The key of tokens that do not say which one they were signed with.
-        default_key: String = String::new(),
-        /// Keys in PEM files: a section with a name and a file per line.
-        signing_keys: NamedFiles = NamedFiles::default(),
-        /// A file with a set of keys (JWKS). It is read again when it changes.
-        jwks_file: String = String::new(),
-        /// Where a set of keys is fetched.
-        jwks_uri: String = String::new(),
-        /// Who makes the tokens, as it calls itself in them. Where no keys are named it is asked for
-        /// them.
-        issuer: String = String::new(),
-        /// Where, below the issuer, it says where its keys are.
-        discovery_endpoint_path: String = Oauth2Settings::default().discovery_endpoint_path,
-        /// How tokens may be signed. HS256, HS384 and HS512 have to be named to be allowed.
-        algorithms: Vec<String> = Oauth2Settings::default().algorithms,
-    }
-}
-
-section! {
-    /// TLS where keys are fetched.
-    pub struct Oauth2HttpsSection in "auth_oauth2.https" {
-        /// The authorities that are believed there. Empty: those of the system.
-        cacertfile: String = String::new(),
     }
 }
 

@@ -205,6 +205,12 @@ fn needed_with(path: &str) -> &'static [(&'static str, &'static str, &'static st
     const PEER_AUTHORITY: (&str, &str, &str) = ("peers.cacertfile", "WARREN_PEERS_CACERTFILE", "a");
     const SECRET: (&str, &str, &str) =
         ("peers.secret", "WARREN_PEERS_SECRET", "another of sixteen bytes");
+    const LOGIN: [(&str, &str, &str); 4] = [
+        ("auth_backends", "WARREN_AUTH_BACKENDS", "oauth2"),
+        ("auth_oauth2.resource_server_id", "WARREN_AUTH_OAUTH2_RESOURCE_SERVER_ID", "r"),
+        ("auth_oauth2.issuer", "WARREN_AUTH_OAUTH2_ISSUER", "https://a"),
+        ("management.oauth_client_id", "WARREN_MANAGEMENT_OAUTH_CLIENT_ID", "c"),
+    ];
     match path {
         "ssl_options.certfile" => &[KEY],
         "ssl_options.keyfile" => &[CERTIFICATE],
@@ -218,6 +224,7 @@ fn needed_with(path: &str) -> &'static [(&'static str, &'static str, &'static st
         "peers.keyfile" => &[PEER_CERTIFICATE, PEER_AUTHORITY],
         "peers.cacertfile" => &[PEER_CERTIFICATE, PEER_KEY],
         "peers.other_secret" => &[SECRET],
+        "management.oauth_enabled" => &LOGIN,
         _ => &[],
     }
 }
@@ -253,7 +260,15 @@ fn every_key_has_a_variable_that_sets_it() {
             "tracing.sampler" => "always_on".to_owned(),
             "tracing.ratio" => "0.5".to_owned(),
             "auth_backends" => "http,internal".to_owned(),
-            "auth_oauth2.scope_aliases" | "auth_oauth2.signing_keys" => "a=b".to_owned(),
+            "auth_oauth2.scope_aliases"
+            | "auth_oauth2.signing_keys"
+            | "management.oauth_authorization_endpoint_params"
+            | "management.oauth_token_endpoint_params" => "a=b".to_owned(),
+            "auth_oauth2.resource_servers" | "management.oauth_resource_servers" => {
+                "{ a = { id = 'b' } }".to_owned()
+            }
+            "auth_oauth2.oauth_providers" => "{ a = { issuer = 'b' } }".to_owned(),
+            "management.oauth_initiated_logon_type" => "idp_initiated".to_owned(),
             "auth_http.http_method" => "post".to_owned(),
             "auth_cache.cached_backend" => "internal".to_owned(),
             _ if key.value == "true" => "false".to_owned(),

@@ -65,6 +65,7 @@ pub async fn run(config: &Config, inputs: &Inputs) -> Result<(), NodeError> {
     loop {
         config = reloader.applied_to(config);
         let operator = Operator {
+            browser_login: settings::browser_login(&config).map(Arc::new),
             settings: settings::shown(&config),
             wishes: wishes.clone(),
             security: security.clone(),
