@@ -49,6 +49,10 @@ impl ChannelTable {
         if let Some(slot) = self.places.get_mut(index) {
             *slot = place;
         }
+        if self.slots.capacity() == 0 {
+            // Most clients have one channel.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push((number, channel));
     }
 

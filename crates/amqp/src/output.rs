@@ -17,13 +17,15 @@ use crate::{Body, Delivery, MethodId, Reply, ReplyCode};
 /// one more segment for the socket.
 pub const SHARED_BODY_BYTES: usize = 4096;
 
-/// Room for what is written between two sends without growing.
-const TAIL_BYTES: usize = 16 * 1024;
+/// Room that a buffer begins with, at least: what a client that says little is ever answered fits.
+const ROOM_MIN_BYTES: usize = 512;
 
-/// The largest empty buffer that is kept: an idle connection does not hold what a storm needed.
-const KEPT_TAIL_BYTES: usize = 64 * 1024;
+/// Room that a buffer begins with, at most: beyond it, growing costs nothing beside sending.
+const ROOM_MAX_BYTES: usize = 64 * 1024;
 
 /// Bytes on their way to the socket.
+///
+/// Once all of them are sent it holds no memory: of many connections most are idle.
 #[derive(Debug, Default)]
 pub struct Output {
     segments: VecDeque<Bytes>,
@@ -31,6 +33,10 @@ pub struct Output {
     tail: BytesMut,
     /// Bytes of `tail` that were sent already.
     sent: usize,
+    /// Bytes that were in `tail` before and are in `segments`.
+    split: usize,
+    /// What the buffers before needed, and the next one begins with.
+    room: usize,
 }
 
 impl Output {
@@ -172,19 +178,15 @@ impl Output {
         }
         self.sent = self.sent.saturating_add(count);
         if self.sent == self.tail.len() {
-            self.sent = 0;
-            if self.tail.capacity() > KEPT_TAIL_BYTES {
-                self.tail = BytesMut::new();
-            } else {
-                self.tail.clear();
-            }
+            self.give_back();
         }
     }
 
     /// What the buffer holds on to, written or not.
     #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.tail.capacity()
+        let segments = self.segments.capacity().saturating_mul(size_of::<Bytes>());
+        self.tail.capacity().saturating_add(segments)
     }
 
     /// A method frame whose arguments `write` appends.
@@ -292,6 +294,7 @@ impl Output {
             self.tail().put_slice(&part);
             return;
         }
+        self.split = self.split.saturating_add(self.tail.len());
         let mut before = self.tail.split();
         before.advance(self.sent);
         self.sent = 0;
@@ -305,9 +308,19 @@ impl Output {
 
     fn tail(&mut self) -> &mut BytesMut {
         if self.tail.capacity() == 0 {
-            self.tail.reserve(TAIL_BYTES);
+            self.tail.reserve(self.room.clamp(ROOM_MIN_BYTES, ROOM_MAX_BYTES));
         }
         &mut self.tail
+    }
+
+    /// Gives the memory back, all of which was sent. The next buffer is as large as this one had to
+    /// be; from much larger ones it comes down by half at a time.
+    fn give_back(&mut self) {
+        let needed = self.split.saturating_add(self.tail.len());
+        self.room = needed.max(self.room / 2).min(ROOM_MAX_BYTES);
+        (self.sent, self.split) = (0, 0);
+        self.tail = BytesMut::new();
+        self.segments = VecDeque::new();
     }
 }
 

@@ -54,8 +54,8 @@ use self::leading::Pace;
 use self::neighbours::{Means, Watcher};
 pub(crate) use self::neighbours::{Neighbours, Sights};
 pub use self::overview::ClusterOverview;
-pub(crate) use self::replicas::ReplicaEvent;
 use self::replicas::Replicas;
+pub(crate) use self::replicas::{ReplicaEvent, Starts};
 use self::steward::{Kind, Steward};
 use crate::admin::AdminError;
 use crate::config::Config;
@@ -72,6 +72,8 @@ pub(crate) struct ClusterParts {
     pub(crate) peers: Peers,
     /// Whether this node has to make the cluster's shards.
     pub(crate) founding: bool,
+    /// The shards that this node has begun to start.
+    pub(crate) starts: Starts,
     /// Hears which shards run here.
     pub(crate) replica_events: mpsc::UnboundedSender<ReplicaEvent>,
     /// Hears which sessions of the shards that are led here are over.
@@ -159,7 +161,8 @@ impl Cluster {
         let steward = Steward::new(Arc::clone(&inner), inner.catalog.clone(), Kind::Catalog);
         tasks.spawn(steward.run(stop.clone()));
         tasks.spawn(Controller::new(Arc::clone(&inner), gone).run(stop.clone()));
-        let replicas = Replicas::new(Arc::clone(&inner), parts.founding, parts.replica_events);
+        let (starts, events) = (parts.starts, parts.replica_events);
+        let replicas = Replicas::new(Arc::clone(&inner), parts.founding, starts, events);
         tasks.spawn(replicas.run(stop.clone()));
         tasks.spawn(distress::run(Arc::clone(&inner), stop.clone()));
         tasks.spawn(heed(Arc::clone(&inner), stop.clone()));

@@ -39,6 +39,7 @@ mod settle;
 mod socket;
 pub(crate) mod staging;
 pub(crate) mod state;
+pub(crate) mod stream;
 pub(crate) mod sweep;
 pub(crate) mod topology;
 mod traced;
@@ -108,14 +109,15 @@ pub(crate) struct DirectReply {
 
 /// Where a connection is told something. Cheap to clone.
 ///
-/// It has no bound of its own: what is sent is bounded by what the connection asked for.
+/// It has no bound of its own: what is sent is bounded by what the connection asked for. What is
+/// sent is boxed, because an empty mailbox has room for some, and most connections are idle.
 #[derive(Clone, Debug)]
-pub(crate) struct Mailbox(mpsc::UnboundedSender<ToConnection>);
+pub(crate) struct Mailbox(mpsc::UnboundedSender<Box<ToConnection>>);
 
 impl Mailbox {
     /// Sends; a connection that has ended does not mind.
     pub(crate) fn send(&self, message: ToConnection) {
-        drop(self.0.send(message));
+        drop(self.0.send(Box::new(message)));
     }
 }
 
@@ -155,6 +157,29 @@ async fn serve_as<S: Stream>(
     #[expect(clippy::disallowed_methods, reason = "bounded by what the connection asks for")]
     let (sender, messages) = mpsc::unbounded_channel();
     let span = tracing::info_span!("connection", %peer);
-    let connection = Connection::new(broker, Mailbox(sender), peer, secured);
+    // Boxed, because a future has room for everything that is handed on in it once more.
+    let connection = Box::new(Connection::new(broker, Mailbox(sender), peer, secured));
     socket::run(connection, stream, messages).instrument(span).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use super::channel::Channel;
+    use super::*;
+
+    /// What a task takes that serves a client over TCP.
+    fn task_bytes<F: Future>(_: impl FnOnce(Arc<Inner>, TcpStream, SocketAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_client_with_one_channel_and_nothing_to_say_takes_few_bytes() {
+        let task = task_bytes(serve::<TcpStream>);
+        let (connection, channel) = (size_of::<Connection>(), size_of::<Channel>());
+
+        let all = task + connection + channel;
+        assert!(all < 4096, "{task} + {connection} + {channel} bytes");
+    }
 }

@@ -33,9 +33,13 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
+/// A group's place: the group, once it has been read from the disk. Whoever reads it holds the
+/// lock, so that it is read once.
+type Place = Arc<Mutex<Option<Arc<Group>>>>;
+
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
-    groups: Mutex<BTreeMap<GroupId, Arc<Group>>>,
+    groups: Mutex<BTreeMap<GroupId, Place>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -154,23 +158,24 @@ impl Store {
     }
 
     /// One group's part. The first call reads its whole log above the floor and checks it, so it
-    /// takes a while; later ones hand out the same.
+    /// takes a while; later ones hand out the same. Other groups are not waited for.
     ///
     /// # Errors
     /// When the log has a hole, a record is damaged, or the disk cannot be read.
     pub fn group(&self, id: GroupId) -> Result<GroupStore, StorageError> {
         let shared = &self.inner.shared;
         shared.failure.check()?;
-        let mut groups = self.inner.groups();
-        let group = match groups.get(&id) {
+        let place = Arc::clone(self.inner.groups().entry(id).or_default());
+        let mut known = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = match &*known {
             Some(group) => Arc::clone(group),
             None => {
                 let group = Arc::new(shared.sound(Group::recover(id, shared))?);
-                groups.insert(id, Arc::clone(&group));
+                *known = Some(Arc::clone(&group));
                 group
             }
         };
-        drop(groups);
+        drop(known);
         Ok(GroupStore::new(Arc::clone(&self.inner), group))
     }
 
@@ -263,12 +268,15 @@ fn note_damage(data_dir: &Path, error: &StorageError) {
 }
 
 impl Inner {
-    fn groups(&self) -> MutexGuard<'_, BTreeMap<GroupId, Arc<Group>>> {
+    fn groups(&self) -> MutexGuard<'_, BTreeMap<GroupId, Place>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The groups that have been read.
     fn all(&self) -> Vec<Arc<Group>> {
-        self.groups().values().cloned().collect()
+        let places: Vec<Place> = self.groups().values().cloned().collect();
+        let read = |place: &Place| place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        places.iter().filter_map(read).collect()
     }
 
     fn close(&self) {

@@ -28,14 +28,17 @@ impl Connection {
         drop(input.split_to(PROTOCOL_HEADER.len()));
         self.speaks_amqp = true;
         self.phase = Phase::StartOk;
-        let config = &self.config;
+        let mechanisms = &self.config.mechanisms;
+        // Said once, and not kept for as long as the client stays.
+        let properties = std::mem::take(&mut self.config.server_properties);
+        let locales = std::mem::take(&mut self.config.locales);
         out.method(ChannelNumber(0), MethodId::CONNECTION_START, |out| {
             // The version, 0-9.
             out.put_u8(0);
             out.put_u8(9);
-            put_table(out, &config.server_properties);
-            put_long(out, config.mechanisms.as_bytes());
-            put_long(out, config.locales.as_bytes());
+            put_table(out, &properties);
+            put_long(out, mechanisms.as_bytes());
+            put_long(out, locales.as_bytes());
         });
         Ok(Step::Again)
     }
@@ -81,6 +84,7 @@ impl Connection {
                 Command::StartOk { mechanism, response, locale, client_properties },
             ) => {
                 check_mechanism(&self.config.mechanisms, &mechanism)?;
+                self.config.mechanisms = String::new();
                 self.capabilities = ClientCapabilities::of(&client_properties);
                 self.phase = Phase::DecideLogin;
                 let response = Bytes::from(response);

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use warren_catalog::Command;
-use warren_consensus::Group;
+use warren_catalog::{Catalog, Command};
+use warren_consensus::{Group, Node, StartError};
 use warren_queue::Shard;
 use warren_types::{BootId, GroupId, NodeId, Term};
 
@@ -21,6 +22,7 @@ use super::Inner;
 use super::chart::Chart;
 use super::steward::{Kind, Steward};
 use crate::broker::ShardPart;
+use crate::directory::Directory;
 
 /// Between two looks while something is left to be done.
 const RETRY: Duration = Duration::from_millis(500);
@@ -45,10 +47,47 @@ pub(crate) enum ReplicaEvent {
     Stopped(GroupId),
 }
 
+/// Replicas on their way. They come no further once it is dropped.
+#[derive(Default)]
+pub(crate) struct Starts(JoinSet<(GroupId, Result<ShardPart, StartError>)>);
+
+impl Starts {
+    /// Begins with what was here before, as far as this node's own copy of the catalog knows.
+    ///
+    /// That need not wait for the cluster to hear of the node: where all nodes have been started
+    /// anew, shards elect their leaders while the catalog elects its own.
+    pub(crate) fn again(consensus: &Node, directory: &Directory, boot: BootId) -> Self {
+        if boot <= FIRST_START {
+            return Self::default();
+        }
+        let known = |catalog: &Catalog| catalog.shards().map(|shard| shard.group).collect();
+        Self::of(consensus, directory.look(known))
+    }
+
+    fn of(consensus: &Node, groups: Vec<GroupId>) -> Self {
+        let mut starts = JoinSet::new();
+        for id in groups {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "apply must not wait; what it says is bounded by what is proposed"
+            )]
+            let (sender, effects) = mpsc::unbounded_channel();
+            let consensus = consensus.clone();
+            starts.spawn(async move {
+                let started = consensus.start(id, Shard::default, sender).await;
+                (id, started.map(|group| ShardPart { group, id, effects }))
+            });
+        }
+        Self(starts)
+    }
+}
+
 /// The task that starts and ends replicas.
 pub(super) struct Replicas {
     inner: Arc<Inner>,
     founding: bool,
+    /// What was begun before this task.
+    early: Starts,
     events: mpsc::UnboundedSender<ReplicaEvent>,
     /// What ends each replica's steward.
     stewards: BTreeMap<GroupId, CancellationToken>,
@@ -56,14 +95,15 @@ pub(super) struct Replicas {
 }
 
 impl Replicas {
-    /// Nothing runs yet. When `founding`, this node makes the shards.
+    /// Nothing runs yet but `early`. When `founding`, this node makes the shards.
     pub(super) fn new(
         inner: Arc<Inner>,
         founding: bool,
+        early: Starts,
         events: mpsc::UnboundedSender<ReplicaEvent>,
     ) -> Self {
         let stop = inner.stop.clone();
-        Self { inner, founding, events, stewards: BTreeMap::new(), stop }
+        Self { inner, founding, early, events, stewards: BTreeMap::new(), stop }
     }
 
     /// Serves until `stop`.
@@ -81,9 +121,12 @@ impl Replicas {
         }
         let mut chart = self.inner.chart.clone();
         let seen = Arc::clone(&chart.borrow_and_update());
+        let early = std::mem::take(&mut self.early);
+        self.run_all(early).await;
         // What was here before may belong to the group still, whatever its row says.
         if self.inner.session.boot > FIRST_START {
-            self.start(seen.shards.keys().copied().collect()).await;
+            let groups = seen.shards.keys().copied();
+            self.start(groups.filter(|group| !self.stewards.contains_key(group)).collect()).await;
         }
         loop {
             let seen = Arc::clone(&chart.borrow_and_update());
@@ -115,19 +158,16 @@ impl Replicas {
 
     /// Starts replicas; whether all of them run.
     async fn start(&mut self, groups: Vec<GroupId>) -> bool {
-        let starts = groups.into_iter().map(|id| {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "apply must not wait; what it says is bounded by what is proposed"
-            )]
-            let (sender, effects) = mpsc::unbounded_channel();
-            let consensus = self.inner.consensus.clone();
-            async move { (id, consensus.start(id, Shard::default, sender).await, effects) }
-        });
+        self.run_all(Starts::of(&self.inner.consensus, groups)).await
+    }
+
+    /// Has each run as soon as it is there; whether all of them do.
+    async fn run_all(&mut self, Starts(mut starts): Starts) -> bool {
         let mut all = true;
-        for (id, started, effects) in join_all(starts).await {
+        while let Some(outcome) = starts.join_next().await {
+            let (id, started) = outcome.expect("a start does not panic, and is not cancelled");
             match started {
-                Ok(group) => self.started(ShardPart { group, id, effects }),
+                Ok(part) => self.started(part),
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(group = %id, error, "a shard does not start");

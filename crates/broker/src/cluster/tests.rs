@@ -2,9 +2,11 @@
 
 mod kit;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use warren_catalog::{Command, Outcome};
+use warren_consensus::Node;
 use warren_rpc::{Distress, Join};
 use warren_types::{BootId, GroupId, NodeId, SessionId};
 
@@ -38,6 +40,22 @@ async fn three_nodes_hold_every_shard_and_share_the_lead() {
     }
     let led: Vec<usize> = (0..3).map(|at| world.led_by(at)).collect();
     assert!(led.iter().all(|led| (1..=2).contains(led)), "four shards on three nodes: {led:?}");
+    world.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_node_runs_its_shards_before_the_cluster_hears_of_it() {
+    let mut world = World::of(3, Settings::default()).await;
+    (0..3).for_each(|at| world.kill(at));
+
+    // Alone: nobody takes down that it has started.
+    let begun: Arc<OnceLock<Node>> = Arc::default();
+    let (runtime, starting) = world.launch(0, Arc::clone(&begun));
+    let all: Vec<GroupId> = [GroupId::CATALOG].into_iter().chain(groups()).collect();
+    eventually("its shards run", || begun.get().is_some_and(|node| node.groups() == all)).await;
+
+    assert!(!starting.is_finished(), "the cluster has heard of it");
+    runtime.shutdown_background();
     world.end();
 }
 
@@ -385,11 +403,11 @@ async fn what_is_new_waits_until_the_last_node_is_updated() {
         for SessionId { node, boot } in starts.clone() {
             directory.change(Command::StartNode { node, boot, speaks: SPEAKS }).await?;
             directory.agree().await;
-            said.push((directory.agreed() > oldest, directory.require(Feature::Handling).is_ok()));
+            said.push((directory.agreed() > oldest, directory.require(Feature::Streams).is_ok()));
         }
         let SessionId { node, boot } = starts[1];
         let older = Command::StartNode { node, boot: BootId(boot.0 + 1), speaks: oldest };
-        said.push((directory.change(older).await.is_ok(), directory.knows(Feature::Handling)));
+        said.push((directory.change(older).await.is_ok(), directory.knows(Feature::Streams)));
         Ok::<_, crate::directory::ChangeError>(said)
     });
 

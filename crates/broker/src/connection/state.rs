@@ -25,6 +25,7 @@ use super::holder::Holder;
 use super::operation::Operation;
 use super::plan::Plans;
 use super::staging::Staging;
+use super::stream::Streams;
 use super::unacked::Nth;
 use crate::broker::Inner;
 use crate::config::Limits;
@@ -168,7 +169,8 @@ pub(crate) struct Connection {
     pub(crate) claim: Option<Claim>,
     /// Whether the connection ends and its client did not ask for that.
     pub(crate) is_lost: bool,
-    pub(crate) channels: BTreeMap<ChannelNumber, Channel>,
+    /// Boxed, because a tree with one entry has room for eleven.
+    pub(crate) channels: BTreeMap<ChannelNumber, Box<Channel>>,
     /// Counts channels, so that a late answer is not taken for a later channel's.
     pub(crate) generations: u64,
     pub(crate) holders: FxHashMap<Nth, Holder>,
@@ -191,6 +193,8 @@ pub(crate) struct Connection {
     pub(crate) kept_row_bytes: usize,
     /// The row that the first pending delivery waits for.
     pub(crate) reading: Option<RowRead>,
+    /// Its consumers of streams, if it has any.
+    pub(crate) streams: Option<Box<Streams>>,
     pub(crate) operations: FuturesUnordered<Operation>,
     /// Why the connection must be closed.
     pub(crate) failed: Option<ConnectionError>,
@@ -255,6 +259,7 @@ impl Connection {
             pending: VecDeque::new(),
             kept_row_bytes: 0,
             reading: None,
+            streams: None,
             operations: FuturesUnordered::new(),
             failed: None,
             dismissed: None,

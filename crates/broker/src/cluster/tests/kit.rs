@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ use warren_storage::{MemoryEngine, Store};
 use warren_types::{BootId, GroupId, NodeId, RequestSequence, SessionId};
 
 use crate::cluster::clerk::Clerk;
-use crate::cluster::{Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent};
+use crate::cluster::{Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent, Starts};
 use crate::config::{Config, InitialContent, Limits};
 use crate::directory::{Directory, name};
 use crate::queue::batch::wall_clock;
@@ -77,6 +77,9 @@ pub(super) struct Member {
     runtime: Option<Runtime>,
 }
 
+/// A node that is being started: its runtime, and what comes of it.
+type Launched = (Runtime, JoinHandle<(NodeId, String, Member)>);
+
 /// What the cluster told its broker.
 #[derive(Default)]
 pub(super) struct Heard {
@@ -114,6 +117,15 @@ impl World {
 
     /// Starts a node, for the first time or again.
     pub(super) async fn start(&mut self, at: usize) {
+        let (runtime, starting) = self.launch(at, Arc::default());
+        let (id, address, mut member) = starting.await.expect("starting does not panic");
+        member.runtime = Some(runtime);
+        let home = &mut self.homes[at];
+        (home.id, home.address, home.running) = (id, address, Some(member));
+    }
+
+    /// Begins to start a node. `begun` has its groups from the moment that some of them run.
+    pub(super) fn launch(&mut self, at: usize, begun: Arc<OnceLock<Node>>) -> Launched {
         let seeds: Vec<String> = self.running().map(|(_, home)| home.address.clone()).collect();
         let settings = self.settings;
         let home = &mut self.homes[at];
@@ -135,11 +147,9 @@ impl World {
             };
             let founding = seeds.is_empty() && boot == 1;
             let who = Who { id, boot: BootId(boot), token, address: address.clone(), founding };
-            (id, address, start_here(who, disk, listener, settings).await)
+            (id, address, start_here(who, disk, listener, settings, &begun).await)
         });
-        let (id, address, mut member) = starting.await.expect("starting does not panic");
-        member.runtime = Some(runtime);
-        (home.id, home.address, home.running) = (id, address, Some(member));
+        (runtime, starting)
     }
 
     /// Ends a node as `kill -9` and a power cut do.
@@ -326,6 +336,7 @@ async fn start_here(
     disk: MemoryEngine,
     listener: TcpListener,
     settings: Settings,
+    begun: &OnceLock<Node>,
 ) -> Member {
     let identity = Identity {
         cluster: ClusterId(CLUSTER),
@@ -357,6 +368,8 @@ async fn start_here(
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let (directory, proposer) = Directory::new(catalog.clone(), peers.clone());
     tasks.spawn(proposer.run(stop.clone()));
+    let starts = Starts::again(&consensus, &directory, who.boot);
+    begun.get_or_init(|| consensus.clone());
     announce(&directory, &who).await;
     let session = SessionId { node: who.id, boot: who.boot };
     let (replica_events, events) = mailbox();
@@ -371,6 +384,7 @@ async fn start_here(
         directory: directory.clone(),
         peers,
         founding: who.founding,
+        starts,
         replica_events,
         dead_sessions,
         stop,
