@@ -21,7 +21,9 @@ mod report;
 mod run;
 mod tally;
 
+pub(crate) use frames::{Event, Parser};
 pub use histogram::Histogram;
 pub use options::{Mode, Options, USAGE, address};
+pub(crate) use publisher::read_some;
 pub use report::{Latency, Report, Watched};
 pub use run::run;

@@ -5,6 +5,8 @@
 //! - [`footprint`]: processor and memory of idle nodes, without queues and with many.
 //! - [`matrix`]: the same work for us and for a peer, in turn.
 //! - [`scale`]: what many queues, messages, bindings and connections cost, each by itself.
+//! - [`scheduled`]: messages that wait for a time of their own.
+//! - [`streams`]: a stream that is read through all nodes at once.
 //!
 //! The nodes are fresh ones of our own, or those that `WARREN_TEST_CLUSTER` names.
 
@@ -13,6 +15,8 @@ pub mod footprint;
 pub mod matrix;
 mod options;
 pub mod scale;
+pub mod scheduled;
+pub mod streams;
 
 pub use options::{Fault, Options, Task, USAGE};
 
@@ -27,6 +31,14 @@ pub fn run(options: &Options) -> Result<String> {
         }
         Task::Scale(options) => {
             let report = scale::measure(options)?;
+            Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
+        }
+        Task::Scheduled(options) => {
+            let report = scheduled::measure(options)?;
+            Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
+        }
+        Task::Streams(options) => {
+            let report = streams::measure(options)?;
             Ok(if options.json { serde_json::to_string(&report)? } else { report.to_text() })
         }
         Task::Failover => {

@@ -94,6 +94,28 @@ fn a_long_job_keeps_its_lease_and_goes_on_with_the_client_that_was_cut_off() {
     assert!(other.said("again ").is_empty(), "it was kept for its client");
 }
 
+/// The offset is a header like any other, and a prefetch and acknowledgements are all that it takes.
+#[test]
+fn a_stream_is_read_from_where_each_reader_likes() {
+    let Some(node) = node::own() else { return };
+    let (broker, queue) = (node.amqp(), unique("events"));
+    LATEST.run(broker, "read_stream", &[&queue, "publish", "apple", "bean", "avocado"]);
+    let next = LATEST.start(broker, "read_stream", &[&queue, "read", "next"]);
+    next.wait_for("waiting", 1);
+
+    let first = LATEST.start(broker, "read_stream", &[&queue, "read", "first"]);
+    let second = LATEST.start(broker, "read_stream", &[&queue, "read", "1"]);
+    let fruit = LATEST.start(broker, "read_stream", &[&queue, "read", "1h", "a"]);
+    assert_eq!(first.wait_for("read ", 3), ["0 apple", "1 bean", "2 avocado"]);
+    assert_eq!(second.wait_for("read ", 2), ["1 bean", "2 avocado"]);
+    assert_eq!(fruit.wait_for("read ", 2), ["0 apple", "2 avocado"]);
+    LATEST.run(broker, "read_stream", &[&queue, "publish", "beet"]);
+
+    assert_eq!(next.wait_for("read ", 1), ["3 beet"]);
+    assert_eq!(first.wait_for("read ", 4)[3], "3 beet");
+    assert!(fruit.said("again ").is_empty() && fruit.said("read ").len() == 2);
+}
+
 fn hello_world_arrives(pika: Library) {
     let broker = node::shared();
     let queue = unique("hello");

@@ -12,7 +12,7 @@ mod properties;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use warren_types::{Table, check_table};
+use warren_types::{Table, Value, check_table};
 
 pub use properties::Properties;
 
@@ -23,6 +23,8 @@ use crate::output::put_text;
 
 /// Flags without a property: the lowest says that more flags follow, which class basic has no use for.
 const UNKNOWN_FLAGS: u16 = 0b11;
+/// What a number takes among the headers besides its name: the name's length, a type, eight bytes.
+const NUMBER_BYTES: usize = 10;
 /// What the flags take.
 const FLAGS_BYTES: usize = 2;
 
@@ -217,6 +219,41 @@ pub fn headers_table(header: &[u8]) -> Result<Option<Table>, ConnectionError> {
 #[must_use]
 pub fn replace_headers(header: &[u8], headers: Option<&Table>) -> Bytes {
     replace(header, Property::Headers, headers.map(|headers| |out: &mut _| put_table(out, headers)))
+}
+
+/// Writes the same header to the end of `out`, with a number among the headers, called `name`. It
+/// takes the place of a header of that name, and stands behind all others, which are not decoded.
+///
+/// # Panics
+/// When the name is longer than 255 bytes.
+pub fn put_with_number(out: &mut BytesMut, header: &[u8], name: &str, number: i64) {
+    let others = headers_bytes(header).unwrap_or_default();
+    if holds(others, name.as_bytes()) {
+        let mut headers = headers_table(header).ok().flatten().unwrap_or_default();
+        while headers.remove(name).is_some() {}
+        headers.insert(name, Value::I64(number));
+        return out.put_slice(&replace_headers(header, Some(&headers)));
+    }
+    let Some(place) = place(header, Property::Headers) else { return out.put_slice(header) };
+    let length = others.len().saturating_add(name.len()).saturating_add(NUMBER_BYTES);
+    out.put_u16(flags(header) | Property::Headers.flag());
+    out.put_slice(header.get(FLAGS_BYTES..place.start).unwrap_or_default());
+    out.put_u32(u32::try_from(length).expect("headers fit into frames"));
+    out.put_slice(others);
+    put_text(out, name);
+    out.put_u8(b'l');
+    out.put_i64(number);
+    out.put_slice(header.get(place.end..).unwrap_or_default());
+}
+
+/// Whether a headers table may have a header of that name: the bytes of it are there.
+#[must_use]
+pub fn may_have(header: &[u8], name: &str) -> bool {
+    headers_bytes(header).is_some_and(|headers| holds(headers, name.as_bytes()))
+}
+
+fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len().max(1)).any(|window| window == wanted)
 }
 
 /// The same header with another reply-to, or without any. Over 255 bytes it is cut.

@@ -22,7 +22,7 @@ use warren_types::{BootId, GroupId, NodeId, QueueId, SessionId};
 use crate::admin::AdminError;
 use crate::audit::Auditor;
 use crate::cluster::{
-    Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent, Sights, forgotten,
+    Cluster, ClusterOverview, ClusterParts, Envoy, ReplicaEvent, Sights, Starts, forgotten,
 };
 use crate::config::{Config, InitialContent, Limits};
 use crate::connection::ToConnection;
@@ -44,6 +44,7 @@ use crate::queue::shard::{Home, ShardTask, Ways};
 use crate::queue::whereabouts::Whereabouts;
 use crate::registry::{ConnectionId, Registry};
 use crate::shards::Shards;
+use crate::stream::Books;
 use crate::survey::Sight;
 use crate::throughput::Throughput;
 use crate::traces::Tracer;
@@ -119,6 +120,8 @@ pub(crate) struct Inner {
     pub(crate) press: Press,
     /// What passes through exchanges.
     pub(crate) throughput: Throughput,
+    /// Who reads streams here.
+    pub(crate) books: Books,
     /// Where the spans of traced messages go, if messages are traced.
     pub(crate) tracer: OnceLock<Tracer>,
     cluster: Cluster,
@@ -222,7 +225,7 @@ impl Inner {
         // The command is sent under the lock, so that whoever sees the mark comes after it.
         let mut known = self.ensured.write().unwrap_or_else(PoisonError::into_inner);
         if known.insert(queue.id) {
-            let settings = crate::queue::settings(queue);
+            let settings = crate::queue::settings_of(&self.directory, queue);
             self.shard(slot).tell(&Command::CreateQueue { queue: queue.id, settings });
         }
         Some(slot)
@@ -363,6 +366,7 @@ impl Broker {
         let doorkeeper = Doorkeeper::new(&config.auth)?;
         let (directory, proposer) = Directory::new(catalog.clone(), peers.clone());
         tasks.spawn(proposer.run(stop.clone()));
+        let starts = Starts::again(&consensus, &directory, config.boot);
         come_in(&directory, &peers, &config).await?;
 
         let links = Links::new(peers.clone(), tasks.clone(), stop.clone());
@@ -385,7 +389,7 @@ impl Broker {
         #[expect(clippy::disallowed_methods, reason = "a node has few shards, and few sessions")]
         let (dead_sessions, dead) = mpsc::unbounded_channel();
         let heard = (replica_events, dead_sessions);
-        let cluster = common.start_cluster(&config, consensus, catalog, founding, heard);
+        let cluster = common.start_cluster(&config, consensus, catalog, (founding, starts), heard);
         envoy.attach(&cluster);
         let Common { registry, counters, .. } = common;
         let (press, bulletins) = Press::new(&config, counters.clone());
@@ -404,6 +408,7 @@ impl Broker {
             sight: Sight::default(),
             press,
             throughput: Throughput::default(),
+            books: Books::default(),
             tracer: OnceLock::new(),
             cluster,
             pressure: Pressure::default(),
@@ -569,7 +574,7 @@ impl Common {
         config: &Arc<Config>,
         consensus: Consensus,
         catalog: Group<Catalog>,
-        founding: bool,
+        (founding, starts): (bool, Starts),
         heard: (mpsc::UnboundedSender<ReplicaEvent>, mpsc::UnboundedSender<(GroupId, SessionId)>),
     ) -> Cluster {
         let (replica_events, dead_sessions) = heard;
@@ -581,6 +586,7 @@ impl Common {
             directory: self.directory.clone(),
             peers: self.peers.clone(),
             founding,
+            starts,
             replica_events,
             dead_sessions,
             stop: self.stop.clone(),

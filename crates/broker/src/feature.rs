@@ -9,7 +9,9 @@
 //! not understand.
 
 use warren_amqp::ReplyCode;
-use warren_catalog::{CONSUMER_TIMEOUT_ACTION, Command as Change, ExchangeKind};
+use warren_catalog::{
+    CONSUMER_TIMEOUT_ACTION, Catalog, Command as Change, DeclareQueue, ExchangeKind, QueueKind,
+};
 use warren_queue::MACHINE_VERSION;
 
 use crate::directory::Directory;
@@ -32,6 +34,8 @@ pub(crate) enum Feature {
     Handling,
     /// The exchange that keeps what came last.
     RecentHistory,
+    /// Queues that are read and not emptied.
+    Streams,
 }
 
 /// Something has to wait until all nodes are updated.
@@ -52,17 +56,21 @@ impl Feature {
     const fn since(self) -> u16 {
         match self {
             Self::Leases | Self::Continuity | Self::Handling | Self::RecentHistory => 6,
+            Self::Streams => 7,
         }
     }
 
     /// What has to be known where the catalog is changed in this way.
-    pub(crate) fn asked_for(change: &Change) -> Option<Self> {
+    pub(crate) fn asked_for(catalog: &Catalog, change: &Change) -> Option<Self> {
         let (feature, is_asked) = match change {
             Change::DeclareExchange(declare) => {
                 let delayed = declare.arguments.value("x-delayed-type");
                 let kinds = [Some(&*declare.kind), delayed.and_then(|kind| kind.as_text())];
                 let kind = ExchangeKind::RecentHistory.as_str();
                 (Self::RecentHistory, kinds.contains(&Some(kind)))
+            }
+            Change::DeclareQueue(declare) if is_new_stream(catalog, declare) => {
+                (Self::Streams, true)
             }
             Change::DeclareQueue(declare) => {
                 let action = declare.arguments.value("x-consumer-timeout-action");
@@ -85,8 +93,19 @@ impl Feature {
             Self::Continuity => "sessions that outlive their connections",
             Self::Handling => "moving and deleting single messages",
             Self::RecentHistory => "exchanges of type x-recent-history",
+            Self::Streams => "streams",
         }
     }
+}
+
+/// Whether a declaration would make a stream, by its own words or by those of its virtual host.
+fn is_new_stream(catalog: &Catalog, declare: &DeclareQueue) -> bool {
+    let DeclareQueue { vhost, queue, arguments, durable, auto_delete, exclusive, .. } = declare;
+    let asked = arguments.value("x-queue-type").and_then(|kind| kind.as_text());
+    let default = catalog.vhost(vhost).and_then(|vhost| vhost.meta.default_queue_type);
+    let default = default.filter(|_| *durable && !auto_delete && exclusive.is_none());
+    let kind = asked.map_or(default, QueueKind::parse);
+    kind == Some(QueueKind::Stream) && catalog.queue(vhost, queue).is_none()
 }
 
 impl Directory {
@@ -120,5 +139,51 @@ impl Directory {
             // Another node was quicker, or one has started anew meanwhile.
             Err(error) => tracing::debug!(version, %error, "the version stays as it is"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_catalog::{Batch, Placement, VhostMeta};
+    use warren_machine::{Entry, Machine};
+    use warren_types::{GroupId, LogIndex, Table, Term, Timestamp, Value};
+
+    use super::*;
+    use crate::directory::name;
+
+    /// A declaration in a virtual host of which queues are streams by default.
+    fn declare(queue: &str, kind: Option<&str>, durable: bool) -> Change {
+        let kind = kind.map(|kind| ("x-queue-type".to_owned(), Value::text(kind)));
+        Change::DeclareQueue(DeclareQueue {
+            vhost: name("v"),
+            queue: name(queue),
+            server_named: false,
+            durable,
+            auto_delete: false,
+            exclusive: None,
+            arguments: kind.into_iter().collect::<Table>(),
+            placement: Placement::Shard(GroupId(1)),
+            user: name("guest"),
+        })
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_by_its_type_or_its_virtual_hosts_unless_it_is_there() {
+        let streams = Some(QueueKind::Stream);
+        let meta = VhostMeta { default_queue_type: streams, ..VhostMeta::default() };
+        let vhost = Change::PutVhost { vhost: name("v"), meta };
+        let mut catalog = Catalog::new();
+        let shard = Change::PutShard { group: GroupId(1), replicas: vec![] };
+        let commands = vec![vhost, shard, declare("there", Some("stream"), true)];
+        let payload = Batch { time: Timestamp(1), commands }.encode();
+        let entry = Entry { index: LogIndex(1), term: Term(1), payload };
+        assert!(catalog.apply(&entry).reply.iter().all(Result::is_ok));
+        let asked = |change: Change| Feature::asked_for(&catalog, &change);
+
+        assert_eq!(asked(declare("q", Some("stream"), true)), Some(Feature::Streams));
+        assert_eq!(asked(declare("q", None, true)), Some(Feature::Streams));
+        assert_eq!(asked(declare("q", None, false)), None, "that is a classic queue");
+        assert_eq!(asked(declare("q", Some("quorum"), true)), None);
+        assert_eq!(asked(declare("there", Some("stream"), true)), None);
     }
 }

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::stream;
 use warren_amqp::Body;
 use warren_queue::entry::thin;
-use warren_rpc::{Caller, Flow, FrontItem, FrontendHandler, HostItem, Place, Refusal};
+use warren_rpc::{Caller, Flow, Followed, FrontItem, FrontendHandler, HostItem, Place, Refusal};
 use warren_types::{ChannelNumber, LogIndex, SessionId};
 
 use crate::broker::Inner;
@@ -142,6 +142,19 @@ impl FrontendHandler for Host {
             rows.push((index, thin(&row, &offsets)));
         }
         Ok(rows)
+    }
+
+    async fn follow(
+        &self,
+        _caller: Caller,
+        place: Place,
+        question: Bytes,
+    ) -> Result<Followed, Refusal> {
+        let shard = self.shard(place).ok_or(Refusal::NotHere)?;
+        let answer = crate::stream::answer(shard, question);
+        // Whoever waits for what comes next does not hold up a node that stops.
+        let answered = self.broker.draining().run_until_cancelled(answer).await;
+        answered.unwrap_or_else(|| Err(Refusal::Unavailable { text: "the node stops".to_owned() }))
     }
 
     async fn listens(&self, _caller: Caller, nonce: u64) -> Result<bool, Refusal> {

@@ -101,7 +101,7 @@ impl Janitor {
             }
             Effect::QueueChanged(queue) => {
                 if let Some(slot) = self.broker.slot_of(&queue.placement) {
-                    let settings = crate::queue::settings(&queue);
+                    let settings = crate::queue::settings_of(&self.broker.directory, &queue);
                     let command = Command::ConfigureQueue { queue: queue.id, settings };
                     self.broker.shard(slot).tell(&command);
                 }
@@ -201,7 +201,7 @@ impl Janitor {
     }
 
     fn configure(&self, slot: ShardSlot, row: &Queue, known: &QueueSettings) {
-        let settings = crate::queue::settings(row);
+        let settings = crate::queue::settings_of(&self.broker.directory, row);
         if settings != *known {
             let command = Command::ConfigureQueue { queue: row.id, settings };
             self.broker.shard(slot).tell(&command);

@@ -9,6 +9,9 @@
 //!
 //! **Not here:** how entries are replicated (`consensus`), what a queue does with them (`queue`).
 
+// Futures that wait for futures: the end of a connection is deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
+
 mod admin;
 mod audit;
 mod broker;
@@ -40,6 +43,7 @@ mod shard_totals;
 mod shards;
 #[cfg(test)]
 mod sim;
+mod stream;
 mod survey;
 mod throughput;
 mod traces;
@@ -73,7 +77,8 @@ pub use survey::{
     ExchangeFigures, Explanation, Fact, Finding, FoundMessages, Gathered, HolderRow, Listener,
     Machine, MessageCounts, MessageFilter, MessageId, MessageNumbers, MessageQuery, MessageRates,
     MessageRow, MessageState, NodeFigures, NodeRow, NodeSample, NodeSamples, QueueDetail,
-    QueueFigures, QueueSample, ScheduledRow, Severity, ShardRow, TlsRow, Verdict, Which,
+    QueueFigures, QueueSample, ReaderFigures, ScheduledRow, Severity, ShardRow, StreamReach,
+    TlsRow, Verdict, Which,
 };
 pub use traces::{Attribute, Sampling, Step, TraceSpan, Tracer};
 pub use warren_amqp::header::Properties;

@@ -199,7 +199,8 @@ impl Inner {
         from: Option<IpAddr>,
         change: Change,
     ) -> Result<Outcome, ChangeError> {
-        if let Some(feature) = Feature::asked_for(&change) {
+        let asked = self.directory.look(|catalog| Feature::asked_for(catalog, &change));
+        if let Some(feature) = asked {
             self.directory.require(feature)?;
         }
         let history = HistoryChange::of(&change);

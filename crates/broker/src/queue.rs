@@ -22,16 +22,23 @@ use warren_queue::{
     Overflow, QueueKind, QueueSettings, Retry,
 };
 
-/// What a queue's shard has to know of its row.
-pub(crate) fn settings(queue: &catalog::Queue) -> QueueSettings {
+use crate::directory::Directory;
+use crate::feature::Feature;
+
+/// What a queue's shard has to know of its row. Before all nodes know streams, one is kept as what
+/// it resembles most.
+pub(crate) fn settings_of(directory: &Directory, queue: &catalog::Queue) -> QueueSettings {
     let rules = &queue.settings;
-    QueueSettings {
+    let is_stream = queue.kind == catalog::QueueKind::Stream;
+    let knows_streams = is_stream && directory.knows(Feature::Streams);
+    let settings = QueueSettings {
         auto_delete: queue.auto_delete,
         single_active_consumer: rules.single_active_consumer,
         kind: match queue.kind {
-            // A stream is kept as what it resembles most: replicated, without classic's priorities.
-            catalog::QueueKind::Quorum | catalog::QueueKind::Stream => QueueKind::Quorum,
+            catalog::QueueKind::Quorum => QueueKind::Quorum,
             catalog::QueueKind::Classic => QueueKind::Classic,
+            catalog::QueueKind::Stream if knows_streams => QueueKind::Stream,
+            catalog::QueueKind::Stream => QueueKind::Quorum,
         },
         message_ttl_ms: rules.message_ttl_ms,
         expires_ms: rules.expires_ms,
@@ -59,7 +66,10 @@ pub(crate) fn settings(queue: &catalog::Queue) -> QueueSettings {
             jitter_percent: retry.jitter_percent,
         }),
         parking: parking(queue).map(Arc::new),
-    }
+        max_age_ms: rules.max_age_ms,
+        segment_bytes: rules.segment_bytes,
+    };
+    settings.effective()
 }
 
 /// Where the dead go. The shard keeps them until they have arrived, whatever the strategy: being

@@ -31,6 +31,7 @@ mod plan;
 mod quiet;
 mod run;
 mod sight;
+mod stream;
 mod topology;
 mod watch;
 mod wire;

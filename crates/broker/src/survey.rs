@@ -14,6 +14,7 @@ mod local;
 mod messages;
 pub(crate) mod question;
 mod rates;
+mod readers;
 mod rows;
 pub(crate) mod samples;
 mod scheduled;
@@ -28,7 +29,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
-use warren_catalog::{Placement, Queue};
+use warren_catalog::{Placement, Queue, QueueKind};
 use warren_rpc::Refusal;
 use warren_types::{NodeId, QueueId};
 
@@ -40,6 +41,7 @@ pub(crate) use self::question::Whose;
 use self::question::{Question, read_answer};
 use self::rates::ChurnPace;
 pub(crate) use self::rates::{MessagePace, Pace, QueuePaces};
+pub use self::readers::{ReaderFigures, StreamReach};
 pub(crate) use self::rows::growth;
 pub use self::rows::{
     ChannelRow, ChurnCounts, ChurnNumbers, ChurnRates, ConnectionRow, ConsumerRow, ExchangeFigures,
@@ -73,6 +75,7 @@ pub(crate) struct Sight {
     pace: Mutex<MessagePace>,
     churn_pace: Mutex<ChurnPace>,
     queue_paces: QueuePaces,
+    reader_paces: QueuePaces,
     samples: Samples,
 }
 
@@ -84,6 +87,7 @@ impl Default for Sight {
             pace: Mutex::default(),
             churn_pace: Mutex::default(),
             queue_paces: QueuePaces::default(),
+            reader_paces: QueuePaces::default(),
             samples: Samples::default(),
         }
     }
@@ -172,11 +176,39 @@ impl Broker {
 
     /// Figures of queues. Of one that has no leader, or none that answers, there are none.
     pub async fn queue_figures(&self, which: Which) -> Gathered<QueueFigures> {
-        let wanted = match which {
-            Which::All => None,
-            Which::These(queues) => Some(queues),
+        let (wanted, may_be_read) = match which {
+            Which::All => (None, true),
+            Which::These(queues) => {
+                let is_read = queues.iter().any(|queue| self.is_stream(*queue));
+                (Some(queues), is_read)
+            }
         };
-        self.gather(&Question::Queues(wanted)).await
+        let asked = Question::Queues(wanted);
+        let (mut figures, readers) =
+            tokio::join!(self.gather(&asked), self.stream_readers(may_be_read));
+        readers::add(figures.rows.iter_mut(), readers);
+        figures
+    }
+
+    /// How far a stream reaches; none where it is no stream, or nobody says that it leads it.
+    pub async fn stream_reach(&self, stream: QueueId) -> Option<StreamReach> {
+        if !self.is_stream(stream) {
+            return None;
+        }
+        self.gather(&Question::Stream(stream)).await.rows.pop()
+    }
+
+    fn is_stream(&self, queue: QueueId) -> bool {
+        let is_stream = |row: &Arc<Queue>| row.kind == QueueKind::Stream;
+        self.look(|catalog| catalog.queue_by_id(queue).is_some_and(is_stream))
+    }
+
+    /// Who reads streams, if anybody may.
+    async fn stream_readers(&self, may_be_read: bool) -> Vec<ReaderFigures> {
+        if !may_be_read {
+            return Vec::new();
+        }
+        self.gather(&Question::Readers).await.rows
     }
 
     /// What the nodes keep of their past, since a time in milliseconds since 1970.
@@ -197,7 +229,11 @@ impl Broker {
 
     /// A queue in full: one row, or none when nobody who answers leads it.
     pub async fn queue_detail(&self, queue: QueueId) -> Gathered<QueueDetail> {
-        self.gather(&Question::Queue(queue)).await
+        let (asked, is_stream) = (Question::Queue(queue), self.is_stream(queue));
+        let (mut detail, readers) =
+            tokio::join!(self.gather::<QueueDetail>(&asked), self.stream_readers(is_stream));
+        readers::add(detail.rows.iter_mut().map(|row| &mut row.figures), readers);
+        detail
     }
 
     /// The replicated groups that have a leader who answers. The catalog is group 0.
@@ -285,6 +321,16 @@ impl Inner {
             tracing::warn!(?silent, "channels of nodes that do not answer are not counted");
         }
         counts.into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
+    /// Whether anybody reads a stream, through whatever node.
+    pub(crate) async fn is_read(self: &Arc<Self>, stream: QueueId) -> bool {
+        let (answers, silent) = ask::<Vec<ReaderFigures>>(self, &Question::Readers).await;
+        if !silent.is_empty() {
+            tracing::warn!(?silent, "readers on nodes that do not answer are not counted");
+        }
+        let mut readers = answers.into_iter().flat_map(|(_, readers)| readers);
+        readers.any(|reader| reader.queue == stream && reader.consumers > 0)
     }
 }
 

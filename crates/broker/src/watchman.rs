@@ -133,7 +133,7 @@ fn compare(
     let queue = listing.queue;
     match rows.get(&queue) {
         Some(row) => {
-            let settings = crate::queue::settings(row);
+            let settings = crate::queue::settings_of(&broker.directory, row);
             if settings != listing.settings {
                 shard.tell(&Command::ConfigureQueue { queue, settings });
             }

@@ -33,7 +33,7 @@ pub(crate) const RETRY: &str = "x-retry";
 pub(crate) const RETRY_JITTER: &str = "x-retry-jitter";
 pub(crate) const MAX_AGE: &str = "x-max-age";
 
-const SEGMENT_SIZE: &str = "x-stream-max-segment-size-bytes";
+pub(crate) const SEGMENT_SIZE: &str = "x-stream-max-segment-size-bytes";
 const FILTER_SIZE: &str = "x-stream-filter-size-bytes";
 
 /// The longest time that may be asked for: ten years.
@@ -422,8 +422,9 @@ fn delays(values: impl ExactSizeIterator<Item = Option<i64>>) -> Option<Vec<u64>
     delays.collect()
 }
 
-/// The milliseconds that a retention such as `7D` comes to.
-pub(crate) fn parse_max_age(text: &str) -> Option<u64> {
+/// The milliseconds that a retention, or an age, such as `7D` comes to.
+#[must_use]
+pub fn parse_max_age(text: &str) -> Option<u64> {
     const SECOND: u64 = 1000;
     const HOUR: u64 = 3600 * SECOND;
     const DAY: u64 = 24 * HOUR;

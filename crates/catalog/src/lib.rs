@@ -39,6 +39,7 @@ mod testing;
 mod user;
 mod vhost;
 
+pub use arguments::parse_max_age;
 pub use binding::{Binding, Destination};
 pub use catalog::{Catalog, PermissionRow, TopicPermissionRow};
 pub use codec::reply;

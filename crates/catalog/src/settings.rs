@@ -8,7 +8,7 @@ use crate::arguments::{
     DEAD_LETTER_ROUTING_KEY, DEAD_LETTER_STRATEGY, DEDUP_HEADER, DEDUP_LIMIT, DEDUP_WINDOW,
     DELAYED_RETRY_MAX, DELAYED_RETRY_MIN, DELAYED_RETRY_TYPE, DELIVERY_LIMIT, EXPIRES, MAX_AGE,
     MAX_LENGTH, MAX_LENGTH_BYTES, MAX_PRIORITY, MESSAGE_TTL, OVERFLOW, RETRY, RETRY_JITTER,
-    SINGLE_ACTIVE_CONSUMER, delays_of, delays_of_json, parse_max_age,
+    SEGMENT_SIZE, SINGLE_ACTIVE_CONSUMER, delays_of, delays_of_json, parse_max_age,
 };
 use crate::defaults::Defaults;
 use crate::{Name, QueueKind};
@@ -167,6 +167,8 @@ pub struct Settings {
     pub delayed_retry: DelayedRetry,
     /// How old a stream's messages become.
     pub max_age_ms: Option<u64>,
+    /// How large a stream's segments become, unless what the broker thinks right.
+    pub segment_bytes: Option<u64>,
     /// Whether and how it takes a message once.
     pub dedup: Option<Dedup>,
     /// Whether and how it tries messages again.
@@ -191,6 +193,7 @@ impl Settings {
             expires_ms: sources.lesser(EXPIRES).filter(|&ms| ms > 0),
             max_length: sources.lesser(MAX_LENGTH),
             max_length_bytes: sources.max_length_bytes(kind),
+            segment_bytes: sources.size_of_policy_first(SEGMENT_SIZE),
             overflow,
             // Without an exchange there is nothing to send with the key.
             dead_letter_routing_key: routing_key.filter(|_| dead_letter_exchange.is_some()),
@@ -252,6 +255,12 @@ impl Sources<'_> {
         self.text_policy(argument).or_else(|| self.text_argument(argument))
     }
 
+    fn size_of_policy_first(&self, argument: &str) -> Option<u64> {
+        let policy = self.integer_policy(argument);
+        let size = policy.or_else(|| self.integer_argument(argument));
+        size.and_then(|number| u64::try_from(number).ok())
+    }
+
     fn is_set(&self, argument: &str) -> bool {
         self.arguments.value(argument).and_then(Value::as_bool).unwrap_or(false)
     }
@@ -260,11 +269,7 @@ impl Sources<'_> {
     fn max_length_bytes(&self, kind: QueueKind) -> Option<u64> {
         match kind {
             QueueKind::Classic | QueueKind::Quorum => self.lesser(MAX_LENGTH_BYTES),
-            QueueKind::Stream => {
-                let policy = self.integer_policy(MAX_LENGTH_BYTES);
-                let limit = policy.or_else(|| self.integer_argument(MAX_LENGTH_BYTES));
-                limit.and_then(|number| u64::try_from(number).ok())
-            }
+            QueueKind::Stream => self.size_of_policy_first(MAX_LENGTH_BYTES),
         }
     }
 

@@ -39,6 +39,38 @@ impl Rows {
         let row = row.expect("reading a row does not panic, and is not cancelled")?;
         Ok(row.map(|row| row.payload))
     }
+
+    /// What the entries at `indexes` say, one after the other, in one go to the disk: the first, and
+    /// as many behind it as have `limit_bytes` together. `None` for one that nothing refers to.
+    ///
+    /// # Errors
+    /// When the disk does not give one; the process ends then.
+    ///
+    /// # Panics
+    /// When reading panics.
+    pub async fn read_ahead(
+        &self,
+        indexes: Vec<LogIndex>,
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<Bytes>>, StorageError> {
+        let store = self.store.clone();
+        let read = move || {
+            let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+            for index in indexes {
+                if bytes >= limit_bytes {
+                    break;
+                }
+                let recent = store.recent(index);
+                let row = if recent.is_some() { recent } else { store.row(index)? };
+                let row = row.map(|row| row.payload);
+                bytes = bytes.saturating_add(row.as_ref().map_or(0, Bytes::len));
+                rows.push(row);
+            }
+            Ok(rows)
+        };
+        let rows = aside::run(self.store.is_inline(), read).await;
+        rows.expect("reading rows does not panic, and is not cancelled")
+    }
 }
 
 impl std::fmt::Debug for Rows {

@@ -304,7 +304,6 @@ impl Shard {
         is_refused: &mut bool,
         pass: &mut Pass,
     ) -> bool {
-        let now = self.clock.now;
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
         if !queue.touched {
             queue.touched = true;
@@ -318,7 +317,7 @@ impl Shard {
             return queue.schedule(arrival, delay_ms, is_refused, &mut moment);
         }
         if queue.settings.overflow == Overflow::DropHead {
-            queue.enqueue(arrival, now);
+            queue.enqueue(arrival, self.clock);
             return true;
         }
         if queue.is_exceeded_by(arrival.size) {
@@ -330,7 +329,7 @@ impl Shard {
                 return queue.refuse(arrival, &mut moment);
             }
         }
-        queue.enqueue(arrival, now);
+        queue.enqueue(arrival, self.clock);
         true
     }
 

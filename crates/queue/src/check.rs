@@ -10,7 +10,7 @@ use crate::queue::{Consumer, Queue, Standing};
 use crate::run::Run;
 use crate::session::Seat;
 use crate::shard::Shard;
-use crate::{Overflow, Totals};
+use crate::{Overflow, QueueKind, Totals};
 
 /// References and weight of a row, as counted.
 type Counted = BTreeMap<LogIndex, (u64, u64)>;
@@ -94,9 +94,15 @@ impl Shard {
         assert!(delayed > now, "queue {id}: a delay is over");
         assert!(queue.is_aside_sound(), "queue {id}: dead messages under way");
         assert!(queue.is_reserved_sound(), "queue {id}: what is kept for clients");
+        assert!(queue.is_stream_sound(), "queue {id}: a stream and its segments");
         assert!(queue.is_recent_sound(now), "queue {id}: what is not to come again");
         assert!(queue.due() <= queue.first_lease(), "queue {id}: a lease ends unseen");
+        let is_stream = queue.settings.kind == QueueKind::Stream;
+        assert_eq!(queue.stream.is_some(), is_stream, "queue {id}: what it is");
         match queue.settings.overflow {
+            Overflow::DropHead if is_stream => {
+                assert!(queue.consumers.iter().next().is_none(), "stream {id}: it is taken from");
+            }
             Overflow::DropHead => {
                 let (length, bytes) = (queue.settings.max_length, queue.settings.max_length_bytes);
                 let is_short = length.is_none_or(|limit| queue.ready.len() <= limit);

@@ -20,7 +20,11 @@
 //!
 //! ```text
 //! sparse    u8 format (2) | u32 count | count × (u32 offset, u32 position), ascending | records
+//!           u8 format (4) | u16 machine version | u64 time | as above
 //! ```
+//!
+//! Who reads a stream from a time on asks a row for its own; so a row keeps it that is thinned, if it
+//! was written for a machine that has streams.
 //!
 //! **Always holds:** nothing here panics for any bytes that are read; a kind or a format, once
 //! released, keeps its meaning. Whoever needs another layout adds a kind, or a format.
@@ -56,6 +60,12 @@ const FORMAT_ENTRY: u8 = 3;
 
 /// The first byte of a row that was thinned out.
 const FORMAT_SPARSE: u8 = 2;
+
+/// The first byte of one that has kept its time.
+const FORMAT_SPARSE_TIMED: u8 = 4;
+
+/// From this machine version on a row keeps its time when it is thinned out.
+const TIMED_SINCE: u16 = 7;
 
 /// Flags of a publish record. Bits without a name must be 0.
 mod publish_flag {

@@ -10,6 +10,9 @@
 //! way elsewhere; none is ready while a consumer could take it; and the count of references to each log row is the number
 //! of messages that stand in it.
 //!
+//! A stream is a queue whose messages are read, and stay until they are too old or too many. Who reads
+//! it keeps its own place: [`Shard::stream_page`] says what is there, and nothing of it is an entry.
+//!
 //! **Not here:** bodies. The shard keeps a [`Location`](warren_types::Location) per message and
 //! says through [`Machine::live_rows`](warren_machine::Machine::live_rows) which rows must stay.
 
@@ -34,6 +37,7 @@ mod settings;
 mod shard;
 mod snapshot;
 mod spot;
+mod stream;
 mod take_over;
 #[cfg(test)]
 mod tests;
@@ -57,3 +61,4 @@ pub use settings::{
 };
 pub use shard::{MACHINE_VERSION, PACED_SINCE, Shard};
 pub use spot::{Spot, SpotNumbers};
+pub use stream::{StreamPage, StreamRun, StreamStatus};

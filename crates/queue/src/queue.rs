@@ -8,6 +8,8 @@
 //! **Invariant** after a delivery: no message waits while a consumer could take it, none at the
 //! head waits beyond its deadline, and no more wait than the limits allow where the head gives way.
 //!
+//! A stream has a [`Stream`] besides, no consumers, and retention instead of all other rules.
+//!
 //! **Not here:** sessions, and which log rows are needed. Whatever leaves a queue for good is
 //! released by whoever takes it out, with the [`Rows`] at hand.
 
@@ -27,18 +29,19 @@ mod recent;
 mod reserved;
 mod scheduled;
 mod settle;
+mod stream;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
-use crate::clock::NEVER;
+use crate::clock::{Clock, NEVER};
 use crate::counts::{Share, Tally};
 use crate::rare::Rare;
 use crate::rows::Rows;
 use crate::run::{Parts, Run};
-use crate::{DeadRange, Overflow, QueueCounts, QueueSettings, QueueStatus, Totals};
+use crate::{DeadRange, Overflow, QueueCounts, QueueKind, QueueSettings, QueueStatus, Totals};
 
 pub(crate) use aside::{Aside, Death};
 pub(crate) use backlog::Backlog;
@@ -49,6 +52,7 @@ pub(crate) use held::Held;
 pub(crate) use ready::Ready;
 pub(crate) use recent::{Novelty, Recent};
 pub(crate) use reserved::Reserved;
+pub(crate) use stream::Stream;
 
 /// A queue of the shard.
 #[derive(Debug)]
@@ -65,6 +69,8 @@ pub(crate) struct Queue {
     pub(crate) consumers: Rare<Consumers>,
     /// What is not to come again.
     pub(crate) recent: Option<Box<Recent>>,
+    /// What it has besides messages if it is a stream.
+    pub(crate) stream: Option<Box<Stream>>,
     /// Whether the settings have no say about messages that come.
     admits_all: bool,
     /// When it was used last, of the times when it has no consumers.
@@ -107,6 +113,7 @@ impl Queue {
         Self {
             id,
             admits_all: admits_all(&settings),
+            stream: (settings.kind == QueueKind::Stream).then(Box::default),
             settings,
             next_number: MessageNumber(1),
             next_order: 0,
@@ -131,15 +138,18 @@ impl Queue {
             && self.ready.extend(self.next_number, arrival.at, arrival.size);
         if is_extended {
             self.next_number = MessageNumber(self.next_number.0.saturating_add(1));
+            if let Some(stream) = &mut self.stream {
+                stream.extend(arrival.size);
+            }
         }
         is_extended
     }
 
     /// Puts a message at the end.
     #[inline]
-    pub(crate) fn enqueue(&mut self, arrival: &Arrival<'_>, now: Timestamp) {
-        let run = self.admitted(arrival, now);
-        self.ready.push(run);
+    pub(crate) fn enqueue(&mut self, arrival: &Arrival<'_>, clock: Clock) {
+        let run = self.admitted(arrival, clock.now);
+        self.append(run, clock);
     }
 
     /// Adds a consumer whose place is [`Queue::next_order`], or one that a snapshot has.
@@ -148,9 +158,21 @@ impl Queue {
         self.consumers.insert(consumer, self.settings.single_active_consumer);
     }
 
-    /// Replaces the settings, and has those act at once that do not look at what waits.
-    pub(crate) fn configure(&mut self, settings: Arc<QueueSettings>, moment: &mut Moment<'_>) {
+    /// Replaces the settings, and has those act at once that do not look at what waits. Returns
+    /// whether it can follow them.
+    pub(crate) fn configure(
+        &mut self,
+        settings: Arc<QueueSettings>,
+        moment: &mut Moment<'_>,
+    ) -> bool {
+        let (was_stream, is_stream) = (self.stream.is_some(), settings.kind == QueueKind::Stream);
+        if was_stream && !is_stream || !was_stream && is_stream && self.is_taken_from() {
+            return false;
+        }
         let former = std::mem::replace(&mut self.settings, settings);
+        if is_stream && !was_stream {
+            self.become_stream(moment.clock);
+        }
         if former.expires_ms != self.settings.expires_ms {
             self.used_at = moment.clock.now;
         }
@@ -169,6 +191,7 @@ impl Queue {
             consumers.forgive();
         }
         self.derive();
+        true
     }
 
     /// Works out what follows from the settings and from what is held.
@@ -210,7 +233,8 @@ impl Queue {
     pub(crate) fn due(&self) -> Timestamp {
         let head = self.ready.first().map_or(NEVER, |run| run.deadline);
         let aside = self.aside.as_ref().map_or(NEVER, |aside| aside.due());
-        head.min(self.lease_due).min(aside).min(self.expires_at()).min(self.recent_due())
+        let unused = self.expires_at().min(self.retention_due());
+        head.min(self.lease_due).min(aside).min(unused).min(self.recent_due())
     }
 
     /// When it ends if nobody uses it.
@@ -224,15 +248,19 @@ impl Queue {
     }
 
     /// Has messages wait, or wait again, whose time has come.
-    pub(crate) fn end_delays(&mut self, now: Timestamp) {
-        if let Some(aside) = &mut self.aside {
-            aside.delayed.take_due(now, |run| self.ready.put_back(run));
-            aside.scheduled.take_due(now, |mut run| {
-                run.number = self.next_number;
-                self.next_number = MessageNumber(self.next_number.0.saturating_add(1));
-                self.ready.push(run);
-            });
-        }
+    pub(crate) fn end_delays(&mut self, clock: Clock) {
+        let Some(mut aside) = self.aside.take() else { return };
+        aside.delayed.take_due(clock.now, |run| self.ready.put_back(run));
+        aside.scheduled.take_due(clock.now, |mut run| {
+            run.number = self.next_number;
+            self.next_number = MessageNumber(self.next_number.0.saturating_add(1));
+            if self.stream.is_some() {
+                // It may have been scheduled before the queue became one.
+                run = Run { level: 0, deadline: NEVER, ..run };
+            }
+            self.append(run, clock);
+        });
+        self.aside = Some(aside);
     }
 
     /// Whether nothing waits, nor is to wait again.
@@ -330,6 +358,9 @@ impl Queue {
 
     /// Has the settings say where a message stands, and for how long from `now` it may.
     fn judge(&self, run: &mut Run, arrival: &Arrival<'_>, now: Timestamp) {
+        if self.stream.is_some() {
+            return;
+        }
         if arrival.priority.is_some() {
             run.level = self.settings.level(arrival.priority);
         }

@@ -137,4 +137,10 @@ pub enum Refusal {
     /// A lease is to begin anew and the consumer holds nothing of it.
     #[error("the consumer does not hold the message")]
     NotHeld,
+    /// A message is to be taken out of a stream, or somebody is to take some.
+    #[error("a stream is read, and nothing is taken out of it")]
+    IsStream,
+    /// A stream is to become something else, or something a stream that somebody takes from.
+    #[error("the queue is of another kind")]
+    OtherKind,
 }

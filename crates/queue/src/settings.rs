@@ -53,6 +53,10 @@ pub struct QueueSettings {
     pub retry: Option<Retry>,
     /// Where messages go that exceed their delivery limit while `dead_letter` is none.
     pub parking: Option<Arc<DeadLetterTarget>>,
+    /// How old a stream's messages become, by the time of day.
+    pub max_age_ms: Option<u64>,
+    /// How large a segment of a stream becomes, instead of 500 MB.
+    pub segment_bytes: Option<u64>,
 }
 
 /// The type of a queue.
@@ -63,6 +67,9 @@ pub enum QueueKind {
     Classic,
     /// 32 priorities, 4 where a message has none; a redeclare does not renew its lease.
     Quorum,
+    /// Messages are read, and stay: of all rules it has only `max_length_bytes`, `max_age_ms` and
+    /// `segment_bytes`.
+    Stream,
 }
 
 /// What happens to messages beyond the length limit.
@@ -176,7 +183,26 @@ impl QueueSettings {
         dedup_limit: None,
         retry: None,
         parking: None,
+        max_age_ms: None,
+        segment_bytes: None,
     };
+
+    /// The same without what means nothing to a queue of this kind, as its shard keeps it.
+    #[must_use]
+    pub fn effective(self) -> Self {
+        match self.kind {
+            QueueKind::Classic | QueueKind::Quorum => {
+                Self { max_age_ms: None, segment_bytes: None, ..self }
+            }
+            QueueKind::Stream => Self {
+                kind: QueueKind::Stream,
+                max_length_bytes: self.max_length_bytes,
+                max_age_ms: self.max_age_ms,
+                segment_bytes: self.segment_bytes,
+                ..Self::PLAIN
+            },
+        }
+    }
 
     /// The level of a message: 0 for one without priority, higher ones go first.
     pub(crate) fn level(&self, priority: Option<u8>) -> i16 {
@@ -186,6 +212,7 @@ impl QueueSettings {
                 i16::from(priority.min(QUORUM_MAX_PRIORITY)) - i16::from(QUORUM_PRIORITY)
             }
             QueueKind::Classic => i16::from(priority.min(self.max_priority.unwrap_or(0))),
+            QueueKind::Stream => 0,
         }
     }
 

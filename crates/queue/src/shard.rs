@@ -21,7 +21,7 @@ use crate::{Effect, EndReason, QueueSettings, Reply, Totals, entry};
 
 /// The version of this machine: what the commands that it knows mean. Entries carry the version
 /// they were written for; a leader writes no higher one than all voters speak.
-pub const MACHINE_VERSION: u16 = 6;
+pub const MACHINE_VERSION: u16 = 7;
 
 /// From this version on entries may say what has passed since the one before.
 pub const PACED_SINCE: u16 = 6;

@@ -4,7 +4,8 @@
 //! page      u16 version (3) | u32 page number | records, each whole
 //! record    u8 kind | fields
 //! order     head | nodes, each with its kept answers and uploads | tombstones
-//!           | queues, each with its turns, waiting runs by level, delayed, scheduled and dead
+//!           | queues, each with its turns, waiting runs by level or a stream's segments and what it
+//!             has been given, delayed, scheduled and dead
 //!             runs, those kept for clients, what is not to come again, and consumers with what
 //!             they hold
 //!           | letters | rows | end
@@ -14,6 +15,7 @@
 //! [`Digest`] is taken over them. What follows from the rest is not written: counts, who can take
 //! something, and the references to each row.
 
+mod appended;
 mod read;
 mod write;
 
@@ -52,6 +54,9 @@ mod kind {
     pub(super) const LAPSED: u8 = 20;
     pub(super) const CLAIM: u8 = 21;
     pub(super) const RESERVED: u8 = 22;
+    pub(super) const STREAM: u8 = 23;
+    pub(super) const SEGMENTS: u8 = 24;
+    pub(super) const APPENDED: u8 = 25;
 }
 
 /// The byte of each standing of a consumer.

@@ -18,3 +18,4 @@ mod scripts;
 mod sessions;
 mod settling;
 mod sizes;
+mod streams;

@@ -256,6 +256,8 @@ fn refusal_byte(refusal: Refusal) -> u8 {
         Refusal::UnknownUpload => 8,
         Refusal::QueueFull => 9,
         Refusal::NotHeld => 10,
+        Refusal::IsStream => 11,
+        Refusal::OtherKind => 12,
     }
 }
 
@@ -272,6 +274,8 @@ fn read_refusal(from: &mut Reader) -> Result<Refusal, DecodeError> {
         8 => Refusal::UnknownUpload,
         9 => Refusal::QueueFull,
         10 => Refusal::NotHeld,
+        11 => Refusal::IsStream,
+        12 => Refusal::OtherKind,
         value => return unknown("refusal", value),
     })
 }

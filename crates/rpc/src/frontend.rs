@@ -51,6 +51,15 @@ pub struct DirectReply {
     pub body: Bytes,
 }
 
+/// What stands in a stream, or where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The broker's own bytes.
+    pub head: Bytes,
+    /// The rows that they refer to.
+    pub rows: Vec<(LogIndex, Bytes)>,
+}
+
 /// What a front says to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrontItem {

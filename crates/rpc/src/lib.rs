@@ -13,6 +13,7 @@
 mod batch;
 mod client;
 mod cluster;
+mod codec;
 mod dialer;
 mod error;
 mod flow;
@@ -38,7 +39,7 @@ pub use cluster::{
 pub use dialer::{Dialer, Duplex};
 pub use error::{PeerError, Refusal};
 pub use flow::Flow;
-pub use frontend::{DirectReply, FrontFragment, FrontItem, HostItem, Place};
+pub use frontend::{DirectReply, Followed, FrontFragment, FrontItem, HostItem, Place};
 pub use gate::{Gate, Passed};
 pub use guard::{Guard, PROTOCOL};
 pub use identity::{Caller, ClusterId, Identity, Incarnation};

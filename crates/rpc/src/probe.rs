@@ -3,6 +3,7 @@
 use prost::Message;
 
 use crate::cluster::{GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict};
+use crate::codec::{Shaped, Unreadable, check};
 use crate::frontend::{FrontItem, HostItem};
 use crate::raft::{
     AppendReply, AppendRequest, SnapshotBegin, SnapshotPart, TransferReply, TransferRequest,
@@ -36,14 +37,16 @@ pub fn messages(bytes: &[u8]) {
 }
 
 /// As the message `W`, which means an `O`.
-fn round<W: Message + Default + From<O>, O: TryFrom<W>>(bytes: &[u8]) {
+fn round<W: Message + Default + Shaped + From<O>, O: TryFrom<W>>(bytes: &[u8]) {
     let Some(said) = meaning::<W, O>(bytes) else { return };
     let written = W::from(said).encode_to_vec();
     let again = meaning::<W, O>(&written).expect("what has a meaning keeps it");
     assert_eq!(W::from(again).encode_to_vec(), written);
 }
 
-/// What `bytes` mean, if they mean anything.
-fn meaning<W: Message + Default, O: TryFrom<W>>(bytes: &[u8]) -> Option<O> {
-    W::decode(bytes).ok()?.try_into().ok()
+/// What `bytes` mean, if they mean anything. What can be read is not held for malformed before.
+fn meaning<W: Message + Default + Shaped, O: TryFrom<W>>(bytes: &[u8]) -> Option<O> {
+    let message = W::decode(bytes).ok()?;
+    assert_ne!(check::<W>(bytes), Err(Unreadable::Malformed));
+    message.try_into().ok()
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod front;
+mod hostile;
 mod kit;
 mod simulated;
 mod strangers;

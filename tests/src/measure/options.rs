@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::failover::Pace;
-use crate::measure::{matrix, scale};
+use crate::measure::{matrix, scale, scheduled, streams};
 
 /// How to call it.
 pub const USAGE: &str = "\
@@ -18,6 +18,8 @@ TASK
   idle       what nodes without queues cost
   matrix     kinds of work, done in turn by three nodes of ours and by a peer
   scale      what many queues, waiting messages, bindings and connections cost in memory
+  scheduled  many messages that wait for their time: memory, and how late they come
+  streams    a stream, read from its first message through three nodes at once: pace and memory
 
 OPTIONS of matrix, and names of kinds of work (default: all)
   --against URL    the peer's nodes: amqp://user:password@host:port,host:port (nobody)
@@ -35,6 +37,20 @@ OPTIONS of scale (with their defaults; 0 leaves a kind out)
   --bindings N     bindings of one topic exchange (1000000)
   --connections N  idle connections with a channel each (10000)
   --settle S       how long nodes may settle before their memory counts (90)
+
+OPTIONS of scheduled (with their defaults)
+  --messages N     messages (1000000)
+  --size BYTES     of each (100)
+  --rate N         how many are due in a second (5000)
+  --after S        when the first one is due (120)
+  --spare          nobody is killed; else it is the queue's leader, when half of them are due
+
+OPTIONS of streams (with their defaults)
+  --messages N     messages (10000000)
+  --size BYTES     of each (100)
+  --readers N      who reads all of them, on the nodes in turn (3)
+  --prefetch N     deliveries that each may have unacknowledged (10000)
+  --settle S       how long nodes may settle before their memory counts (10)
 
 OPTIONS of failover (with their defaults)
   --fault FAULT    (kill)
@@ -71,6 +87,8 @@ pub enum Task {
     Idle,
     Matrix(Box<matrix::Options>),
     Scale(Box<scale::Options>),
+    Scheduled(Box<scheduled::Options>),
+    Streams(Box<streams::Options>),
 }
 
 /// What happens to nodes.
@@ -146,6 +164,13 @@ impl Options {
             }
             Some("scale") => {
                 return Ok(Self::of(Task::Scale(Box::new(scale::Options::parse(words)?))));
+            }
+            Some("scheduled") => {
+                let options = scheduled::Options::parse(words)?;
+                return Ok(Self::of(Task::Scheduled(Box::new(options))));
+            }
+            Some("streams") => {
+                return Ok(Self::of(Task::Streams(Box::new(streams::Options::parse(words)?))));
             }
             Some(other) => bail!("no task '{other}'"),
             None => bail!("no task"),

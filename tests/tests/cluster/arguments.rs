@@ -13,6 +13,7 @@ mod leases;
 mod lengths;
 mod once;
 mod policies;
+mod streams;
 mod times;
 mod transactions;
 
@@ -81,6 +82,19 @@ const CHECKS: &[(&str, Check)] = &[
     ("messages, dropped and moved, classic", |stage| browse::sorted(stage, CLASSIC)),
     ("messages, dropped and moved, quorum", |stage| browse::sorted(stage, QUORUM)),
     ("messages, not to be moved", browse::refused),
+    ("streams, offsets", streams::offsets),
+    ("streams, ahead", streams::ahead),
+    ("streams, credit", streams::credit),
+    ("streams, refusals", streams::refusals),
+    ("streams, filters", streams::filters),
+    ("streams, kept by size", streams::kept_by_size),
+    ("streams, kept by age", streams::kept_by_age),
+    ("streams, deleted", streams::deleted),
+    ("streams, targets", streams::targets),
+    ("streams, large", streams::large),
+    ("streams, shown", streams::shown),
+    ("streams, declared", streams::declared),
+    ("streams, minded", streams::minded),
     ("tx, classic", |stage| transactions::commit_and_rollback(stage, CLASSIC)),
     ("tx, quorum", |stage| transactions::commit_and_rollback(stage, QUORUM)),
 ];

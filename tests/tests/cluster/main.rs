@@ -21,5 +21,6 @@ mod overload;
 mod permissions;
 mod quorum;
 mod regressions;
+mod streams;
 mod support;
 mod topology;

@@ -1,7 +1,6 @@
 //! Tests of `header`.
 
 use proptest::prelude::*;
-use warren_types::Value;
 
 use super::*;
 use crate::{MethodId, ReplyCode};
@@ -91,6 +90,30 @@ proptest! {
         let other = Properties { expiration: None, ..properties.clone() };
         prop_assert_eq!(decoded(remove_expiration(&header)), Ok(other));
         prop_assert_eq!(replace_headers(&header, properties.headers.as_ref()), header);
+    }
+
+    #[test]
+    fn a_number_comes_to_the_headers_and_changes_nothing_else(
+        properties in any_properties(),
+        number in any::<i64>(),
+        earlier in any::<bool>(),
+    ) {
+        const NAME: &str = "x-stream-offset";
+        let mut properties = properties;
+        if earlier {
+            properties.headers.get_or_insert_default().insert(NAME, Value::text("an earlier one"));
+        }
+        let header = properties.encode();
+        let mut out = BytesMut::from(&b"before"[..]);
+
+        put_with_number(&mut out, &header, NAME, number);
+
+        let mut expected = properties.clone();
+        expected.headers.get_or_insert_default().insert(NAME, Value::I64(number));
+        prop_assert_eq!(Properties::decode(&out[6..]), Ok(expected));
+        prop_assert_eq!(may_have(&header, NAME), earlier);
+        prop_assert!(may_have(&out[6..], NAME));
+        prop_assert_eq!(check(&out[6..]), Ok(()));
     }
 
     #[test]

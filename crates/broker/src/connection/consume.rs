@@ -18,6 +18,7 @@ use super::names::fresh;
 use super::operation::Finish;
 use super::reply_to::REPLY_TO;
 use super::state::Connection;
+use super::stream::group_of;
 use super::traced::Receiver;
 use super::unacked::Nth;
 use crate::failure::Failure;
@@ -26,15 +27,17 @@ use crate::queue::handle::{AnswerTo, read_parts};
 
 /// What a client wants of a consumer.
 #[derive(Clone)]
-struct Wanted {
-    queue: String,
-    tag: String,
-    no_ack: bool,
-    exclusive: bool,
-    nowait: bool,
-    priority: i32,
-    timeout_ms: Option<u64>,
-    arguments: Table,
+pub(super) struct Wanted {
+    pub(super) queue: String,
+    pub(super) tag: String,
+    pub(super) no_ack: bool,
+    pub(super) exclusive: bool,
+    pub(super) nowait: bool,
+    pub(super) priority: i32,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) arguments: Table,
+    /// Whether it is known that its queue is no stream, whatever the catalog says.
+    pub(super) as_queue: bool,
 }
 
 impl Connection {
@@ -136,8 +139,17 @@ impl Connection {
         }
         let priority = priority(&arguments, &queue, &self.client().vhost)?;
         let timeout_ms = timeout_ms(&arguments, &queue, &self.client().vhost)?;
-        let wanted =
-            Wanted { queue, tag, no_ack, exclusive, nowait, priority, timeout_ms, arguments };
+        let wanted = Wanted {
+            queue,
+            tag,
+            no_ack,
+            exclusive,
+            nowait,
+            priority,
+            timeout_ms,
+            arguments,
+            as_queue: false,
+        };
         self.begin_consume(number, wanted);
         Ok(())
     }
@@ -157,7 +169,7 @@ impl Connection {
         self.begin(number, MethodId::BASIC_CONSUME, waits_for, work);
     }
 
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         number: ChannelNumber,
         context: &Context,
@@ -169,6 +181,12 @@ impl Connection {
             Ok(slot) => slot,
             Err(failure) => return self.fail(number, failure.at(MethodId::BASIC_CONSUME)),
         };
+        if queue.kind == QueueKind::Stream
+            && !wanted.as_queue
+            && let Some(group) = group_of(queue)
+        {
+            return self.consume_stream(number, context, queue, (slot, group), wanted);
+        }
         let (nth, consumer) = self.holder_number();
         let quorum = queue.kind == QueueKind::Quorum;
         // Quorum queues know no exclusive consumers; RabbitMQ passes the wish over there.
@@ -346,6 +364,9 @@ impl Connection {
         let Some(nth) = channel.consumers.remove(tag) else {
             return if nowait { Ok(()) } else { self.reply(number, &reply) };
         };
+        if self.end_stream(nth) {
+            return if nowait { Ok(()) } else { self.reply(number, &reply) };
+        }
         let Some(holder) = self.holders.get_mut(&nth) else { return Ok(()) };
         holder.stage = Stage::Cancelled;
         let shard = self.broker.shard(holder.slot).clone();
@@ -619,7 +640,11 @@ fn integer<N: TryFrom<i64>>(
 
 impl Context {
     /// The queue to go on with after a refusal: one that took the place of a queue that is gone.
-    async fn after(&self, refusal: Refusal, queue: &Queue) -> Result<Arc<Queue>, Failure> {
+    pub(super) async fn after(
+        &self,
+        refusal: Refusal,
+        queue: &Queue,
+    ) -> Result<Arc<Queue>, Failure> {
         if matches!(refusal, Refusal::UnknownQueue | Refusal::QueueDeleted) {
             return self.successor(queue).await;
         }
@@ -642,7 +667,14 @@ pub(super) fn refused(refusal: Refusal, queue: &Queue) -> Failure {
                  basic.get operations are not supported by queues with single active consumer"
             ),
         ),
+        Refusal::IsStream => Failure::new(
+            ReplyCode::NotImplemented,
+            format_args!(
+                "basic.get not supported by stream queues queue '{name}' in vhost '{vhost}'"
+            ),
+        ),
         Refusal::InUse
+        | Refusal::OtherKind
         | Refusal::NotEmpty
         | Refusal::ConsumerExists
         | Refusal::UnknownUpload

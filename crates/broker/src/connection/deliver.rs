@@ -18,7 +18,6 @@ use warren_queue::entry::{chunk, message};
 use warren_queue::{CancelReason, Command, DeliveredRun, Outcome, SettleRange};
 use warren_types::{ConsumerNumber, DeliverySequence, Location, LogIndex, Table, Value};
 
-use super::channel::Channel;
 use super::holder::{Flow, Holder, Stage, WINDOW_MESSAGES, nth};
 use super::state::Connection;
 use super::unacked::Nth;
@@ -245,12 +244,12 @@ impl Connection {
 
     fn note_if_full(&self, holder: &Holder) {
         let channel = self.channels.get(&holder.channel);
-        if !holder.no_ack && channel.is_some_and(Channel::is_full) {
+        if !holder.no_ack && channel.is_some_and(|channel| channel.is_full()) {
             self.broker.counters.hits.note(Limit::Unacked);
         }
     }
 
-    fn count_delivered(&mut self, holder: &Holder, count: u64, redelivered: bool) {
+    pub(super) fn count_delivered(&mut self, holder: &Holder, count: u64, redelivered: bool) {
         let counters = &self.broker.counters;
         counters.delivered.add(count);
         if holder.no_ack {

@@ -112,6 +112,7 @@ impl Connection {
         let connection = self.describe_connection(now);
         let channels = self.describe_channels(&connection, now);
         let consumers = self.holders.values().filter(|holder| is_consumer(holder));
+        let consumers = consumers.chain(self.stream_consumers());
         let consumers = consumers.map(|holder| describe_consumer(&connection, holder)).collect();
         Description { connection, channels, consumers }
     }

@@ -171,7 +171,7 @@ impl Connection {
         self.generations = self.generations.saturating_add(1);
         let Limits { default_prefetch, unacked_per_channel, .. } = *self.limits();
         let channel = Channel::new(self.generations, default_prefetch, unacked_per_channel);
-        self.channels.insert(number, channel);
+        self.channels.insert(number, Box::new(channel));
         self.channel_count.fetch_add(1, Ordering::Relaxed);
         self.broker.counters.channels_opened.add(1);
         match limit {
@@ -253,6 +253,7 @@ impl Connection {
         for nth in nths {
             self.detach(nth);
         }
+        self.end_streams(number);
         self.tell_channel_closed(number, channel.consumers.len());
     }
 
@@ -319,6 +320,7 @@ impl Connection {
         self.broker.counters.message_bytes.take(&mut self.published_bytes);
         self.relieve();
         self.write_deliveries();
+        self.write_streams();
         self.send_staged();
         self.write_confirms();
     }

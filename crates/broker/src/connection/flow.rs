@@ -121,6 +121,8 @@ pub(super) fn is_refused(reply: &CommandReply) -> bool {
             | Refusal::QueueDeleted
             | Refusal::ExclusiveConsumer
             | Refusal::SingleActiveConsumer
+            | Refusal::IsStream
+            | Refusal::OtherKind
             | Refusal::InUse
             | Refusal::NotEmpty
             | Refusal::ConsumerExists

@@ -74,14 +74,17 @@ impl Connection {
     fn pass_on(&mut self, number: ChannelNumber, settled: Vec<Settled>, outcome: Outcome) {
         let mut total = 0_u64;
         for settled in settled {
-            // What a consumer held whose queue has been deleted is gone with the queue.
-            let Some(holder) = self.holders.get_mut(&settled.holder) else { continue };
-            self.staging.settle(holder.slot, holder.number, outcome, &settled.ranges);
             let count: u64 = settled
                 .ranges
                 .iter()
                 .map(|range| range.to.0.saturating_sub(range.from.0).saturating_add(1))
                 .sum();
+            // What a consumer held whose queue has been deleted is gone with the queue.
+            if !self.settled_of_stream(settled.holder, count, outcome)
+                && !self.settled_of_queue(&settled, count, outcome)
+            {
+                continue;
+            }
             total = total.saturating_add(count);
             if outcome == Outcome::Ack {
                 self.broker.counters.acknowledged.add(count);
@@ -89,18 +92,25 @@ impl Connection {
                     channel.counts.ack = channel.counts.ack.saturating_add(count);
                 }
             }
-            holder.held = holder.held.saturating_sub(count);
-            if holder.held == 0 && holder.stage == Stage::Cancelled {
-                let consumer = holder.number;
-                self.staging.command(holder.slot, &Command::Detach { consumer });
-                self.drop_holder(settled.holder);
-            }
         }
         let channel = self.channel(number);
         let relieves = channel.channel_prefetch > 0 || channel.was_short(total);
         if relieves && self.relieved.last() != Some(&number) {
             self.relieved.push(number);
         }
+    }
+
+    /// Tells a queue what one of its holders has settled; false where there is none of that name.
+    fn settled_of_queue(&mut self, settled: &Settled, count: u64, outcome: Outcome) -> bool {
+        let Some(holder) = self.holders.get_mut(&settled.holder) else { return false };
+        self.staging.settle(holder.slot, holder.number, outcome, &settled.ranges);
+        holder.held = holder.held.saturating_sub(count);
+        if holder.held == 0 && holder.stage == Stage::Cancelled {
+            let consumer = holder.number;
+            self.staging.command(holder.slot, &Command::Detach { consumer });
+            self.drop_holder(settled.holder);
+        }
+        true
     }
 
     /// basic.recover and basic.recover-async

@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use warren_amqp::{ConnectionError, Event};
+use warren_amqp::ConnectionError;
 
 use super::ToConnection;
 use super::deliver::read_row;
 use super::state::{Connection, Phase};
+use super::stream::next_page;
 use crate::limit::Limit;
 
 /// The first read of a connection; most clients are idle and must not cost more.
@@ -117,16 +118,17 @@ struct Socket<S> {
     stream: S,
     input: BytesMut,
     read_bytes: usize,
-    events: Vec<Event>,
+    /// How many events a burst had, about.
+    burst_events: usize,
     last_read: Instant,
     last_write: Instant,
 }
 
 /// Serves the client on `stream` to its end.
 pub(crate) async fn run<S: Stream>(
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     stream: S,
-    mut messages: mpsc::UnboundedReceiver<ToConnection>,
+    mut messages: mpsc::UnboundedReceiver<Box<ToConnection>>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small writes may be delayed");
@@ -138,7 +140,7 @@ pub(crate) async fn run<S: Stream>(
         stream,
         input: BytesMut::new(),
         read_bytes: READ_MIN_BYTES,
-        events: Vec::new(),
+        burst_events: 0,
         last_read: now,
         last_write: now,
     };
@@ -148,7 +150,8 @@ pub(crate) async fn run<S: Stream>(
     }
     let end = socket.serve(&mut connection, &mut messages).await;
     say_end(&connection, &end);
-    socket.finish(connection, end).await;
+    // Boxed, so that a connection that is served has no room for its end.
+    socket.finish(&mut connection, end).boxed().await;
 }
 
 /// One line for the end of a connection, in the words that operators look for.
@@ -177,7 +180,7 @@ impl<S: Stream> Socket<S> {
     async fn serve(
         &mut self,
         connection: &mut Connection,
-        messages: &mut mpsc::UnboundedReceiver<ToConnection>,
+        messages: &mut mpsc::UnboundedReceiver<Box<ToConnection>>,
     ) -> End {
         let draining = connection.broker.draining().clone();
         let mut check = Instant::now() + connection.limits().handshake_timeout;
@@ -202,6 +205,10 @@ impl<S: Stream> Socket<S> {
                 }
                 row = read_row(&mut connection.reading), if connection.reading.is_some() => {
                     connection.row_read(row);
+                    None
+                }
+                page = next_page(&mut connection.streams), if connection.streams.is_some() => {
+                    connection.page_read(page);
                     None
                 }
                 () = tokio::time::sleep_until(check) => self.check_time(connection, &mut check),
@@ -273,12 +280,16 @@ impl<S: Stream> Socket<S> {
     /// Does what the bytes that were read ask for. Frames behind one that needs a decision are
     /// taken once that is made, so it goes on until nothing comes any more.
     fn take(&mut self, connection: &mut Connection) {
+        // A list of its own for each read: an idle connection holds none.
+        let mut events = Vec::with_capacity(self.burst_events);
+        let mut most = 0_usize;
         loop {
             let outcome =
-                connection.wire.receive(&mut self.input, &mut self.events, &mut connection.out);
-            let idle = self.events.is_empty();
+                connection.wire.receive(&mut self.input, &mut events, &mut connection.out);
+            let idle = events.is_empty();
+            most = most.max(events.len());
             connection.begin_burst();
-            for event in self.events.drain(..) {
+            for event in events.drain(..) {
                 connection.handle(event);
                 if connection.failed.is_some() || connection.phase == Phase::Leaving {
                     break;
@@ -293,6 +304,7 @@ impl<S: Stream> Socket<S> {
                 break;
             }
         }
+        self.burst_events = most.max(self.burst_events / 2);
         if self.input.is_empty() {
             // The slices of the burst keep its memory alive as long as they are needed.
             self.input = BytesMut::new();
@@ -320,6 +332,7 @@ impl<S: Stream> Socket<S> {
                 Err(error) => return Err(error),
             }
             connection.write_deliveries();
+            connection.write_streams();
         }
         Ok(())
     }
@@ -352,7 +365,7 @@ impl<S: Stream> Socket<S> {
         None
     }
 
-    async fn finish(mut self, mut connection: Connection, end: End) {
+    async fn finish(&mut self, connection: &mut Connection, end: End) {
         let is_asked_for = matches!(end, End::Closed) || connection.phase == Phase::Leaving;
         connection.is_lost = !is_asked_for;
         if let End::Dismissed(_) = &end {
@@ -361,7 +374,7 @@ impl<S: Stream> Socket<S> {
         }
         if let End::Failed(error) | End::Dismissed(error) = &end {
             connection.wire.close_connection(error, &mut connection.out);
-            drop(self.write(&mut connection));
+            drop(self.write(connection));
         }
         if tokio::time::timeout(LEAVE_TIMEOUT, connection.leave()).await.is_err() {
             tracing::warn!("exclusive queues of a connection could not be removed in time");
@@ -371,11 +384,11 @@ impl<S: Stream> Socket<S> {
             End::Held => tokio::time::sleep(REFUSED_HOLD).await,
             End::Closed => {
                 connection.wire.connection_close_ok(&mut connection.out);
-                self.flush(&mut connection, CLOSE_OK_TIMEOUT).await;
+                self.flush(connection, CLOSE_OK_TIMEOUT).await;
             }
-            End::Over => self.flush(&mut connection, CLOSE_OK_TIMEOUT).await,
+            End::Over => self.flush(connection, CLOSE_OK_TIMEOUT).await,
             End::Failed(_) | End::Dismissed(_) => {
-                let answered = self.await_close_ok(&mut connection);
+                let answered = self.await_close_ok(connection);
                 drop(tokio::time::timeout(CLOSE_OK_TIMEOUT, answered).await);
             }
         }
@@ -409,8 +422,7 @@ impl<S: Stream> Socket<S> {
                 Err(_) => return,
             }
             let outcome =
-                connection.wire.receive(&mut self.input, &mut self.events, &mut connection.out);
-            self.events.clear();
+                connection.wire.receive(&mut self.input, &mut Vec::new(), &mut connection.out);
             if outcome.is_err() {
                 return;
             }
@@ -436,14 +448,14 @@ fn heartbeat_check(connection: &Connection) -> Duration {
 
 fn told(
     connection: &mut Connection,
-    first: ToConnection,
-    messages: &mut mpsc::UnboundedReceiver<ToConnection>,
+    first: Box<ToConnection>,
+    messages: &mut mpsc::UnboundedReceiver<Box<ToConnection>>,
 ) -> Option<End> {
     connection.begin_burst();
     let mut next = Some(first);
     let mut count = 0_usize;
     while let Some(message) = next {
-        match message {
+        match *message {
             ToConnection::Answered { token, reply } => connection.answered(token, reply),
             ToConnection::Deliver(delivery) => connection.given(delivery),
             ToConnection::Cancelled { consumer, reason } => connection.cancelled(consumer, reason),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
-use warren_amqp::Body;
-use warren_catalog::{Access, Queue};
+use warren_amqp::{Body, ReplyCode};
+use warren_catalog::{Access, Queue, QueueKind};
 use warren_queue::entry::FragmentWriter;
 use warren_queue::{Command, CommandReply, FragmentReply, Outcome, SettleRange, Spot};
 use warren_types::{
@@ -121,7 +121,7 @@ impl Context {
         query: MessageQuery,
         is_rehearsal: bool,
     ) -> Result<Swept, Failure> {
-        let source = self.source(queue).await?;
+        let source = self.source_to_sweep(queue).await?;
         if !is_rehearsal {
             self.broker.directory.require(Feature::Handling)?;
             self.record("queue.messages.deleted", &source, &query, None).await;
@@ -137,7 +137,7 @@ impl Context {
         target: &MessageTarget,
         is_rehearsal: bool,
     ) -> Result<Swept, Failure> {
-        let source = self.source(queue).await?;
+        let source = self.source_to_sweep(queue).await?;
         self.permit_target(&source, target).await?;
         if !is_rehearsal {
             self.broker.directory.require(Feature::Handling)?;
@@ -150,6 +150,20 @@ impl Context {
     async fn source(&self, queue: &str) -> Result<Arc<Queue>, Failure> {
         self.permit(Access::Read, Kind::Queue, queue).await?;
         self.queue(queue).await
+    }
+
+    /// The same, out of which messages may be taken.
+    async fn source_to_sweep(&self, queue: &str) -> Result<Arc<Queue>, Failure> {
+        let source = self.source(queue).await?;
+        if source.kind == QueueKind::Stream {
+            let text = format_args!(
+                "deleting and moving messages not supported by stream queues queue '{}' in vhost \
+                 '{}'",
+                source.name, source.vhost
+            );
+            return Err(Failure::new(ReplyCode::NotImplemented, text));
+        }
+        Ok(source)
     }
 
     /// Refuses a target that is not there, may not be written to, or is the source itself.

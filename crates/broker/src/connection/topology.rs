@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use warren_amqp::{MethodId, Reply, ReplyCode, Request};
 use warren_catalog::{
     Access, BindingCommand, Catalog, Command as Change, DeclareExchange, DeclareQueue, Destination,
-    ExchangeKind, Name, Outcome, Queue, RemovalReason, TopicAccess,
+    ExchangeKind, Name, Outcome, Queue, QueueKind, RemovalReason, TopicAccess,
 };
 use warren_queue::{Command, CommandReply, QueueStatus, Refusal};
 use warren_types::{ChannelNumber, Table};
@@ -435,6 +435,14 @@ impl Context {
                 Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => {
                     queue = self.successor(&queue).await?;
                 }
+                Some(CommandReply::Refused(Refusal::IsStream)) => {
+                    let Queue { name, vhost, .. } = &*queue;
+                    let text = format_args!(
+                        "queue.purge not supported by stream queues queue '{name}' in vhost \
+                         '{vhost}'"
+                    );
+                    return Err(Failure::new(ReplyCode::NotImplemented, text));
+                }
                 other => return Err(unexpected(other.as_ref())),
             }
         }
@@ -488,15 +496,18 @@ impl Context {
         let id = queue.id;
         let command = Command::DeleteQueue { queue: id, if_unused, if_empty };
         let (vhost, name) = (&queue.vhost, &queue.name);
+        let in_use = || {
+            let text = format_args!("queue '{name}' in vhost '{vhost}' in use");
+            Err(Failure::new(ReplyCode::PreconditionFailed, text))
+        };
+        // Its shard does not know who reads a stream.
+        if if_unused && queue.kind == QueueKind::Stream && Box::pin(self.broker.is_read(id)).await {
+            return in_use();
+        }
         let messages = match self.ask(queue, &command).await? {
             Some(CommandReply::Deleted { messages }) => Some(messages),
             Some(CommandReply::Refused(Refusal::UnknownQueue | Refusal::QueueDeleted)) => None,
-            Some(CommandReply::Refused(Refusal::InUse)) => {
-                return Err(Failure::new(
-                    ReplyCode::PreconditionFailed,
-                    format_args!("queue '{name}' in vhost '{vhost}' in use"),
-                ));
-            }
+            Some(CommandReply::Refused(Refusal::InUse)) => return in_use(),
             Some(CommandReply::Refused(Refusal::NotEmpty)) => {
                 return Err(Failure::new(
                     ReplyCode::PreconditionFailed,

@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use warren_consensus::{Group, Rows};
 use warren_queue::Shard;
 use warren_rpc::{Peers, Place};
@@ -36,6 +37,8 @@ pub(crate) struct Whereabouts {
     peers: Peers,
     place: RwLock<Place>,
     replica: RwLock<Option<Replica>>,
+    /// How often this node has got or lost its replica.
+    moves: watch::Sender<u64>,
     /// The node that leads; 0 while nobody is known to.
     leader: AtomicU64,
     leads_here: AtomicBool,
@@ -57,6 +60,7 @@ impl Whereabouts {
             peers,
             place: RwLock::new(place),
             replica: RwLock::new(None),
+            moves: watch::Sender::new(0),
             leader: AtomicU64::new(0),
             leads_here: AtomicBool::new(false),
             reign: AtomicU64::new(0),
@@ -99,6 +103,12 @@ impl Whereabouts {
     pub(crate) fn set_replica(&self, group: Option<Group<Shard>>) {
         let replica = group.map(|group| Replica { rows: group.rows(), group });
         *self.replica.write().unwrap_or_else(PoisonError::into_inner) = replica;
+        self.moves.send_modify(|moves| *moves = moves.wrapping_add(1));
+    }
+
+    /// Tells when this node gets or loses its replica.
+    pub(crate) fn moves(&self) -> watch::Receiver<u64> {
+        self.moves.subscribe()
     }
 
     /// The node that leads it, if one is known to.

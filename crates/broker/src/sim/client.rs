@@ -242,7 +242,7 @@ impl Consuming<'_> {
 
     /// Takes what the broker says; false when it has ended the consumer.
     fn heard(&mut self, said: Said) -> bool {
-        let Said { method, mut arguments, body } = said;
+        let Said { method, mut arguments, body, .. } = said;
         match method {
             wire::DELIVER => {
                 let _tag_of_consumer = wire::short(&mut arguments);

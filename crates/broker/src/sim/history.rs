@@ -23,10 +23,14 @@
 //!   wins);
 //! - **I17** no node is given up that others have seen all the time.
 //!
+//! What is held against streams stands in `streams`.
+//!
 //! Where a node was given up while it lived, its clients hold what is not theirs any more: there
 //! I3 and I7 are not held against the broker.
 //!
 //! Every event also goes into a hash: two runs of one seed must give the same.
+
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
@@ -40,6 +44,9 @@ use warren_types::{BootId, GroupId, LogIndex, NodeId, Term};
 
 use super::clock;
 use super::network::{Life, Spot};
+
+pub(super) use streams::Reading;
+use streams::Stream;
 
 /// A publishing channel, in the order in which they were opened.
 pub(super) type Publisher = u32;
@@ -83,6 +90,7 @@ struct Inner {
     single: BTreeSet<String>,
     /// Where queues bury what they do not keep, and how old that must be at least.
     graves: BTreeMap<String, (String, Duration)>,
+    streams: BTreeMap<String, Stream>,
     faults: Vec<String>,
     events: Vec<String>,
     hasher: FxHasher,
@@ -135,6 +143,7 @@ pub(super) struct Summary {
     pub(super) confirmed: u64,
     pub(super) delivered: u64,
     pub(super) repeated: u64,
+    pub(super) read: u64,
     pub(super) crashes: u64,
     pub(super) cuts: u64,
     pub(super) sessions_lost: u64,

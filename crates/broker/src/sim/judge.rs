@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use warren_queue::{QueueStatus, Shard};
+use warren_queue::{QueueKind, QueueListing, QueueStatus, Shard};
 use warren_types::{GroupId, NodeId};
 
 use super::node::{SHARDS, Serving};
@@ -15,7 +15,7 @@ const FACTOR: usize = 3;
 /// Looks in a row that must find nothing in the queues.
 const EMPTY_LOOKS: u32 = 20;
 
-/// The queues of all replicas.
+/// The queues of all replicas. Streams keep what is in them.
 fn queues(world: &World) -> Vec<QueueStatus> {
     let shards = |node: &Serving| {
         let node = node.clone();
@@ -23,7 +23,15 @@ fn queues(world: &World) -> Vec<QueueStatus> {
     };
     let serving = world.serving();
     let replicas = serving.iter().flat_map(|(_, node)| shards(node));
-    replicas.flat_map(|shard| shard.inspect(Shard::queues)).map(|listing| listing.status).collect()
+    replicas
+        .flat_map(|shard| shard.inspect(Shard::queues))
+        .filter(|listing| !is_stream(listing))
+        .map(|listing| listing.status)
+        .collect()
+}
+
+fn is_stream(listing: &QueueListing) -> bool {
+    listing.settings.kind == QueueKind::Stream
 }
 
 /// Messages in a queue, wherever they are in it.
@@ -51,7 +59,7 @@ fn lying(world: &World) -> String {
     for (spot, node) in world.serving() {
         for shard in (1..=SHARDS).filter_map(|group| node.shard(GroupId(group))) {
             for listing in shard.inspect(Shard::queues) {
-                if messages(&listing.status) == 0 {
+                if messages(&listing.status) == 0 || is_stream(&listing) {
                     continue;
                 }
                 let QueueStatus { ready, unsettled, delayed, dead, consumers, .. } = listing.status;

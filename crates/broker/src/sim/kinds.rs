@@ -16,6 +16,9 @@ pub(super) const LIMITED: &str = "limited";
 /// Keeps everything for [`LONG`], which is longer than a run in which all goes well.
 const LASTING: &str = "c";
 
+/// A stream: nobody takes anything out.
+pub(super) const STREAM: &str = "stream";
+
 /// Where [`BRIEF`], [`LIMITED`] and [`LASTING`] bury their dead.
 pub(super) const GRAVE: &str = "grave";
 
@@ -69,6 +72,9 @@ pub(super) fn arguments(queue: &str) -> Vec<u8> {
         let length = u32::try_from(text.len()).expect("it is short").to_be_bytes();
         [&length, text.as_bytes()].concat()
     };
+    if queue == STREAM {
+        put("x-queue-type", b'S', &text("stream"));
+    }
     for (_, age) in [(BRIEF, BRIEFLY), (LASTING, LONG)].iter().filter(|(name, _)| *name == queue) {
         let millis = i32::try_from(age.as_millis()).expect("it is short");
         put("x-message-ttl", b'I', &millis.to_be_bytes());

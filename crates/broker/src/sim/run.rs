@@ -18,12 +18,16 @@ use super::node::Home;
 use super::panics;
 use super::plan::{Kind, Plan, Plant};
 use super::quiet;
+use super::stream;
 use super::topology;
 use super::watch;
 use super::world::{PATIENCE, World};
 
 /// For how long things break.
 const TROUBLE: Duration = Duration::from_secs(20);
+
+/// Clients that read the stream.
+const READERS: usize = 2;
 
 /// Runs on a thread of its own, where nothing random has been asked for yet.
 pub(super) fn run(plan: Plan, history: &History) -> Outcome {
@@ -129,6 +133,10 @@ impl Clients {
         };
         publishers.push(tokio::spawn(churn::run(client())));
         publishers.push(tokio::spawn(topology::run(client())));
+        publishers.push(tokio::spawn(client::publisher(client(), kinds::STREAM.to_owned())));
+        for _ in 0..READERS {
+            consumers.push(tokio::spawn(stream::reader(client())));
+        }
         for (queue, publishing, consuming) in kinds::QUEUES {
             for _ in 0..publishing {
                 publishers.push(tokio::spawn(client::publisher(client(), queue.to_owned())));

@@ -147,6 +147,8 @@ pub(super) struct Ended;
 pub(super) struct Said {
     pub(super) method: (u16, u16),
     pub(super) arguments: Bytes,
+    /// Of a message: its content header.
+    pub(super) header: Bytes,
     /// Of a message.
     pub(super) body: Bytes,
 }
@@ -304,9 +306,10 @@ impl Wire {
         }
         let mut arguments = Bytes::copy_from_slice(method);
         let method = (arguments.get_u16(), arguments.get_u16());
-        let mut body = BytesMut::new();
+        let (mut properties, mut body) = (Bytes::new(), BytesMut::new());
         if matches!(method, DELIVER | GET_OK | RETURN) {
             let (_, header, end) = self.frame_at(at)?;
+            properties = Bytes::copy_from_slice(header);
             let length = u64::from_be_bytes(header[4..12].try_into().unwrap());
             at = end;
             while u64::try_from(body.len()).unwrap() < length {
@@ -316,7 +319,7 @@ impl Wire {
             }
         }
         self.input.advance(at);
-        Some(Said { method, arguments, body: body.freeze() })
+        Some(Said { method, arguments, header: properties, body: body.freeze() })
     }
 
     /// The kind and payload of the frame at `at`, and where the next begins.

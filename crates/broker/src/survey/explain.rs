@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use warren_catalog::{Overflow, Queue};
+use warren_catalog::{Overflow, Queue, QueueKind};
 
 use super::rows::{ChannelRow, ConsumerRow, HolderRow, QueueDetail, QueueFigures};
 use crate::admin::AdminError;
@@ -120,14 +120,22 @@ impl Broker {
 impl Evidence {
     fn explain(&self) -> Explanation {
         let mut findings = self.about_nodes();
-        if let Some(detail) = &self.detail {
-            findings.extend(self.about_messages(&detail.figures));
-            findings.extend(self.about_consumers(detail));
+        match &self.detail {
+            Some(detail) if self.is_stream() => findings.extend(self.about_readers(detail)),
+            Some(detail) => {
+                findings.extend(self.about_messages(&detail.figures));
+                findings.extend(self.about_consumers(detail));
+            }
+            None => {}
         }
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         let verdict = self.verdict(&findings);
         let summary = self.summary(verdict, &findings);
         Explanation { summary, verdict, findings, facts: self.facts() }
+    }
+
+    fn is_stream(&self) -> bool {
+        self.queue.kind == QueueKind::Stream
     }
 
     fn verdict(&self, findings: &[Finding]) -> Verdict {
@@ -137,6 +145,10 @@ impl Evidence {
         match gravest {
             Some(Severity::Critical) => Verdict::Stuck,
             Some(Severity::Warning) => Verdict::Waiting,
+            // A stream has its messages whether anybody reads them or not.
+            Some(Severity::Info) | None if self.is_stream() && self.consumers.is_empty() => {
+                Verdict::Idle
+            }
             Some(Severity::Info) | None if figures.ready > 0 => Verdict::Moving,
             Some(Severity::Info) | None if figures.unacknowledged > 0 => Verdict::Moving,
             Some(Severity::Info) | None => Verdict::Idle,
@@ -145,7 +157,10 @@ impl Evidence {
 
     fn summary(&self, verdict: Verdict, findings: &[Finding]) -> String {
         let cause = findings.first().map(|finding| finding.text.clone());
+        let is_empty = self.detail.as_ref().is_none_or(|detail| detail.figures.ready == 0);
         match verdict {
+            Verdict::Idle if self.is_stream() && !is_empty => "Nobody reads the stream.".to_owned(),
+            Verdict::Moving if self.is_stream() => "The stream is read.".to_owned(),
             Verdict::Idle => "The queue is empty.".to_owned(),
             Verdict::Moving => "Messages are being delivered.".to_owned(),
             Verdict::Waiting | Verdict::Stuck => {
@@ -278,6 +293,45 @@ impl Evidence {
             findings.push(self.full_prefetch(&served));
         }
         findings
+    }
+
+    /// Who reads a stream, and who cannot go on.
+    fn about_readers(&self, detail: &QueueDetail) -> Vec<Finding> {
+        let messages = detail.figures.ready;
+        if self.consumers.is_empty() {
+            let text =
+                format!("nobody reads the stream; it keeps {messages} messages all the same");
+            return vec![plain(Severity::Info, "no_consumers", text)];
+        }
+        let is_full =
+            |one: &&ConsumerRow| one.messages_unacknowledged >= u64::from(one.prefetch_count);
+        let full: Vec<&ConsumerRow> = self.consumers.iter().filter(is_full).collect();
+        if full.is_empty() {
+            return Vec::new();
+        }
+        let named: Vec<String> = full
+            .iter()
+            .take(NAMED_CONSUMERS)
+            .map(|one| format!("'{}' on {} ({})", one.tag, one.connection_name, one.channel))
+            .collect();
+        let rest = full.len().saturating_sub(named.len());
+        let more = if rest > 0 { format!("; {rest} more") } else { String::new() };
+        // Each reads for itself: one that has stopped keeps nobody else waiting.
+        let all = full.len() == self.consumers.len();
+        vec![Finding {
+            severity: if all { Severity::Warning } else { Severity::Info },
+            code: "prefetch_full",
+            text: format!(
+                "{} of {} readers have as many unacknowledged messages as they may: {}{more}",
+                full.len(),
+                self.consumers.len(),
+                named.join("; ")
+            ),
+            advice: Some(
+                "the clients have to acknowledge what they have, or be given a larger prefetch"
+                    .to_owned(),
+            ),
+        }]
     }
 
     fn full_prefetch(&self, served: &[&HolderRow]) -> Finding {

@@ -19,7 +19,7 @@ use super::rows::{
     HolderRow, MessageCounts, NodeFigures, NodeSample, NodeSamples, QueueDetail, QueueFigures,
     ShardRow,
 };
-use super::{messages, scheduled};
+use super::{messages, readers, scheduled};
 use crate::broker::Inner;
 use crate::connection::{Description, ToConnection};
 use crate::queue::batch::wall_clock;
@@ -64,6 +64,10 @@ pub(super) async fn reply(broker: &Inner, question: Question) -> Bytes {
             answer(&samples.unwrap_or_default())
         }
         Question::Exchanges => answer(&broker.throughput.figures(Instant::now())),
+        Question::Readers => answer(&readers::figures(broker)),
+        Question::Stream(queue) => {
+            answer(&readers::reach(broker, queue).await.into_iter().collect::<Vec<_>>())
+        }
         Question::Count(whose) => answer(&count(broker, &whose)),
         Question::CountChannels(whose) => {
             answer(&broker.registry.count_channels(|one| is_meant(one, &whose)))

@@ -34,6 +34,10 @@ pub(crate) enum Question {
     Count(Whose),
     /// How many channels they have.
     CountChannels(Whose),
+    /// Who reads streams there: a list of `ReaderFigures`.
+    Readers,
+    /// How far a stream reaches, if it leads it: a list of none or one `StreamReach`.
+    Stream(QueueId),
     /// What passes through exchanges: a list of `ExchangeFigures`.
     Exchanges,
     /// Its samples since a time in milliseconds: a list of one `NodeSamples`.
@@ -91,6 +95,11 @@ impl Question {
                 whose.write(&mut writer);
             }
             Self::Exchanges => writer.u8(10),
+            Self::Readers => writer.u8(16),
+            Self::Stream(queue) => {
+                writer.u8(17);
+                queue.write(&mut writer);
+            }
             Self::NodeSamples(since_ms) => {
                 writer.u8(11);
                 since_ms.write(&mut writer);
@@ -132,6 +141,8 @@ impl Question {
             8 => Self::Close { whose: Wire::read(&mut reader)?, reason: Wire::read(&mut reader)? },
             9 => Self::Count(Wire::read(&mut reader)?),
             10 => Self::Exchanges,
+            16 => Self::Readers,
+            17 => Self::Stream(Wire::read(&mut reader)?),
             11 => Self::NodeSamples(Wire::read(&mut reader)?),
             12 => {
                 let (queue, since_ms) = Wire::read(&mut reader)?;
@@ -257,6 +268,8 @@ mod tests {
             Question::Count(Whose::Vhost("/".to_owned())),
             Question::CountChannels(Whose::User("u".to_owned())),
             Question::Exchanges,
+            Question::Readers,
+            Question::Stream(QueueId(3)),
             Question::NodeSamples(5),
             Question::Scheduled("/".to_owned(), 100),
             Question::Messages { queue: QueueId(3), query: Box::new(query()), is_enough: true },

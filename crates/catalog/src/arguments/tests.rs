@@ -139,6 +139,31 @@ fn a_dead_letter_exchange_is_named_by_text() {
 }
 
 #[test]
+fn a_stream_refuses_the_rules_of_queues_and_queues_refuse_its_own() {
+    let of = |kind: &str, argument: &'static str, value: Value| {
+        tail(&[(QUEUE_TYPE, Value::text(kind)), (argument, value)])
+    };
+    let refused = |argument: &str, kind: &str| {
+        let kind = format!("of queue type rabbit_{kind}_queue");
+        Some(format!("invalid arg '{argument}' for queue 'q' in vhost '/' {kind}"))
+    };
+    let number = Value::I32(3);
+
+    for argument in [EXPIRES, MESSAGE_TTL, MAX_LENGTH, MAX_PRIORITY, DELIVERY_LIMIT, DEDUP_WINDOW] {
+        assert_eq!(of("stream", argument, number.clone()), refused(argument, "stream"));
+    }
+    for argument in [DEAD_LETTER_EXCHANGE, OVERFLOW] {
+        assert_eq!(of("stream", argument, Value::text("x")), refused(argument, "stream"));
+    }
+    assert_eq!(of("stream", MAX_AGE, Value::text("7D")), None);
+    assert_eq!(of("stream", MAX_LENGTH_BYTES, number.clone()), None);
+    for kind in ["classic", "quorum"] {
+        assert_eq!(of(kind, MAX_AGE, Value::text("7D")), refused(MAX_AGE, kind));
+        assert_eq!(of(kind, SEGMENT_SIZE, number.clone()), refused(SEGMENT_SIZE, kind));
+    }
+}
+
+#[test]
 fn a_streams_sizes_are_bounded() {
     let stream = (QUEUE_TYPE, Value::text("stream"));
 

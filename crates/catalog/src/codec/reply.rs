@@ -8,6 +8,7 @@ use bytes::Bytes;
 use warren_types::{DecodeError, Reader, Table, Value, Writer};
 
 use super::stored::{Stored, stored_enum, stored_struct};
+use crate::arguments::SEGMENT_SIZE;
 use crate::{
     DeadLetterStrategy, Dedup, DefinitionError, DelayedRetry, DelayedRetryKind, DeliveryCounting,
     Exchange, Given, Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue,
@@ -21,19 +22,30 @@ const REPLY_VERSION: u8 = 3;
 /// The same, with the timeout action of each queue behind it.
 const REPLY_VERSION_ACTIONS: u8 = 4;
 
+/// The same, with the segment size of each queue behind that: where one is not what its arguments say.
+const REPLY_VERSION_SEGMENTS: u8 = 5;
+
 /// The bytes of a reply.
 #[must_use]
 pub fn encode(reply: &Reply) -> Bytes {
+    let has_usual_action = |queue: &Queue| queue.settings.timeout_action == usual_action(queue);
+    let has_usual_size = |queue: &Queue| queue.settings.segment_bytes == usual_size(queue);
+    let version = if !queues(reply).all(|queue| has_usual_size(queue)) {
+        REPLY_VERSION_SEGMENTS
+    } else if !queues(reply).all(|queue| has_usual_action(queue)) {
+        REPLY_VERSION_ACTIONS
+    } else {
+        REPLY_VERSION
+    };
     let mut writer = Writer::new();
-    let is_usual = |queue: &Queue| queue.settings.timeout_action == usual_action(queue);
-    if queues(reply).all(|queue| is_usual(queue)) {
-        writer.u8(REPLY_VERSION);
-        reply.write(&mut writer);
-        return writer.finish();
-    }
-    writer.u8(REPLY_VERSION_ACTIONS);
+    writer.u8(version);
     reply.write(&mut writer);
-    queues(reply).for_each(|queue| queue.settings.timeout_action.write(&mut writer));
+    if version >= REPLY_VERSION_ACTIONS {
+        queues(reply).for_each(|queue| queue.settings.timeout_action.write(&mut writer));
+    }
+    if version >= REPLY_VERSION_SEGMENTS {
+        queues(reply).for_each(|queue| queue.settings.segment_bytes.write(&mut writer));
+    }
     writer.finish()
 }
 
@@ -44,17 +56,24 @@ pub fn encode(reply: &Reply) -> Bytes {
 pub fn decode(bytes: Bytes) -> Result<Reply, DecodeError> {
     let mut reader = Reader::new(bytes);
     let version = reader.u8("reply version")?;
-    if version != REPLY_VERSION && version != REPLY_VERSION_ACTIONS {
+    if !(REPLY_VERSION..=REPLY_VERSION_SEGMENTS).contains(&version) {
         let value = u64::from(version);
         return Err(DecodeError::Unknown { what: "reply version", value });
     }
     let mut reply = Reply::read(&mut reader)?;
     for queue in queues_mut(&mut reply) {
-        let action = match version {
-            REPLY_VERSION_ACTIONS => TimeoutAction::read(&mut reader)?,
-            _ => usual_action(queue),
-        };
-        Arc::make_mut(&mut Arc::make_mut(queue).settings).timeout_action = action;
+        let (mut action, size) = (usual_action(queue), usual_size(queue));
+        if version >= REPLY_VERSION_ACTIONS {
+            action = TimeoutAction::read(&mut reader)?;
+        }
+        let settings = Arc::make_mut(&mut Arc::make_mut(queue).settings);
+        (settings.timeout_action, settings.segment_bytes) = (action, size);
+    }
+    if version >= REPLY_VERSION_SEGMENTS {
+        for queue in queues_mut(&mut reply) {
+            let size = Option::<u64>::read(&mut reader)?;
+            Arc::make_mut(&mut Arc::make_mut(queue).settings).segment_bytes = size;
+        }
     }
     reader.finish()?;
     if reply.len() > MAX_BATCH_COMMANDS {
@@ -66,6 +85,12 @@ pub fn decode(bytes: Bytes) -> Result<Reply, DecodeError> {
 
 fn usual_action(queue: &Queue) -> TimeoutAction {
     TimeoutAction::usual(queue.kind)
+}
+
+/// What a queue's segments are where no policy says otherwise.
+fn usual_size(queue: &Queue) -> Option<u64> {
+    let size = queue.arguments.value(SEGMENT_SIZE).and_then(Value::as_integer);
+    size.and_then(|bytes| u64::try_from(bytes).ok())
 }
 
 /// The queues that a reply tells of, in order.
@@ -203,7 +228,7 @@ stored_struct! {
         max_age_ms,
         dedup,
         retry,
-    } without { timeout_action }
+    } without { timeout_action, segment_bytes }
 }
 stored_enum! { Overflow { 0 => DropHead, 1 => RejectPublish, 2 => RejectPublishDlx } }
 stored_enum! { DeadLetterStrategy { 0 => AtMostOnce, 1 => AtLeastOnce } }

@@ -176,11 +176,17 @@ fn arguments_alone_decide_what_no_policy_may() {
 
 #[test]
 fn a_streams_retention_follows_the_policy_before_the_argument() {
-    let arguments = [("x-max-age", Value::text("1h")), ("x-max-length-bytes", Value::I32(10))];
-    let user = Some(r#"{"max-age": "2h", "max-length-bytes": 20}"#);
+    let segments = ("x-stream-max-segment-size-bytes", Value::I32(30));
+    let arguments =
+        [("x-max-age", Value::text("1h")), ("x-max-length-bytes", Value::I32(10)), segments];
+    let sizes = r#""max-length-bytes": 20, "stream-max-segment-size-bytes": 40"#;
+    let user = format!(r#"{{"max-age": "2h", {sizes}}}"#);
+    let own = settings(QueueKind::Stream, &arguments, None, None);
 
-    let settings = settings(QueueKind::Stream, &arguments, user, None);
+    let settings = settings(QueueKind::Stream, &arguments, Some(&user), None);
 
+    assert_eq!(own.max_age_ms, Some(3_600_000));
+    assert_eq!((own.max_length_bytes, own.segment_bytes), (Some(10), Some(30)));
     assert_eq!(settings.max_age_ms, Some(7_200_000));
-    assert_eq!(settings.max_length_bytes, Some(20));
+    assert_eq!((settings.max_length_bytes, settings.segment_bytes), (Some(20), Some(40)));
 }

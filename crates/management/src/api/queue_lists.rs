@@ -318,9 +318,10 @@ async fn one(call: Call) -> Outcome {
     let (vhost, name) = (call.vhost().await?, call.at("queue"));
     let found = call.find(|catalog| catalog.queue(&vhost, name).cloned()).await;
     let queue = found.ok_or_else(Problem::absent)?;
-    let (detail, consumers) = tokio::join!(
+    let (detail, consumers, reach) = tokio::join!(
         Box::pin(call.broker.queue_detail(queue.id)),
         all_consumers(&call, |consumer| consumer.queue == queue.id),
+        call.broker.stream_reach(queue.id),
     );
     let stale = detail.stale;
     let detail = detail.rows.into_iter().next();
@@ -349,6 +350,12 @@ async fn one(call: Call) -> Outcome {
         put("head_message_timestamp", detail.head_timestamp_s.map_or(Value::Null, Value::from));
         let holders = detail.holders.iter().map(|holder| holder_row(&names, holder));
         put("holders", holders.collect());
+    }
+    if let Some(reach) = reach {
+        put("first_offset", reach.first_offset.into());
+        put("next_offset", reach.next_offset.into());
+        put("retained_bytes", reach.bytes.into());
+        put("segments", reach.segments.into());
     }
     if let Some(owner) = queue.exclusive {
         put("owner_pid_details", owner_details(&call, owner).await);

@@ -27,7 +27,7 @@ impl Shard {
         }
         let fresh = self.queues.place(id).is_none();
         if fresh {
-            let settings = self.shared(settings);
+            let settings = self.shared(settings.effective());
             let place = self.queues.insert(Queue::new(id, settings, self.clock.now));
             self.touch(place, pass);
         }
@@ -44,9 +44,11 @@ impl Shard {
             Ok(place) => place,
             Err(refusal) => return Some(CommandReply::Refused(refusal)),
         };
-        let settings = self.shared(settings);
+        let settings = self.shared(settings.effective());
         let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
-        self.queues.at_mut(place)?.configure(settings, &mut moment);
+        if !self.queues.at_mut(place)?.configure(settings, &mut moment) {
+            return Some(CommandReply::Refused(Refusal::OtherKind));
+        }
         self.touch(place, pass);
         None
     }
@@ -86,6 +88,9 @@ impl Shard {
             Err(refusal) => return CommandReply::Refused(refusal),
         };
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        if queue.stream.is_some() {
+            return CommandReply::Refused(Refusal::IsStream);
+        }
         let messages = queue.purge(&mut self.rows);
         self.touch(place, pass);
         CommandReply::Purged { messages }
@@ -103,6 +108,9 @@ impl Shard {
             Err(refusal) => return CommandReply::Refused(refusal),
         };
         let queue = self.queues.at_mut(place).expect("the place was just looked up");
+        if queue.stream.is_some() && matches!(spot, Spot::Waiting { .. }) {
+            return CommandReply::Refused(Refusal::IsStream);
+        }
         let messages = u64::from(queue.drop_message(spot, at, &mut self.rows));
         self.touch(place, pass);
         CommandReply::Purged { messages }
@@ -114,7 +122,7 @@ impl Shard {
         let queue = self.queues.at_mut(place)?;
         match queue.settings.kind {
             QueueKind::Classic => queue.used_at = self.clock.now,
-            QueueKind::Quorum => {}
+            QueueKind::Quorum | QueueKind::Stream => {}
         }
         self.touch(place, pass);
         None

@@ -20,6 +20,9 @@ impl Shard {
             Ok(place) => place,
             Err(refusal) => return CommandReply::Refused(refusal),
         };
+        if self.queues.at(place).is_some_and(|queue| queue.stream.is_some()) {
+            return CommandReply::Refused(Refusal::IsStream);
+        }
         // A fragment may have closed its own session; nobody would ever end this consumer.
         let Some(session) = self.sessions.session(id.session) else {
             return CommandReply::Refused(Refusal::SessionClosed);
@@ -213,6 +216,9 @@ impl Shard {
         let place = self.place_of(queue)?;
         let session = self.sessions.session(id.session).ok_or(Refusal::SessionClosed)?;
         let queue = self.queues.at(place).expect("the place was just looked up");
+        if queue.stream.is_some() {
+            return Err(Refusal::IsStream);
+        }
         if standing == Standing::Holder && queue.settings.single_active_consumer {
             return Err(Refusal::SingleActiveConsumer);
         }

@@ -31,7 +31,7 @@ impl Shard {
         if queue.expires_at() <= now {
             return self.end_queue(place, EndReason::Expired, pass);
         }
-        queue.end_delays(now);
+        queue.end_delays(self.clock);
         queue.forget_recent(now);
         queue.end_reservations(&mut Moment { clock: self.clock, rows: &mut self.rows });
         let (overdue, leases) = (queue.overdue_consumers(now), queue.settings.leases);

@@ -11,7 +11,10 @@ use warren_types::{
 
 use super::cursor::{Cursor, u64s};
 use super::settings::settings;
-use super::{DEDUP_BYTES, FORMAT_ENTRY, attach_flag, kind, more_flag, outcome, publish_flag};
+use super::{
+    DEDUP_BYTES, FORMAT_ENTRY, FORMAT_SPARSE_TIMED, attach_flag, kind, more_flag, outcome,
+    publish_flag,
+};
 use crate::{
     Attach, CLAIM_KEY_BYTES, Claim, ClaimKey, Command, DeadRange, DeadSequence, DedupKey, Letter,
     Outcome, Publish, QueueSettings, SettleRange, Spot,
@@ -64,11 +67,11 @@ pub fn decode(bytes: &[u8]) -> Result<DecodedEntry, DecodeError> {
 }
 
 /// When the entry that is `row` was proposed, by its leader's clock; none where the row holds only
-/// survivors of one.
+/// survivors of one that was written for a machine without streams.
 #[must_use]
 pub fn time(row: &[u8]) -> Option<Timestamp> {
     let mut cursor = Cursor::new(row, 0);
-    if cursor.u8("entry format").ok()? != FORMAT_ENTRY {
+    if !matches!(cursor.u8("entry format").ok()?, FORMAT_ENTRY | FORMAT_SPARSE_TIMED) {
         return None;
     }
     cursor.u16("machine version").ok()?;

@@ -5,10 +5,15 @@ use warren_types::DecodeError;
 
 use super::cursor::Cursor;
 use super::read::{chunk_fields, publish};
-use super::{FORMAT_ENTRY, FORMAT_SPARSE, kind};
+use super::{
+    ENTRY_HEADER_BYTES, FORMAT_ENTRY, FORMAT_SPARSE, FORMAT_SPARSE_TIMED, TIMED_SINCE, kind,
+};
 
-/// Bytes of a sparse row before its table.
-const SPARSE_HEADER_BYTES: usize = 5;
+/// Bytes of the count before a sparse row's table.
+const COUNT_BYTES: usize = 4;
+
+/// Bytes of an entry's machine version and time.
+const STAMP_BYTES: usize = ENTRY_HEADER_BYTES - 1;
 
 /// A message as it was published; all slices of its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +84,12 @@ fn thinned(row: &Bytes, live_offsets: &[u32]) -> Result<Bytes, DecodeError> {
         records.push((offset, record_bytes(row, offset)?));
     }
 
-    let table_end = SPARSE_HEADER_BYTES + 8 * records.len();
+    let (format, stamp) = sparse_head(row)?;
+    let table_end = 1 + stamp.len() + COUNT_BYTES + 8 * records.len();
     let total: usize = records.iter().map(|(_, record)| record.len()).sum();
     let mut thin = BytesMut::with_capacity(table_end + total);
-    thin.put_u8(FORMAT_SPARSE);
+    thin.put_u8(format);
+    thin.put_slice(stamp);
     thin.put_u32(small(records.len())?);
     let mut position = table_end;
     for (offset, record) in &records {
@@ -94,6 +101,22 @@ fn thinned(row: &Bytes, live_offsets: &[u32]) -> Result<Bytes, DecodeError> {
         thin.put_slice(record);
     }
     Ok(thin.freeze())
+}
+
+/// The format of `row` when it is thinned out, and what that keeps of the row's head.
+fn sparse_head(row: &Bytes) -> Result<(u8, &[u8]), DecodeError> {
+    let mut cursor = Cursor::new(row, 0);
+    let format = cursor.u8("row format")?;
+    let mut head = cursor;
+    let is_timed = match format {
+        FORMAT_ENTRY => cursor.u16("machine version")? >= TIMED_SINCE,
+        FORMAT_SPARSE_TIMED => true,
+        _ => false,
+    };
+    if !is_timed {
+        return Ok((FORMAT_SPARSE, &[]));
+    }
+    Ok((FORMAT_SPARSE_TIMED, head.take("machine version and time", STAMP_BYTES)?))
 }
 
 /// All bytes of the record at `offset`.
@@ -116,16 +139,17 @@ fn record_bytes(row: &Bytes, offset: u32) -> Result<&[u8], DecodeError> {
 fn record(row: &Bytes, offset: u32) -> Result<(Cursor<'_>, Cursor<'_>), DecodeError> {
     let position = match Cursor::new(row, 0).u8("row format")? {
         FORMAT_ENTRY => offset,
-        FORMAT_SPARSE => sparse_position(row, offset)?,
+        FORMAT_SPARSE => sparse_position(row, 1, offset)?,
+        FORMAT_SPARSE_TIMED => sparse_position(row, 1 + STAMP_BYTES, offset)?,
         value => return Err(DecodeError::Unknown { what: "row format", value: u64::from(value) }),
     };
     let at = Cursor::new(row, usize::try_from(position).unwrap_or(usize::MAX));
     Ok((at, at))
 }
 
-/// Looks `offset` up in the table of a sparse row.
-fn sparse_position(row: &Bytes, offset: u32) -> Result<u32, DecodeError> {
-    let mut cursor = Cursor::new(row, 1);
+/// Looks `offset` up in the table of a sparse row, which begins with its count at `table_at`.
+fn sparse_position(row: &Bytes, table_at: usize, offset: u32) -> Result<u32, DecodeError> {
+    let mut cursor = Cursor::new(row, table_at);
     let count = usize::try_from(cursor.u32("table of a sparse row")?).unwrap_or(usize::MAX);
     let table = cursor.eights("table of a sparse row", count)?;
     let line = |at: usize| Cursor::new(table, at.saturating_mul(8));

@@ -34,10 +34,10 @@ mod flag {
 }
 
 /// How many numbers there are; bits beyond must be 0. What a release adds comes last.
-const NUMBERS: u16 = 11;
+const NUMBERS: u16 = 13;
 
 /// So many numbers, where they are there.
-type Numbers = [Option<u64>; 11];
+type Numbers = [Option<u64>; 13];
 
 /// The byte for no delayed retry, and the bytes of its kinds.
 mod retry {
@@ -80,6 +80,7 @@ pub(crate) fn write_settings(out: &mut BytesMut, settings: &QueueSettings) {
     out.put_u8(match settings.kind {
         QueueKind::Classic => 0,
         QueueKind::Quorum => 1,
+        QueueKind::Stream => 2,
     });
     out.put_u8(match settings.overflow {
         Overflow::DropHead => 0,
@@ -122,6 +123,8 @@ fn numbers(settings: &QueueSettings) -> Numbers {
         settings.delayed_retry.map(|retry| retry.max_ms),
         settings.dedup_window_ms,
         settings.dedup_limit,
+        settings.max_age_ms,
+        settings.segment_bytes,
     ]
 }
 
@@ -202,6 +205,7 @@ fn rules(cursor: &mut Cursor<'_>, settings: &mut QueueSettings) -> Result<(), De
     settings.kind = match cursor.u8("queue kind")? {
         0 => QueueKind::Classic,
         1 => QueueKind::Quorum,
+        2 => QueueKind::Stream,
         value => return Err(unknown("queue kind", value)),
     };
     settings.overflow = match cursor.u8("overflow")? {
@@ -222,8 +226,9 @@ fn rules(cursor: &mut Cursor<'_>, settings: &mut QueueSettings) -> Result<(), De
         retry::RETURNED => Some(DelayedRetryKind::Returned),
         value => return Err(unknown("delayed retry", value)),
     };
-    let [message_ttl, expires, length, bytes, limit, priority, timeout, min, max, window, keys] =
-        read_numbers(cursor)?;
+    let numbers = read_numbers(cursor)?;
+    let [message_ttl, expires, length, bytes, limit, priority, timeout, .., age, segment] = numbers;
+    let [.., min, max, window, keys, _, _] = numbers;
     settings.message_ttl_ms = message_ttl;
     settings.expires_ms = expires;
     settings.max_length = length;
@@ -232,6 +237,7 @@ fn rules(cursor: &mut Cursor<'_>, settings: &mut QueueSettings) -> Result<(), De
     settings.max_priority = small("highest priority", priority)?;
     settings.consumer_timeout_ms = timeout;
     (settings.dedup_window_ms, settings.dedup_limit) = (window, keys);
+    (settings.max_age_ms, settings.segment_bytes) = (age, segment);
     settings.delayed_retry = match (kind, min, max) {
         (Some(kind), Some(min_ms), Some(max_ms)) => Some(DelayedRetry { kind, min_ms, max_ms }),
         (None, None, None) => None,

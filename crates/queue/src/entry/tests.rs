@@ -8,7 +8,7 @@ use warren_types::{
     NodeId, QueueId, RequestSequence, SessionId, Timestamp,
 };
 
-use super::{CommandRef, EntryRef, chunk, decode, message, thin};
+use super::{CommandRef, EntryRef, chunk, decode, message, thin, time};
 use super::{DecodedEntry, DecodedFragment, EntryWriter, FragmentWriter, PublishParts};
 use crate::{
     Attach, Claim, ClaimKey, Command, DeadLetterStrategy, DeadLetterTarget, DeadRange,
@@ -356,6 +356,53 @@ fn a_claim_is_read_as_it_was_written_for_ever() {
 }
 
 /// What a release has written of `commands` is what is written of them, and is read as them.
+fn streams() -> Vec<Command> {
+    let settings = QueueSettings {
+        kind: QueueKind::Stream,
+        max_length_bytes: Some(1 << 40),
+        max_age_ms: Some(604_800_000),
+        segment_bytes: Some(500_000_000),
+        ..QueueSettings::PLAIN
+    };
+    let plain = QueueSettings { kind: QueueKind::Stream, ..QueueSettings::PLAIN };
+    vec![
+        Command::CreateQueue { queue: QueueId(7), settings: plain },
+        Command::ConfigureQueue { queue: QueueId(7), settings },
+    ]
+}
+
+#[test]
+fn a_stream_is_read_as_it_was_written_for_ever() {
+    assert_frozen(include_bytes!("../../testdata/formats/entry-3-streams.bin"), &streams());
+}
+
+/// Of an entry that was written for a machine with streams.
+fn timed() -> Bytes {
+    let mut entry = entry_of(&[&every_command()]).to_vec();
+    entry[1..3].copy_from_slice(&7_u16.to_be_bytes());
+    entry.into()
+}
+
+#[test]
+fn a_sparse_row_that_has_kept_its_time_is_read_for_ever() {
+    let frozen = Bytes::from_static(include_bytes!("../../testdata/formats/sparse-4.bin"));
+    let row = timed();
+    let offsets = offsets(&row);
+
+    assert!(thin(&row, &offsets[1..]) == frozen, "format 4 has changed; it must not");
+    let read = message(&frozen, offsets[1]).expect("it is there");
+    assert_eq!(read.body, large().body);
+    assert_eq!(time(&frozen), Some(Timestamp(1_700_000_000_123)));
+    let twice = thin(&frozen, &offsets[1..2]);
+    assert_eq!(message(&twice, offsets[1]).expect("it is there").body, large().body);
+    assert_eq!(time(&twice), time(&frozen));
+    for end in 0..frozen.len() {
+        let cut = frozen.slice(..end);
+        let _ = (message(&cut, offsets[1]), chunk(&cut, offsets[2]), time(&cut));
+        let _ = thin(&cut, &offsets[1..]);
+    }
+}
+
 fn assert_frozen(frozen: &'static [u8], commands: &[Command]) {
     let frozen = Bytes::from_static(frozen);
     let written = entry_of(&[commands]);

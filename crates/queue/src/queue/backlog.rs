@@ -79,6 +79,11 @@ impl Backlog {
         self.ordinary.first().or_else(|| highest.first())
     }
 
+    /// The newest ones without priority that are alike and were never given out.
+    pub(crate) fn last(&self) -> Option<&Run> {
+        self.ordinary.last()
+    }
+
     /// Takes all.
     pub(crate) fn drain(&mut self, mut visit: impl FnMut(Run)) {
         self.ordinary.drain(&mut visit);

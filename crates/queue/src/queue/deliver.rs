@@ -18,6 +18,9 @@ impl Queue {
         moment: &mut Moment<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        if self.stream.is_some() {
+            return self.keep_in_bounds(moment);
+        }
         let single_active = self.settings.single_active_consumer;
         if single_active && let Some(consumers) = self.consumers.present() {
             consumers.choose_active();

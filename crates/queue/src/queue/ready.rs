@@ -94,6 +94,11 @@ impl Ready {
         self.returned.first_key_value().map(|(_, run)| run).or_else(|| self.fresh.first())
     }
 
+    /// The newest ones that are alike and were never given out.
+    pub(crate) fn last(&self) -> Option<&Run> {
+        self.fresh.last()
+    }
+
     /// Takes all.
     pub(crate) fn drain(&mut self, mut visit: impl FnMut(Run)) {
         for run in std::mem::take(&mut self.returned).into_values() {

@@ -9,10 +9,10 @@ use warren_types::{
     MessageNumber, NodeId, QueueId, Reader, RequestSequence, SessionId, Timestamp,
 };
 
-use super::{VERSION, death, kind, reason, standing};
+use super::{VERSION, appended, death, kind, reason, standing};
 use crate::clock::{Clock, NEVER};
 use crate::entry::{AttachRef, settings_of};
-use crate::queue::{Consumer, Death, Queue, Standing};
+use crate::queue::{Consumer, Death, Queue, Standing, Stream};
 use crate::run::{Parts, Run};
 use crate::session::{Answers, Kept, Node, Seat, Session, Upload};
 use crate::shard::Shard;
@@ -21,7 +21,7 @@ use crate::{Claim, ClaimKey, DeadSequence, DeathReason, DedupKey, EndReason, Let
 
 /// Why a record is not taken.
 #[derive(Debug)]
-enum Fault {
+pub(super) enum Fault {
     /// Its bytes make no sense.
     Bytes(DecodeError),
     /// It does not fit to the others.
@@ -97,6 +97,9 @@ impl Shard {
             if !queue.is_aside_sound() {
                 return Err("messages are dead and go nowhere");
             }
+            if !queue.weigh_segments() {
+                return Err("a stream and its segments do not fit");
+            }
             queue.derive();
             if !queue.is_reserved_sound() {
                 return Err("messages are kept for nobody");
@@ -149,6 +152,9 @@ impl Restored {
             kind::TURN => self.turn(reader),
             kind::RETURNED => self.waiting(reader, true),
             kind::FRESH => self.waiting(reader, false),
+            kind::STREAM => self.stream(reader),
+            kind::SEGMENTS => self.segments(reader),
+            kind::APPENDED => self.appended(reader),
             kind::CONSUMER => self.consumer(reader),
             kind::HELD => self.held(reader),
             kind::LAPSED => self.lapsed(),
@@ -253,6 +259,9 @@ impl Restored {
     fn queue(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let id = QueueId(reader.u64("queue")?);
         let settings = settings_of(&reader.bytes("queue settings")?)?;
+        if settings.clone().effective() != settings {
+            return Err(Fault::Fit("a queue has settings of another kind"));
+        }
         let mut queue = Queue::new(id, self.shard.shared(settings), self.shard.clock.now);
         queue.next_number = MessageNumber(reader.u64("next message")?);
         queue.next_order = reader.u64("next consumer")?;
@@ -288,6 +297,9 @@ impl Restored {
         let last = self.last_waiting;
         let queue = self.current_queue()?;
         let here = (run.level, run.number);
+        if queue.stream.is_some() {
+            return Err(Fault::Fit("something waits to be taken out of a stream"));
+        }
         if run.step != 1 || last >= Some(here) || run.last_number() >= queue.next_number {
             return Err(Fault::Fit("waiting messages are not in order"));
         }
@@ -298,6 +310,48 @@ impl Restored {
         queue.ready.restore(run, is_returned);
         self.last_waiting = Some(last);
         Ok(())
+    }
+
+    fn stream(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let looked_at = Timestamp(reader.u64("time of a look at a stream")?);
+        if looked_at > self.shard.clock.now {
+            return Err(Fault::Fit("a stream is going to be looked at"));
+        }
+        self.current_stream()?.looked_at = looked_at;
+        Ok(())
+    }
+
+    fn segments(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let segments = reader.list("segments", |reader| {
+            let first = MessageNumber(reader.u64("first message of a segment")?);
+            Ok((first, Timestamp(reader.u64("time of a segment")?)))
+        })?;
+        let stream = self.current_stream()?;
+        for (first, newest) in segments {
+            if !stream.restore(first, newest) {
+                return Err(Fault::Fit("segments are not in order"));
+            }
+        }
+        Ok(())
+    }
+
+    fn appended(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+        let runs = appended::read_runs(reader)?;
+        self.current_stream()?;
+        let queue = self.current_queue()?;
+        for run in runs {
+            let is_next = queue.ready.last().is_none_or(|last| last.last_number() < run.number);
+            if !is_next || run.last_number() >= queue.next_number {
+                return Err(Fault::Fit("the messages of a stream are not in order"));
+            }
+            queue.ready.restore(run, false);
+        }
+        Ok(())
+    }
+
+    fn current_stream(&mut self) -> Result<&mut Stream, Fault> {
+        let stream = self.current_queue()?.stream.as_deref_mut();
+        stream.ok_or(Fault::Fit("a record has no stream"))
     }
 
     fn delayed(&mut self, reader: &mut Reader) -> Result<(), Fault> {
@@ -532,7 +586,7 @@ fn read_priority(reader: &mut Reader) -> Result<i32, DecodeError> {
     i32::try_from(value).map_err(|_| unknown)
 }
 
-fn read_parts(reader: &mut Reader) -> Result<Vec<(Location, u32)>, DecodeError> {
+pub(super) fn read_parts(reader: &mut Reader) -> Result<Vec<(Location, u32)>, DecodeError> {
     reader.list("parts", |reader| {
         let index = LogIndex(reader.u64("row of a part")?);
         let offset = reader.u32("offset of a part")?;
@@ -561,6 +615,11 @@ fn read_run(reader: &mut Reader) -> Result<Run, Fault> {
         deadline: Timestamp(reader.u64("deadline")?),
         parts: reader.option("parts", read_parts)?.map(|parts| Upload { parts }.parts()),
     };
+    checked(run)
+}
+
+/// A run whose messages can be where it says.
+pub(super) fn checked(run: Run) -> Result<Run, Fault> {
     let behind = u64::from(run.count).checked_sub(1).ok_or(Fault::Fit("a run is empty"))?;
     let bytes = u64::from(run.stride) * behind + u64::from(run.offset);
     let numbers =

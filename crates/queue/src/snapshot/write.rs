@@ -3,10 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use warren_types::{NodeId, Writer};
 
-use super::{PAGE_BYTES, VERSION, death, kind, reason, standing};
+use super::{PAGE_BYTES, VERSION, appended, death, kind, reason, standing};
 use crate::entry::write_settings;
-use crate::queue::{Aside, Consumer, Queue, Recent, Standing};
-use crate::run::Run;
+use crate::queue::{Aside, Consumer, Queue, Recent, Standing, Stream};
+use crate::run::{Parts, Run};
 use crate::session::Node;
 use crate::shard::Shard;
 use crate::wire::write_replies;
@@ -14,6 +14,9 @@ use crate::{DeathReason, EndReason};
 
 /// Keys in one record.
 const RECENT_KEYS: usize = 1024;
+
+/// Segments in one record.
+const SEGMENTS: usize = 1024;
 
 /// Pages in the making.
 #[derive(Debug, Default)]
@@ -125,13 +128,9 @@ impl Pages {
             out.i64(i64::from(priority));
             out.u64(order);
         }
-        for level in queue.ready.levels() {
-            for run in level.returned() {
-                write_run(self.record(kind::RETURNED), run);
-            }
-            for run in level.fresh() {
-                write_run(self.record(kind::FRESH), &run);
-            }
+        match &queue.stream {
+            Some(stream) => self.stream(stream, queue),
+            None => self.waiting(queue),
         }
         if let Some(aside) = &queue.aside {
             self.aside(aside);
@@ -141,6 +140,34 @@ impl Pages {
         }
         for consumer in queue.consumers.iter() {
             self.consumer(consumer);
+        }
+    }
+
+    fn waiting(&mut self, queue: &Queue) {
+        for level in queue.ready.levels() {
+            for run in level.returned() {
+                write_run(self.record(kind::RETURNED), run);
+            }
+            for run in level.fresh() {
+                write_run(self.record(kind::FRESH), &run);
+            }
+        }
+    }
+
+    /// Some segments and some runs to a record, so that none is larger than a page.
+    fn stream(&mut self, stream: &Stream, queue: &Queue) {
+        self.record(kind::STREAM).u64(stream.looked_at.0);
+        let segments: Vec<_> = stream.segments().collect();
+        for some in segments.chunks(SEGMENTS) {
+            self.record(kind::SEGMENTS).list(some, |out, segment| {
+                out.u64(segment.first.0);
+                out.u64(segment.newest.0);
+            });
+        }
+        let mut runs = queue.ready.runs().peekable();
+        while runs.peek().is_some() {
+            let some: Vec<_> = runs.by_ref().take(appended::RUNS).collect();
+            appended::write_runs(self.record(kind::APPENDED), &some);
         }
     }
 
@@ -240,11 +267,13 @@ fn write_run(out: &mut Writer, run: &Run) {
     }
     out.i64(i64::from(run.level));
     out.u64(run.deadline.0);
-    out.option(run.parts.as_ref(), |out, parts| {
-        out.list(parts.locations.iter().zip(&parts.sizes), |out, (at, size)| {
-            out.u64(at.index.0);
-            out.u32(at.offset);
-            out.u32(*size);
-        });
+    out.option(run.parts.as_ref(), |out, parts| write_parts(out, parts));
+}
+
+pub(super) fn write_parts(out: &mut Writer, parts: &Parts) {
+    out.list(parts.locations.iter().zip(&parts.sizes), |out, (at, size)| {
+        out.u64(at.index.0);
+        out.u32(at.offset);
+        out.u32(*size);
     });
 }

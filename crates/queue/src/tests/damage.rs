@@ -1,6 +1,6 @@
 //! Bytes that make no sense, in entries and in snapshots.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
@@ -52,7 +52,30 @@ fn busy_of(version: u16) -> Log {
 
 /// Something of everything that a snapshot can hold.
 fn ruled() -> Log {
-    claimed_of(MACHINE_VERSION)
+    streamed_of(MACHINE_VERSION)
+}
+
+/// Something of everything that the seventh version's machine knew: a stream of several segments, one
+/// that ages, and an empty one.
+fn streamed_of(version: u16) -> Log {
+    let mut log = claimed_of(version);
+    let [sized, aging, empty] = [15, 16, 17].map(warren_types::QueueId);
+    let stream = QueueSettings { kind: QueueKind::Stream, ..QueueSettings::PLAIN };
+    let segment_bytes = Some(200);
+    let size = QueueSettings { max_length_bytes: Some(500), segment_bytes, ..stream.clone() };
+    let age = QueueSettings { max_age_ms: Some(9000), segment_bytes, ..stream.clone() };
+    for (queue, settings) in [(sized, size), (aging, age), (empty, stream)] {
+        log.create(queue, settings);
+    }
+    for length in 1..9 {
+        log.time += 100;
+        log.all(FRONT, &vec![publish(&[sized, aging], &vec![7; length]); length]);
+    }
+    log.apply(Command::Chunk { upload: 3, bytes: Bytes::from_static(b"begin, ") });
+    let Command::Publish(large) = publish(&[sized], b"end") else { unreachable!() };
+    log.apply(Command::Publish(Publish { upload: Some(3), ..large.clone() }));
+    log.apply(Command::Publish(Publish { delay_ms: Some(5000), ..large }));
+    log
 }
 
 /// Something of everything that the sixth version's machine knew: one who has lapsed, and clients that
@@ -319,6 +342,22 @@ fn a_snapshot_with_clients_that_are_waited_for_is_restored_for_ever() {
 }
 
 #[test]
+fn a_snapshot_with_streams_is_restored_for_ever() {
+    let frozen =
+        Bytes::from_static(include_bytes!("../../testdata/formats/snapshot-3-streams.bin"));
+    let log = streamed_of(7);
+
+    let shard = Shard::restore(std::slice::from_ref(&frozen)).expect("version 3 is spoken");
+
+    shard.check();
+    assert!(log.shard.snapshot() == [frozen], "version 3 has changed; it must not");
+    let [sized, aging] = [15, 16].map(|queue| shard.stream(warren_types::QueueId(queue)));
+    let sized = sized.map(|stream| (stream.first_offset, stream.next_offset, stream.segments));
+    assert_eq!(sized, Some((28, 37, 2)));
+    assert_eq!(aging.map(|stream| stream.next_offset), Some(36));
+}
+
+#[test]
 fn a_snapshot_that_is_cut_off_is_not_restored() {
     let [page] = &ruled().shard.snapshot()[..] else { panic!("a small state has one page") };
     for end in 0..page.len() {
@@ -387,8 +426,8 @@ proptest! {
     fn a_snapshot_with_changed_bytes_is_sound_or_refused(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
     ) {
-        let log = ruled();
-        let mut page = BytesMut::from(&log.shard.snapshot()[0][..]);
+        static PAGE: LazyLock<Bytes> = LazyLock::new(|| ruled().shard.snapshot()[0].clone());
+        let mut page = BytesMut::from(&PAGE[..]);
         for (at, byte) in changes {
             let at = at.index(page.len());
             page[at] = byte;

@@ -205,6 +205,56 @@ impl History {
         assert_eq!(self.rows.letters(&effects), self.model.owed_letters());
         self.thin();
         self.browse();
+        self.read_streams();
+    }
+
+    /// Reads streams, a few messages at a time, from anywhere.
+    fn read_streams(&mut self) {
+        for queue in (1..=self.queues).map(QueueId) {
+            let Some(expected) = self.model.stream(queue) else {
+                assert_eq!(self.shard.stream(queue), None, "queue {queue}");
+                continue;
+            };
+            let (next, segments) = self.model.stream_shape(queue);
+            let status = self.shard.stream(queue).expect("it is a stream");
+            let first = segments.first().map_or(next, |(first, _)| first - 1);
+            assert_eq!((status.first_offset, status.next_offset), (first, next), "{queue}");
+            assert_eq!(status.segments, segments.len(), "{queue}");
+            let mut from = self.dice.roll(next + 2);
+            let expected: Vec<_> =
+                expected.into_iter().filter(|(offset, _)| *offset >= from).collect();
+            let mut found = vec![];
+            loop {
+                let (messages, bytes) = (1 + self.side(4), self.dice.roll(400));
+                let page = self.shard.stream_page(queue, from, messages, bytes);
+                let page = page.expect("it is a stream");
+                assert!(page.messages <= 4 && (page.messages <= 1 || page.bytes <= bytes));
+                let read = self.rows.stream_bodies(&page);
+                assert_eq!(u64::try_from(read.len()).unwrap(), page.messages);
+                assert_eq!(page.next_offset, page.first_offset + page.messages);
+                if read.is_empty() {
+                    assert_eq!(page.next_offset, next);
+                    break;
+                }
+                let run = self.shard.stream_run_at(queue, page.first_offset).expect("it is there");
+                assert!((run.first_offset..run.next_offset).contains(&page.first_offset));
+                assert_eq!(run.row, page.runs[0].location.index);
+                found.extend((page.first_offset..).zip(read));
+                from = page.next_offset;
+            }
+            assert_eq!(found, expected, "stream {queue}");
+            self.check_since(queue, next, &segments);
+        }
+    }
+
+    /// Looks for a time among the segments.
+    fn check_since(&mut self, queue: QueueId, next: u64, segments: &[(u64, u64)]) {
+        let time = self.time.saturating_sub(self.dice.roll(200));
+        let found = self.shard.stream_since(queue, Timestamp(time)).expect("it is a stream");
+        let at = segments.iter().position(|(_, newest)| *newest >= time);
+        let start = |at: usize| segments.get(at).map_or(next, |(first, _)| first - 1);
+        let expected = at.map_or(next..next, |at| start(at)..start(at + 1));
+        assert_eq!(found, expected, "stream {queue} since {time}");
     }
 
     /// Looks at every message, at once and a few at a time.
@@ -489,7 +539,10 @@ impl History {
         if self.dice.one_in(2) {
             return settings;
         }
-        settings.kind = [QueueKind::Classic, QueueKind::Quorum][self.side(2)];
+        let kinds = [QueueKind::Classic, QueueKind::Quorum, QueueKind::Stream];
+        settings.kind = kinds[self.side(3)];
+        settings.max_age_ms = self.dice.one_in(2).then(|| [0, 50, 4000][self.side(3)]);
+        settings.segment_bytes = (!self.dice.one_in(4)).then(|| self.dice.roll(500));
         settings.message_ttl_ms = self.dice.one_in(4).then(|| self.dice.roll(3) * 60);
         settings.expires_ms = self.dice.one_in(6).then(|| 1 + self.dice.roll(200));
         settings.max_length = self.dice.one_in(4).then(|| self.dice.roll(6));

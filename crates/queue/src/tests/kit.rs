@@ -13,7 +13,7 @@ use super::model::Letter;
 use crate::entry::{EntryWriter, FragmentWriter, chunk, message};
 use crate::{
     Attach, Command, CommandReply, Delivered, DeliveredRun, Effect, FragmentReply, MACHINE_VERSION,
-    Outcome, Publish, QueueSettings, Refusal, Reply, SettleRange, Shard,
+    Outcome, Publish, QueueSettings, Refusal, Reply, SettleRange, Shard, StreamPage,
 };
 
 /// The queue that scripts use when they need but one.
@@ -59,6 +59,11 @@ impl Rows {
         body.extend_from_slice(&message(&self.0[&at.index], at.offset).expect("a message").body);
         assert_eq!(body.len(), usize::try_from(size).unwrap(), "the size is that of the body");
         body
+    }
+
+    /// Each message of a page of a stream.
+    pub(super) fn stream_bodies(&self, page: &StreamPage) -> Vec<Vec<u8>> {
+        page.runs.iter().flat_map(|run| self.bodies(run)).collect()
     }
 
     /// Each message of a delivery.

@@ -88,6 +88,58 @@ struct Queue {
     /// The last dead sequence, and the last one that was shown.
     died: u64,
     shown: u64,
+    /// Of a stream: the first message of each segment, and the time of day of its newest one.
+    segments: Vec<(u64, u64)>,
+    /// Whether the entry has to do with it, and when one last had.
+    touched: bool,
+    looked_at: u64,
+}
+
+impl Queue {
+    fn is_stream(&self) -> bool {
+        self.settings.kind == QueueKind::Stream
+    }
+
+    /// Puts a message at the end of a stream.
+    fn append(&mut self, message: Message, stamp: u64) {
+        self.messages += 1;
+        let number = self.messages;
+        let first = self.segments.last().map_or(0, |(first, _)| *first);
+        let is_first = self.ready.last().is_none_or(|last| last.rows[0] != message.rows[0]);
+        let limit = self.settings.segment_bytes.unwrap_or(500_000_000);
+        if self.segments.is_empty() || (is_first && weight(&self.ready, first..) >= limit) {
+            self.segments.push((number, stamp));
+        }
+        let newest = &mut self.segments.last_mut().unwrap().1;
+        *newest = (*newest).max(stamp);
+        let (acquired, failed, level, deadline) = (0, 0, 0, None);
+        self.ready.push(Message { number, acquired, failed, level, deadline, ..message });
+    }
+
+    /// Drops the segments that need not be kept.
+    fn retain(&mut self, now: u64, stamp: u64) {
+        if !std::mem::take(&mut self.touched) {
+            return;
+        }
+        self.looked_at = now;
+        while let [(_, newest), (next, _), ..] = self.segments[..] {
+            let is_large = |limit| weight(&self.ready, next..) >= limit;
+            let is_old = |age| newest + age < stamp;
+            let settings = &self.settings;
+            if !settings.max_length_bytes.is_some_and(is_large)
+                && !settings.max_age_ms.is_some_and(is_old)
+            {
+                break;
+            }
+            self.segments.remove(0);
+            self.ready.retain(|message| message.number >= next);
+        }
+    }
+}
+
+fn weight(messages: &[Message], numbers: std::ops::RangeFrom<u64>) -> u64 {
+    let some = messages.iter().filter(|message| numbers.contains(&message.number));
+    some.map(|message| 64 + u64::try_from(message.body.len()).unwrap()).sum()
 }
 
 /// The answers of the commands that have one, or why nothing was done.
@@ -174,7 +226,13 @@ impl Model {
             std::mem::take(&mut queue.scheduled).into_iter().partition(|(due, _)| *due <= now);
         queue.scheduled = later;
         for (_, message) in due {
+            let stamp = self.stamp;
             let queue = self.queues.get_mut(&id).unwrap();
+            queue.touched = true;
+            if queue.is_stream() {
+                queue.append(message, stamp);
+                continue;
+            }
             queue.messages += 1;
             let number = queue.messages;
             self.wait(id, Message { number, ..message });
@@ -196,6 +254,10 @@ impl Model {
             self.wait(id, message);
         }
         self.end_schedules(id);
+        let now = self.now;
+        let queue = self.queues.get_mut(&id).unwrap();
+        let ages = queue.settings.max_age_ms.is_some() && queue.segments.len() > 1;
+        queue.touched |= ages && queue.looked_at + 5000 <= now;
         self.end_graces(id);
         let queue = self.queues.get_mut(&id).unwrap();
         if let (Some((first, _)), Some(window)) =
@@ -523,7 +585,12 @@ impl Model {
                     return Some(Answer::Plain(CommandReply::Refused(refusal)));
                 }
                 let id = *queue;
+                let settings = &settings.clone().effective();
+                if !self.become_kind(id, settings) {
+                    return Some(Answer::Plain(CommandReply::Refused(Refusal::OtherKind)));
+                }
                 let queue = self.queues.get_mut(queue).unwrap();
+                queue.touched = true;
                 if queue.settings.expires_ms != settings.expires_ms {
                     queue.used_at = self.now;
                 }
@@ -566,6 +633,7 @@ impl Model {
             }
             Command::PurgeQueue { queue } => match self.queue(*queue) {
                 Err(refusal) => CommandReply::Refused(refusal),
+                Ok(queue) if queue.is_stream() => CommandReply::Refused(Refusal::IsStream),
                 Ok(_) => {
                     let queue = self.queues.get_mut(queue).unwrap();
                     let ready = std::mem::take(&mut queue.ready).len();
@@ -582,6 +650,7 @@ impl Model {
             Command::OpenSession | Command::Tick => return None,
             Command::Touch { queue } => {
                 let queue = self.queues.get_mut(queue)?;
+                queue.touched = true;
                 if queue.settings.kind == QueueKind::Classic {
                     queue.used_at = self.now;
                 }
@@ -589,6 +658,7 @@ impl Model {
             }
             Command::DeadSettled { queue, ranges } => {
                 let queue = self.queues.get_mut(queue)?;
+                queue.touched = true;
                 let shown = queue.shown;
                 queue.dead.retain(|(letter, _)| {
                     let at = letter.sequence;
@@ -602,6 +672,7 @@ impl Model {
                 Ok(_) => {
                     let body = self.bodies.get(&(at.index.0, at.offset));
                     let queue = self.queues.get_mut(queue).unwrap();
+                    queue.touched = true;
                     let before = queue.scheduled.len();
                     queue.scheduled.retain(|(time, message)| {
                         *time != due.0 || body.is_none_or(|body| !message.body.ends_with(body))
@@ -612,7 +683,11 @@ impl Model {
             },
             Command::DropMessage { queue, spot, at } => match self.queue(*queue) {
                 Err(refusal) => CommandReply::Refused(refusal),
+                Ok(queue) if queue.is_stream() && matches!(spot, Spot::Waiting { .. }) => {
+                    CommandReply::Refused(Refusal::IsStream)
+                }
                 Ok(_) => {
+                    self.queues.get_mut(queue).unwrap().touched = true;
                     let dropped = self.take_out(*queue, *spot, (at.index.0, at.offset));
                     CommandReply::Purged { messages: u64::from(dropped.is_some()) }
                 }
@@ -720,6 +795,29 @@ impl Model {
         self.taken.retain(|(to, from), _| *to != queue && *from != queue);
     }
 
+    /// Has a queue be of the kind that its settings say, if it can.
+    fn become_kind(&mut self, id: QueueId, settings: &QueueSettings) -> bool {
+        let is_taken_from = self.consumers.values().any(|one| one.queue == id);
+        let stamp = self.stamp;
+        let queue = self.queues.get_mut(&id).unwrap();
+        let was_stream = queue.is_stream();
+        if was_stream == (settings.kind == QueueKind::Stream) {
+            return true;
+        }
+        if was_stream || is_taken_from || !queue.kept.is_empty() {
+            return false;
+        }
+        let mut messages = std::mem::take(&mut queue.ready);
+        messages.extend(std::mem::take(&mut queue.delayed).into_iter().map(|(_, one)| one));
+        messages.sort_by_key(|message| message.number);
+        (queue.messages, queue.settings.segment_bytes) = (0, settings.segment_bytes);
+        queue.settings.kind = QueueKind::Stream;
+        for message in messages {
+            queue.append(message, stamp);
+        }
+        true
+    }
+
     /// Puts a message into a queue, unless it is full.
     fn receive(&mut self, id: QueueId, publish: &Publish, body: &[u8], rows: &[u64]) -> bool {
         let is_scheduled = publish.delay_ms.is_some_and(|delay_ms| delay_ms > 0);
@@ -729,7 +827,9 @@ impl Model {
         let is_passage_free =
             self.queues[&id].ready.is_empty() && !self.able(id).is_empty() && !is_scheduled;
         let is_full = self.is_exceeded(id, body.len()) && !is_passage_free;
+        let stamp = self.stamp;
         let queue = self.queues.get_mut(&id).unwrap();
+        queue.touched = true;
         let settings = &queue.settings;
         if is_full
             && (settings.overflow == Overflow::RejectPublish || settings.dead_letter.is_none())
@@ -737,7 +837,8 @@ impl Model {
             return false;
         }
         let at = self.now + publish.delay_ms.filter(|_| !is_full).unwrap_or(0);
-        queue.messages += u64::from(!is_scheduled || is_full);
+        let is_appended = queue.settings.kind == QueueKind::Stream && !is_scheduled;
+        queue.messages += u64::from((!is_scheduled || is_full) && !is_appended);
         let ttls = [settings.message_ttl_ms, publish.expiration_ms].into_iter().flatten();
         let level = match (settings.kind, publish.priority) {
             (_, None) => 0,
@@ -745,6 +846,7 @@ impl Model {
             (QueueKind::Classic, Some(priority)) => {
                 i16::from(priority.min(settings.max_priority.unwrap_or(0)))
             }
+            (QueueKind::Stream, Some(_)) => 0,
         };
         let message = Message {
             number: queue.messages,
@@ -761,6 +863,8 @@ impl Model {
         } else if is_scheduled {
             queue.scheduled.push((at, message));
             queue.scheduled.sort_by_key(|(due, _)| *due);
+        } else if is_appended {
+            queue.append(message, stamp);
         } else {
             self.wait(id, message)
         }
@@ -769,8 +873,10 @@ impl Model {
 
     fn attach(&mut self, session: SessionId, terms: &Attach) -> CommandReply {
         let id = ConsumerId { session, number: terms.consumer };
-        if let Err(refusal) = self.queue(terms.queue) {
-            return CommandReply::Refused(refusal);
+        match self.queue(terms.queue) {
+            Err(refusal) => return CommandReply::Refused(refusal),
+            Ok(queue) if queue.is_stream() => return CommandReply::Refused(Refusal::IsStream),
+            Ok(_) => {}
         }
         if !self.is_open(session) {
             return CommandReply::Refused(Refusal::SessionClosed);
@@ -930,6 +1036,9 @@ impl Model {
         if !self.is_open(id.session) {
             return refused(Refusal::SessionClosed);
         }
+        if settings.kind == QueueKind::Stream {
+            return refused(Refusal::IsStream);
+        }
         if settings.single_active_consumer {
             return refused(Refusal::SingleActiveConsumer);
         }
@@ -961,6 +1070,9 @@ impl Model {
         if !self.is_open(id.session) {
             return refused(Refusal::SessionClosed);
         }
+        if self.queues[&queue].is_stream() {
+            return refused(Refusal::IsStream);
+        }
         let picker = self.find(id);
         if let Some(order) = picker {
             let picker = &self.consumers[&order];
@@ -975,6 +1087,18 @@ impl Model {
         let remaining = u64::try_from(self.queues[&queue].ready.len()).unwrap();
         let Given { sequence, body, acquired, failed, .. } = self.hand(order, message);
         Answer::Got { sequence, body, acquired, failed, remaining }
+    }
+
+    /// The offset and the body of what a stream holds; none if it is none.
+    pub(super) fn stream(&self, id: QueueId) -> Option<Vec<(u64, Vec<u8>)>> {
+        let queue = self.queues.get(&id).filter(|queue| queue.is_stream())?;
+        let messages = queue.ready.iter();
+        Some(messages.map(|message| (message.number - 1, message.body.clone())).collect())
+    }
+
+    /// How much a stream has been given, and its segments.
+    pub(super) fn stream_shape(&self, id: QueueId) -> (u64, Vec<(u64, u64)>) {
+        (self.queues[&id].messages, self.queues[&id].segments.clone())
     }
 
     /// The bodies of what waits, in turn.
@@ -1022,7 +1146,7 @@ impl Model {
         }
         let fresh = !self.queues.contains_key(&id);
         if fresh {
-            let settings = settings.clone();
+            let settings = settings.clone().effective();
             let queue = Queue { settings, used_at: self.now, ..Queue::default() };
             self.queues.insert(id, queue);
         }
@@ -1088,6 +1212,12 @@ impl Model {
 
     /// Gives away what one queue can give, and has its rules act.
     fn deliver_from(&mut self, id: QueueId) {
+        let (now, stamp) = (self.now, self.stamp);
+        let queue = self.queues.get_mut(&id).unwrap();
+        if queue.is_stream() {
+            return queue.retain(now, stamp);
+        }
+        queue.touched = false;
         self.choose_active(id);
         self.deliver_kept(id);
         loop {

@@ -4,7 +4,7 @@
 //! every step. With `WARREN_FREEZE` set, what stands below is written anew.
 //!
 //! ```text
-//! queue WORD…             makes the queue: `quorum`, `auto-delete`, `single-active`, `NAME=VALUE`
+//! queue WORD…             makes the queue: `quorum`, `stream`, `auto-delete`, `NAME=VALUE`, …
 //! configure WORD…         gives it other settings
 //! publish BODY… [ttl=MS] [priority=N] [size=N]   all in one entry
 //! consume N [prefetch=N] [priority=N] [timeout=MS] [exclusive] [no-ack]
@@ -16,6 +16,9 @@
 //! due                     when the leader has to tick next
 //! restart                 the machine is replaced by what its snapshot says
 //! leader                  what a new leader owes
+//! read FROM [messages=N] [bytes=N]   a page of a stream
+//! since MS                among which offsets a stream goes on so long after the script began
+//! stream                  how far a stream reaches
 //! ```
 
 use std::fmt::Write as _;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use warren_machine::Machine;
-use warren_types::ConsumerNumber;
+use warren_types::{ConsumerNumber, Timestamp};
 
 use super::kit::{FRONT, Log, QUEUE, publish, settle, terms};
 use crate::{
@@ -33,6 +36,9 @@ use crate::{
     DeadRange, DeadSequence, DelayedRetry, DelayedRetryKind, DeliveryCounting, Effect,
     FragmentReply, Outcome, Overflow, Publish, QueueKind, QueueSettings,
 };
+
+/// When scripts begin, by the leader's clock.
+const BEGINNING_MS: u64 = 1_000_000_000_000;
 
 /// The words of a step.
 struct Words<'a>(Vec<&'a str>);
@@ -83,7 +89,13 @@ fn settings(words: &Words<'_>) -> QueueSettings {
     QueueSettings {
         auto_delete: words.has("auto-delete"),
         single_active_consumer: words.has("single-active"),
-        kind: if words.has("quorum") { QueueKind::Quorum } else { QueueKind::Classic },
+        kind: match (words.has("quorum"), words.has("stream")) {
+            (true, _) => QueueKind::Quorum,
+            (_, true) => QueueKind::Stream,
+            _ => QueueKind::Classic,
+        },
+        max_age_ms: words.number("max-age"),
+        segment_bytes: words.number("segment"),
         message_ttl_ms: words.number("message-ttl"),
         expires_ms: words.number("expires"),
         max_length: words.number("max-length"),
@@ -127,6 +139,7 @@ fn messages(words: &Words<'_>) -> Vec<Command> {
         Command::Publish(Publish {
             expiration_ms: words.number("ttl"),
             priority: words.number("priority"),
+            delay_ms: words.number("delay"),
             ..message
         })
     });
@@ -181,6 +194,9 @@ fn step(log: &mut Log, line: &str) -> String {
             Command::Tick
         }
         "due" => return due(log),
+        "read" => return read(log, &words),
+        "since" => return since(log, words.at(1)),
+        "stream" => return reach(log),
         "restart" => {
             log.restart();
             return String::new();
@@ -203,6 +219,32 @@ fn named_outcome(word: &str) -> Outcome {
         "extend" => Outcome::Extend,
         _ => Outcome::Release,
     }
+}
+
+fn read(log: &Log, words: &Words<'_>) -> String {
+    let messages = words.number("messages").unwrap_or(usize::MAX);
+    let bytes = words.number("bytes").unwrap_or(u64::MAX);
+    let page = log.shard.stream_page(QUEUE, words.at(1), messages, bytes).expect("a stream");
+    let bodies = log.rows.stream_bodies(&page);
+    assert_eq!(u64::try_from(bodies.len()).expect("few"), page.messages);
+    let mut text = String::new();
+    for (offset, body) in (page.first_offset..).zip(bodies) {
+        writeln!(text, "> {offset} {}", shown(&body)).expect("strings take all");
+    }
+    writeln!(text, "> next {}", page.next_offset).expect("strings take all");
+    text
+}
+
+fn since(log: &Log, at: u64) -> String {
+    let found = log.shard.stream_since(QUEUE, Timestamp(BEGINNING_MS + at)).expect("a stream");
+    format!("> {} to {}\n", found.start, found.end)
+}
+
+fn reach(log: &Log) -> String {
+    let Some(stream) = log.shard.stream(QUEUE) else { return "> no stream\n".to_owned() };
+    let (first, last, next) = (stream.first_offset, stream.last_offset, stream.next_offset);
+    let (bytes, segments) = (stream.bytes, stream.segments);
+    format!("> {first} to {next}, last {last}, {bytes} bytes in {segments}\n")
 }
 
 fn due(log: &Log) -> String {
@@ -286,7 +328,7 @@ fn effects(log: &Log) -> String {
 fn empty() -> Log {
     let mut log = Log::empty();
     // Far from the beginning of time, so that clocks can jump back.
-    log.time = 1_000_000_000_000;
+    log.time = BEGINNING_MS;
     log.open(FRONT);
     log
 }

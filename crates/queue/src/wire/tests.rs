@@ -169,7 +169,7 @@ fn bytes_without_meaning_are_refused_by_name() {
     assert_eq!(reply(&[2, 1]), Err(unknown("version", 2)));
     assert_eq!(reply(&[1, 4]), Err(unknown("fragment reply", 4)));
     assert_eq!(command(&[9]), Err(unknown("reply", 9)));
-    assert_eq!(command(&[0, 11]), Err(unknown("refusal", 11)));
+    assert_eq!(command(&[0, 13]), Err(unknown("refusal", 13)));
     assert_eq!(command(&[5, 2]), Err(unknown("fresh", 2)));
     assert_eq!(notice(&[0, 0]), Err(unknown("version", 0)));
     assert_eq!(notice(&[1, 2]), Err(unknown("notice", 2)));
@@ -180,9 +180,10 @@ fn bytes_without_meaning_are_refused_by_name() {
 
 #[test]
 fn what_came_later_is_read_as_it_was_written() {
-    let refused = CommandReply::Refused(Refusal::NotHeld);
-    let reply = FragmentReply::Done(vec![(3, refused)]);
-    assert_eq!(FragmentReply::decode(reply.encode()), Ok(reply));
+    for refusal in [Refusal::NotHeld, Refusal::IsStream, Refusal::OtherKind] {
+        let reply = FragmentReply::Done(vec![(3, CommandReply::Refused(refusal))]);
+        assert_eq!(FragmentReply::decode(reply.encode()), Ok(reply));
+    }
 
     for reason in [CancelReason::LeaseEnded, CancelReason::TakenOver] {
         let (consumer, queue) = (ConsumerId::default(), QueueId(7));

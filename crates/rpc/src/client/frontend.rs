@@ -12,7 +12,7 @@ use super::Call;
 use crate::batch;
 use crate::error::PeerError;
 use crate::flow::Flow;
-use crate::frontend::{FrontItem, HostItem, Place};
+use crate::frontend::{Followed, FrontItem, HostItem, Place};
 use crate::identity;
 use crate::peers::{MESSAGE_LIMIT_BYTES, Peers, Purpose};
 use crate::wire::Senseless;
@@ -85,6 +85,37 @@ impl Peers {
                 rows.extend(rows_received(reply.rows));
             }
             Ok(rows)
+        };
+        match tokio::time::timeout(limit, gathering).await {
+            Ok(gathered) => gathered.map_err(|status| call.failed(&status)),
+            Err(_) => Err(call.timed_out(limit)),
+        }
+    }
+
+    /// Asks `node` what stands in a stream at `place`, or where.
+    ///
+    /// # Errors
+    /// When not everything came in time.
+    pub async fn follow(
+        &self,
+        node: NodeId,
+        place: Place,
+        question: Bytes,
+        limit: Duration,
+    ) -> Result<Followed, PeerError> {
+        let call = Call::within_cluster(self, node, group(place));
+        let mut client = self.frontend(node, Purpose::FrontEnd)?;
+        let request = call.stamped(wire::FollowRequest { place: Some(place.into()), question });
+        let gathering = async {
+            let mut replies = client.follow(request).await?.into_inner();
+            let mut followed = Followed::default();
+            while let Some(reply) = replies.message().await? {
+                if !reply.head.is_empty() {
+                    followed.head = reply.head;
+                }
+                followed.rows.extend(rows_received(reply.rows));
+            }
+            Ok(followed)
         };
         match tokio::time::timeout(limit, gathering).await {
             Ok(gathered) => gathered.map_err(|status| call.failed(&status)),

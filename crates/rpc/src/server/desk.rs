@@ -13,7 +13,7 @@ use super::{ClusterHandler, FrontendHandler, RaftHandler};
 use crate::cluster::{GroupStatus, Hello, HelloReply, Join, JoinReply, Ping, Pong, Verdict};
 use crate::error::Refusal;
 use crate::flow::Flow;
-use crate::frontend::{FrontItem, HostItem, Place};
+use crate::frontend::{Followed, FrontItem, HostItem, Place};
 use crate::identity::{Caller, Identity};
 use crate::raft::{
     AppendReply, AppendRequest, Ballot, SnapshotBegin, SnapshotPart, TransferReply,
@@ -160,6 +160,10 @@ impl FrontendHandler for Nobody {
         _: Place,
         _: Vec<(LogIndex, Vec<u32>)>,
     ) -> Result<Vec<(LogIndex, Bytes)>, Refusal> {
+        match *self {}
+    }
+
+    async fn follow(&self, _: Caller, _: Place, _: Bytes) -> Result<Followed, Refusal> {
         match *self {}
     }
 

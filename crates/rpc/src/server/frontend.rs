@@ -12,7 +12,7 @@ use super::{Service, senseless};
 use crate::batch;
 use crate::error::Refusal;
 use crate::flow::Flow;
-use crate::frontend::{FrontItem, HostItem, Place};
+use crate::frontend::{Followed, FrontItem, HostItem, Place};
 use crate::identity::{self, Caller};
 use crate::wire::frontend::{place, rows_sent, wanted_received};
 use crate::wire::generated::frontend as wire;
@@ -40,6 +40,14 @@ pub trait FrontendHandler: Send + Sync + 'static {
         wanted: Vec<(LogIndex, Vec<u32>)>,
     ) -> impl Future<Output = Result<Vec<(LogIndex, Bytes)>, Refusal>> + Send;
 
+    /// Says what stands in a stream at `place`, or where; waits where there is nothing yet.
+    fn follow(
+        &self,
+        caller: Caller,
+        place: Place,
+        question: Bytes,
+    ) -> impl Future<Output = Result<Followed, Refusal>> + Send;
+
     /// Whether somebody here waits for direct replies under `nonce`.
     fn listens(
         &self,
@@ -64,6 +72,7 @@ where
 {
     type ConverseStream = Flow<Result<wire::HostBatch, Status>>;
     type RowsStream = Flow<Result<wire::RowsReply, Status>>;
+    type FollowStream = Flow<Result<wire::FollowReply, Status>>;
     type SurveyStream = Flow<Result<wire::SurveyReply, Status>>;
 
     async fn converse(
@@ -102,6 +111,21 @@ where
         let batches = stream::iter(batch::split(rows.map_err(Refusal::into_status)?));
         let replies = batches.map(|rows| Ok(wire::RowsReply { rows: rows_sent(rows) }));
         Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn follow(
+        &self,
+        request: Request<wire::FollowRequest>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let caller = self.check(&request)?;
+        let wire::FollowRequest { place: at, question } = request.into_inner();
+        let at = place(at).map_err(senseless)?;
+        let followed = self.frontend()?.follow(caller, at, question).await;
+        let Followed { mut head, rows } = followed.map_err(Refusal::into_status)?;
+        let replies = batch::split(rows).map(move |rows| {
+            Ok(wire::FollowReply { head: std::mem::take(&mut head), rows: rows_sent(rows) })
+        });
+        Ok(Response::new(Box::pin(stream::iter(replies))))
     }
 
     async fn listens(

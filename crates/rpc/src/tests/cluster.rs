@@ -8,7 +8,7 @@ use warren_types::{BootId, GroupId, LogIndex, NodeId};
 
 use super::kit::*;
 use crate::{
-    Caller, ClusterId, Distress, Founded, Hello, HelloReply, Identity, Incarnation, Join,
+    Caller, ClusterId, Distress, Followed, Founded, Hello, HelloReply, Identity, Incarnation, Join,
     PeerError, Peers, Ping, Place, Pong, Verdict,
 };
 
@@ -51,6 +51,10 @@ async fn every_call_brings_its_answer() {
         let rows = peers.rows(HOST, place, wanted(), PATIENCE).await.expect("answered");
         assert_eq!(rows, [row(1), row(9)]);
     }
+    let question = Bytes::from_static(b"two");
+    let place = Place::Shard(LED);
+    let followed = peers.follow(HOST, place, question.clone(), PATIENCE).await.expect("answered");
+    assert_eq!(followed, Followed { head: question, rows: vec![row(1), row(2), row(3)] });
 }
 
 #[tokio::test]
@@ -70,6 +74,9 @@ async fn each_way_to_refuse_arrives_as_what_it_was() {
     assert!(matches!(error, PeerError::NotHere { node: HOST }), "{error:?}");
     let elsewhere = Place::Local { boot: BootId(8), slot: 0 };
     let error = peers.rows(HOST, elsewhere, vec![], PATIENCE).await.expect_err("not here");
+    assert!(matches!(error, PeerError::NotHere { node: HOST }), "{error:?}");
+    let question = Bytes::from_static(b"q");
+    let error = peers.follow(HOST, elsewhere, question, PATIENCE).await.expect_err("not here");
     assert!(matches!(error, PeerError::NotHere { node: HOST }), "{error:?}");
     let error =
         peers.rows(HOST, Place::Shard(FOLLOWED), vec![], PATIENCE).await.expect_err("not here");

@@ -196,6 +196,24 @@ async fn large_items_and_large_batches_arrive() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_stream_arrives_whole_whatever_its_size() {
+    let large = Bytes::from(vec![7; MESSAGE_BYTES / 3]);
+    let host =
+        Host::start(desk(Frontend::new(large.clone(), |_, _| Box::pin(stream::pending())))).await;
+
+    for question in ["", "a", "a page of many rows"] {
+        let asked = Bytes::from_static(question.as_bytes());
+        let place = Place::Shard(LED);
+        let followed = host.peers().follow(HOST, place, asked.clone(), PATIENCE).await;
+
+        let followed = followed.expect("answered");
+        assert_eq!(followed.head, asked);
+        assert_eq!(followed.rows.len(), question.len());
+        assert!(followed.rows.iter().all(|(_, row)| *row == large));
+    }
+}
+
+#[tokio::test]
 async fn the_answer_to_a_survey_arrives_whole_whatever_its_size() {
     let host = Host::start(desk(Frontend::silent())).await;
     let peers = host.peers();

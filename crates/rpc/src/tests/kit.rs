@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use warren_types::{BootId, GroupId, LogIndex, NodeId};
 
 use crate::{
-    Caller, ClusterHandler, ClusterId, Desk, Dialer, Duplex, Flow, Founded, FrontItem,
+    Caller, ClusterHandler, ClusterId, Desk, Dialer, Duplex, Flow, Followed, Founded, FrontItem,
     FrontendHandler, GroupStatus, Hello, HelloReply, HostItem, Identity, Incarnation, Join,
     JoinReply, Nobody, PeerError, Peers, Ping, Place, Pong, Refusal, Verdict, serve, serve_streams,
 };
@@ -89,6 +89,20 @@ impl FrontendHandler for Frontend {
         // Rows without a wanted record are missing, to tell that offsets arrive.
         let rows = wanted.into_iter().filter(|(_, offsets)| !offsets.is_empty());
         Ok(rows.map(|(index, _)| (index, self.row.clone())).collect())
+    }
+
+    /// The question as the head, and as many rows as it is long.
+    async fn follow(
+        &self,
+        _caller: Caller,
+        place: Place,
+        question: Bytes,
+    ) -> Result<Followed, Refusal> {
+        if place != Place::Shard(LED) {
+            return Err(Refusal::NotHere);
+        }
+        let rows = (1_u64..).map(|at| (LogIndex(at), self.row.clone()));
+        Ok(Followed { rows: rows.take(question.len()).collect(), head: question })
     }
 
     async fn listens(&self, _caller: Caller, nonce: u64) -> Result<bool, Refusal> {

@@ -1,5 +1,6 @@
 //! What `warren-measure` does by itself: the same kinds of work for three nodes of ours and for a
-//! peer, in turn; and what many queues, messages, bindings and connections cost.
+//! peer, in turn; and what many queues, messages, bindings and connections cost, what a long stream
+//! does, and messages that wait for their time.
 
 use std::process::Stdio;
 
@@ -9,8 +10,8 @@ use crate::{Outcome, cargo, failover};
 /// What asks for the kinds of work, where nobody is named to compare with.
 const MATRIX: &str = "matrix";
 
-/// What asks for the cost of many.
-const SCALE: &str = "scale";
+/// What asks for the cost of many, a stream's pace, and how late scheduled messages come.
+const ALONE: [&str; 3] = ["scale", "streams", "scheduled"];
 
 /// What asks for the kinds of work, and names whom to compare with.
 const AGAINST: &str = "--against";
@@ -18,8 +19,8 @@ const AGAINST: &str = "--against";
 /// Which of these the command line asks for.
 pub(super) fn asked_for(options: &[String]) -> Option<&'static str> {
     let has = |word: &str| options.iter().any(|option| option == word);
-    if has(SCALE) {
-        return Some(SCALE);
+    if let Some(task) = ALONE.into_iter().find(|task| has(task)) {
+        return Some(task);
     }
     (has(MATRIX) || has(AGAINST)).then_some(MATRIX)
 }
@@ -50,7 +51,8 @@ mod tests {
 
         assert_eq!(asked("matrix --rounds 1"), Some(MATRIX));
         assert_eq!(asked("--against amqp://127.0.0.1:1 100B"), Some(MATRIX));
-        assert_eq!(asked("scale --queues 100"), Some(SCALE));
+        assert_eq!(asked("scale --queues 100"), Some("scale"));
+        assert_eq!(asked("scheduled --spare"), Some("scheduled"));
         assert_eq!((asked("one-queue --seconds 3"), asked("")), (None, None));
     }
 }

@@ -107,7 +107,7 @@ fn send(client: &mut Client, queue: &str, count: i32) {
 }
 
 /// The messages of a queue, as a node shows them that does not lead it.
-fn look(stage: &Stage, queue: &str, query: &str) -> Vec<Json> {
+pub fn look(stage: &Stage, queue: &str, query: &str) -> Vec<Json> {
     let path = format!("/api/queues/%2F/{queue}/messages?scan=1000{query}");
     let mut items = None;
     await_that(&format!("messages of {queue} are shown"), || {
@@ -133,6 +133,6 @@ fn sweep(stage: &Stage, queue: &str, what: &str, query: &str, body: &Json) -> Js
 }
 
 /// A field of each message.
-fn of(messages: &[Json], field: &str) -> Vec<String> {
+pub fn of(messages: &[Json], field: &str) -> Vec<String> {
     messages.iter().map(|one| one[field].as_str().unwrap_or_default().to_owned()).collect()
 }

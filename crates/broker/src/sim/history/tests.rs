@@ -291,3 +291,95 @@ fn each_time_that_a_start_of_a_node_is_given_up_counts_once_whoever_is_behind() 
 
     assert_eq!(news, [false, true, false, false, false, false, true]);
 }
+
+/// A stream with one publishing channel and a reader that has begun with the first message.
+fn stream() -> (History, Publisher, Reading) {
+    let history = History::default();
+    let publisher = history.publisher("s");
+    let reading = history.reading("s", Some(0));
+    (history, publisher, reading)
+}
+
+#[test]
+fn readers_of_a_stream_may_begin_anywhere_and_read_it_again() {
+    let (history, publisher, mut one) = stream();
+    let [a, b] = [(); 2].map(|()| published(&history, publisher));
+
+    history.read(&mut one, 0, a);
+    history.read(&mut one, 1, b);
+    history.read(&mut history.reading("s", None), 1, b);
+    history.read(&mut history.reading("s", Some(0)), 0, a);
+
+    assert!(found(&history).is_empty());
+}
+
+#[test]
+fn a_confirmed_message_that_no_reader_finds_is_found() {
+    let (history, publisher, mut one) = stream();
+    let [a, _] = [(); 2].map(|()| published(&history, publisher));
+
+    history.read(&mut one, 0, a);
+
+    assert_eq!(found(&history), ["I1"]);
+}
+
+#[test]
+fn what_was_not_published_to_a_stream_is_found() {
+    let (history, publisher, mut one) = stream();
+
+    history.read(&mut one, 0, (publisher, 7));
+
+    assert_eq!(found(&history), ["I2"]);
+}
+
+#[test]
+fn a_message_that_stands_in_a_stream_twice_is_found() {
+    let (history, publisher, mut one) = stream();
+    let a = published(&history, publisher);
+
+    history.read(&mut one, 0, a);
+    history.read(&mut one, 1, a);
+
+    assert_eq!(found(&history), ["I3"]);
+}
+
+#[test]
+fn an_offset_that_changes_its_message_is_found() {
+    let (history, publisher, mut one) = stream();
+    let [a, b] = [(); 2].map(|()| published(&history, publisher));
+
+    history.read(&mut one, 0, a);
+    history.read(&mut one, 1, b);
+    let c = published(&history, publisher);
+    history.read(&mut history.reading("s", Some(1)), 1, c);
+
+    assert_eq!(found(&history), ["I4", "I4"]);
+}
+
+#[test]
+fn a_reader_that_is_passed_over_or_given_something_again_is_found() {
+    for offset in [0, 2] {
+        let (history, publisher, mut one) = stream();
+        let [a, b] = [(); 2].map(|()| published(&history, publisher));
+        let mut other = history.reading("s", Some(0));
+        history.read(&mut other, 0, a);
+        history.read(&mut other, 1, b);
+
+        history.read(&mut one, 0, a);
+        let again = if offset == 0 { a } else { b };
+        history.read(&mut one, offset, again);
+
+        assert!(found(&history).contains(&"I4".to_owned()), "{offset}");
+    }
+}
+
+#[test]
+fn a_stream_that_turns_a_channels_order_round_is_found() {
+    let (history, publisher, mut one) = stream();
+    let [a, b] = [(); 2].map(|()| published(&history, publisher));
+
+    history.read(&mut one, 0, b);
+    history.read(&mut one, 1, a);
+
+    assert_eq!(found(&history), ["I4"]);
+}

@@ -57,6 +57,7 @@ fn full_queue() -> Queue {
             consumer_disconnected_timeout_ms: Some(8),
             delayed_retry: DelayedRetry { kind: DelayedRetryKind::All, min_ms: 9, max_ms: 10 },
             max_age_ms: Some(11),
+            segment_bytes: None,
             dedup: Some(Dedup { window_ms: 12, header: Some("h".into()), limit: Some(13) }),
             retry: Some(Retry { delays_ms: vec![14, 15], jitter_percent: 16 }),
         }),
@@ -332,6 +333,24 @@ fn what_queues_do_when_time_is_over_is_told_where_it_is_not_as_usual() {
         vec![of(TimeoutAction::Return), of(TimeoutAction::Cancel), of(TimeoutAction::Close)];
 
     assert_eq!(encode(&usual)[0], 3, "builds that know no other can read it");
+    for reply in [usual, others] {
+        assert_eq!(decode(encode(&reply)), Ok(reply));
+    }
+}
+
+#[test]
+fn the_size_of_segments_is_told_where_arguments_do_not_say_it() {
+    let of = |policy, argument: Option<i64>| {
+        let mut queue = full_queue();
+        let own = argument.map(|bytes| ("x-stream-max-segment-size-bytes", Value::I64(bytes)));
+        queue.arguments = Arc::new(table(&own.into_iter().collect::<Vec<_>>()));
+        Arc::make_mut(&mut queue.settings).segment_bytes = policy;
+        Ok(Outcome::QueueCreated(Arc::new(queue)))
+    };
+    let usual = vec![of(None, None), of(Some(5), Some(5))];
+    let others = vec![of(Some(9), Some(5)), of(None, None), of(Some(3), None)];
+
+    assert_eq!((encode(&usual)[0], encode(&others)[0]), (3, 5));
     for reply in [usual, others] {
         assert_eq!(decode(encode(&reply)), Ok(reply));
     }
