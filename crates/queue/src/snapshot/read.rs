@@ -482,8 +482,9 @@ impl Restored {
 
     fn lapsed(&mut self) -> Result<(), Fault> {
         let consumer = self.current_consumer()?;
-        if consumer.standing != Standing::Registered {
-            return Err(Fault::Fit("one that is given nothing has lapsed"));
+        // One that was cancelled may have lapsed before.
+        if matches!(consumer.standing, Standing::Holder | Standing::Picker) {
+            return Err(Fault::Fit("one that was never given anything has lapsed"));
         }
         consumer.lapsed = true;
         Ok(())
