@@ -62,6 +62,8 @@ use crate::broker::Inner;
 use crate::queue::effects::Delivery;
 use crate::queue::guests::Census;
 use crate::queue::handle::ShardSlot;
+#[cfg(test)]
+pub(crate) use consume::GETTERS_KEPT;
 pub(crate) use describe::Description;
 #[cfg(test)]
 pub(crate) use message::wishes;

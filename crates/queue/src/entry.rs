@@ -39,7 +39,9 @@ mod settings;
 mod tests;
 mod write;
 
-pub(crate) use read::{AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef};
+pub(crate) use read::{
+    AttachRef, CommandRef, EntryRef, FragmentRef, PublishRef, RangesRef, commands,
+};
 pub use read::{DecodedEntry, DecodedFragment, attaches, decode, time};
 pub use row::{Message, chunk, message, thin};
 pub(crate) use settings::{settings_of, write_settings};

@@ -27,6 +27,7 @@ pub mod entry;
 mod letters;
 mod listing;
 mod lookup;
+mod patience;
 mod queue;
 mod rare;
 mod reply;

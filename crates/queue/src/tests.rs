@@ -12,6 +12,7 @@ mod kit;
 mod model;
 mod once;
 mod overload;
+mod patience;
 mod queues;
 mod rules;
 mod scripts;

@@ -52,6 +52,7 @@ pub fn storage(config: &Config) -> warren_storage::Config {
     warren_storage::Config {
         data_dir: config.node.data_dir.clone(),
         recent_bytes: config.storage.recent_bytes,
+        recent_ms: config.storage.recent_ms,
         write_batch_bytes: config.storage.write_batch_bytes,
         log_engine: config.storage.log_engine,
         segment_bytes: config.storage.segment_bytes,

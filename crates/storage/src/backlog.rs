@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use warren_types::GroupId;
 
@@ -64,6 +65,16 @@ struct Hint {
     change: Change,
 }
 
+/// What there is for the writer.
+pub(crate) enum Taken {
+    /// Requests.
+    Batch(Batch),
+    /// None came in time.
+    Nothing,
+    /// None will come.
+    Closed,
+}
+
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Request>,
@@ -71,6 +82,8 @@ struct State {
     bytes: usize,
     taken: Ticket,
     closed: bool,
+    /// How many wait for room.
+    in_line: usize,
     writer: Option<ThreadId>,
 }
 
@@ -100,15 +113,14 @@ impl Backlog {
 
     /// Waits until fewer than `limit` bytes wait. Takes no place: several callers may go on at once.
     pub(crate) fn wait_for_room(&self, limit: usize) {
-        let state = self.state();
+        let mut state = self.state();
         if state.bytes < limit || state.writer == Some(thread::current().id()) {
             return;
         }
-        drop(
-            self.room
-                .wait_while(state, |state| state.bytes >= limit && !state.closed)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        state.in_line = state.in_line.saturating_add(1);
+        let room = self.room.wait_while(state, |state| state.bytes >= limit && !state.closed);
+        let mut state = room.unwrap_or_else(PoisonError::into_inner);
+        state.in_line = state.in_line.saturating_sub(1);
     }
 
     /// Puts `request` at the end. Hands it back when the backlog is closed.
@@ -150,15 +162,23 @@ impl Backlog {
         self.room.notify_all();
     }
 
-    /// The next batch, of at most `limit` bytes or one request. Waits for one; nothing comes
-    /// any more after the end of a closed backlog.
-    pub(crate) fn take(&self, limit: usize) -> Option<Batch> {
+    /// The next batch, of at most `limit` bytes or one request. Waits for one, for as long as
+    /// `patience` says if it does; nothing comes any more after the end of a closed backlog.
+    pub(crate) fn take(&self, limit: usize, patience: Option<Duration>) -> Taken {
         let state = self.state();
-        let mut state = self
-            .arrived
-            .wait_while(state, |state| state.waiting.is_empty() && !state.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        self.take_from(&mut state, limit)
+        let is_idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+        let mut state = match patience {
+            None => self.arrived.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let woken = self.arrived.wait_timeout_while(state, patience, is_idle);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        match self.take_from(&mut state, limit) {
+            Some(batch) => Taken::Batch(batch),
+            None if state.closed => Taken::Closed,
+            None => Taken::Nothing,
+        }
     }
 
     /// The next batch, if there is one.
@@ -200,7 +220,10 @@ impl Backlog {
         let taken = state.taken;
         let due = state.hints.extract_if(.., |_, hint| hint.behind <= taken);
         batch.hints = due.map(|(_, hint)| hint.change).collect();
-        self.room.notify_all();
+        // Nobody is called who is not there: that is a call to the kernel all the same.
+        if state.in_line > 0 {
+            self.room.notify_all();
+        }
         Some(batch)
     }
 }

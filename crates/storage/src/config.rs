@@ -15,6 +15,9 @@ pub struct Config {
     /// How many bytes of recent rows, of all groups together, stay in memory once they are on
     /// the disk. Rows on their way to the disk are held on top of that.
     pub recent_bytes: usize,
+    /// How long recent rows stay in memory once they are on the disk, milliseconds. Whoever lags
+    /// further behind reads them from there.
+    pub recent_ms: u64,
     /// How many bytes one batch, and so one sync, takes at most (one request at least).
     pub write_batch_bytes: usize,
     /// What keeps the data of a directory that is made. One that is there stays with what made it.
@@ -41,6 +44,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("data"),
             recent_bytes: 64 << 20,
+            recent_ms: 10_000,
             write_batch_bytes: 4 << 20,
             log_engine: LogEngine::default(),
             segment_bytes: 32 << 20,

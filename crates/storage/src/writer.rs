@@ -1,18 +1,18 @@
 //! The one place that writes: requests in, one batch with one sync, completions out.
 //!
 //! A [`Writer`] also decides which rows stay in memory: it keeps what was appended, in the order
-//! in which it reached the disk, and when all groups together hold more than the budget, drops
-//! the oldest first, whoever's they are. Rows that are not on the disk yet are not known here, so
-//! they stay.
+//! in which it reached the disk, and when all groups together hold more than the budget, or when
+//! rows have been there for long, drops the oldest first, whoever's they are. Rows that are not on
+//! the disk yet are not known here, so they stay.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use warren_types::LogIndex;
 
-use crate::backlog::{Backlog, Batch, Request, Ticket};
+use crate::backlog::{Backlog, Batch, Request, Taken, Ticket};
 use crate::counters::Counters;
 use crate::engine::{Change, Engine, EngineError};
 use crate::failure::Failure;
@@ -42,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) stall: Stall,
     batch_bytes: usize,
     recent_bytes: usize,
+    recent_for: Duration,
     inline: Option<Mutex<Writer>>,
     wake: Option<Wake>,
     _lock: Option<DirectoryLock>,
@@ -72,6 +73,7 @@ impl Shared {
             stall: Stall::default(),
             batch_bytes: config.write_batch_bytes,
             recent_bytes: config.recent_bytes,
+            recent_for: Duration::from_millis(config.recent_ms),
             inline: None,
             wake: None,
             _lock: lock,
@@ -149,19 +151,32 @@ impl Shared {
     }
 }
 
+/// Rows that are on the disk and in memory.
+struct Recent {
+    /// When they were written; unknown where nobody looks at the clock.
+    since: Option<Instant>,
+    ticket: Ticket,
+    appended: Appended,
+}
+
 /// Writes batches.
 #[derive(Default)]
 pub(crate) struct Writer {
     changes: Vec<Change>,
-    recent: VecDeque<(Ticket, Appended)>,
+    recent: VecDeque<Recent>,
 }
 
 impl Writer {
     /// Writes until the backlog is closed and empty. The writer thread's whole life.
     pub(crate) fn run(mut self, shared: &Shared) {
         let guard = PanicGuard { shared };
-        while let Some(batch) = shared.backlog.take(shared.batch_bytes) {
-            self.perform(shared, batch);
+        loop {
+            match shared.backlog.take(shared.batch_bytes, self.patience(shared)) {
+                Taken::Batch(batch) => self.perform(shared, batch),
+                Taken::Nothing => {}
+                Taken::Closed => break,
+            }
+            self.forget_old(shared);
         }
         shared.write_hints();
         drop(guard);
@@ -174,11 +189,13 @@ impl Writer {
         }
         let outcome = self.write(shared, &mut requests, hints);
         if outcome.is_ok() {
+            // A simulation has no clock of this kind.
+            let since = (!shared.is_inline()).then(Instant::now);
             let mut ticket = first;
             for request in &mut requests {
                 if let Some(appended) = request.appended.take() {
                     shared.counters.rows(appended.rows);
-                    self.recent.push_back((ticket, appended));
+                    self.recent.push_back(Recent { since, ticket, appended });
                 }
                 ticket = ticket.saturating_add(1);
             }
@@ -225,10 +242,36 @@ impl Writer {
         // Rows that wait for the disk are counted, but must not push out those that were written.
         let budget = shared.recent_bytes.saturating_add(shared.backlog.bytes());
         while shared.counters.recent_bytes() > budget {
-            let Some((ticket, appended)) = self.recent.pop_front() else { return };
-            let bytes = appended.group.evict(appended.last, ticket);
-            shared.counters.forget(bytes);
+            let Some(oldest) = self.recent.pop_front() else { return };
+            oldest.forget(shared);
         }
+    }
+
+    /// How long to wait for requests before rows are to be forgotten.
+    fn patience(&self, shared: &Shared) -> Option<Duration> {
+        let since = self.recent.front()?.since?;
+        // Once for all rows of a while, not once for each.
+        let until = shared.recent_for.saturating_add(shared.recent_for / 8);
+        Some(until.saturating_sub(since.elapsed()))
+    }
+
+    fn forget_old(&mut self, shared: &Shared) {
+        let is_old = |recent: &mut Recent| {
+            recent.since.is_some_and(|since| since.elapsed() >= shared.recent_for)
+        };
+        while let Some(oldest) = self.recent.pop_front_if(is_old) {
+            oldest.forget(shared);
+        }
+        if self.recent.is_empty() {
+            self.recent = VecDeque::new();
+        }
+    }
+}
+
+impl Recent {
+    fn forget(self, shared: &Shared) {
+        let bytes = self.appended.group.evict(self.appended.last, self.ticket);
+        shared.counters.forget(bytes);
     }
 }
 

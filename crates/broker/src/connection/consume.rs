@@ -25,6 +25,10 @@ use crate::failure::Failure;
 use crate::limit::Limit;
 use crate::queue::handle::{AnswerTo, read_parts};
 
+/// Holders of what basic.get took, of so many queues, that a channel keeps though they hold nothing: a
+/// client that looks into a few queues again and again makes none anew.
+pub(crate) const GETTERS_KEPT: usize = 32;
+
 /// What a client wants of a consumer.
 #[derive(Clone)]
 pub(super) struct Wanted {
@@ -498,6 +502,7 @@ impl Connection {
         if let Some(nth) = self.channel(number).getters.get(&queue.id) {
             return *nth;
         }
+        self.forget_getter(number);
         let (nth, consumer) = self.holder_number();
         let holder = Holder {
             channel: number,
@@ -523,6 +528,22 @@ impl Connection {
         self.keep_holder(nth, holder);
         self.channel(number).getters.insert(queue.id, nth);
         nth
+    }
+
+    /// Ends a getter that holds nothing, where the channel has many: whoever gets from a hundred
+    /// thousand queues, one after the other, leaves few behind in their shards.
+    fn forget_getter(&mut self, number: ChannelNumber) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.getters.len() < GETTERS_KEPT {
+            return;
+        }
+        let is_idle = |nth: &Nth| self.holders.get(nth).is_none_or(|holder| holder.held == 0);
+        let mut some = channel.getters.iter().take(2 * GETTERS_KEPT);
+        let idle = some.find(|(_, nth)| is_idle(nth)).map(|(queue, nth)| (*queue, *nth));
+        if let Some((queue, nth)) = idle {
+            channel.getters.remove(&queue);
+            self.detach(nth);
+        }
     }
 
     fn got(

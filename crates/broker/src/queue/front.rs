@@ -104,6 +104,12 @@ impl Front {
         self.opener_due || self.out < self.pending.len()
     }
 
+    /// What is to be given out; none if the session must be opened before.
+    pub(crate) fn waiting(&self) -> Option<impl ExactSizeIterator<Item = &Bytes>> {
+        let waiting = self.pending.range(self.out.min(self.pending.len())..);
+        (!self.opener_due).then(|| waiting.map(|pending| &pending.fragment))
+    }
+
     /// Bytes that were given out in this round and are not answered.
     pub(crate) fn out_bytes(&self) -> usize {
         self.out_bytes

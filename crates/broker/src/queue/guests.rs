@@ -219,6 +219,11 @@ impl Guests {
         self.waiting.remove(at)
     }
 
+    /// What waits for an entry, and for whom.
+    pub(crate) fn waiting(&self) -> impl ExactSizeIterator<Item = (SessionId, &Bytes)> {
+        self.waiting.iter().map(|waiting| (waiting.session, &waiting.fragment.fragment))
+    }
+
     /// Whether a fragment waits for an entry.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

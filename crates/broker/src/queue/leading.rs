@@ -29,6 +29,13 @@ use crate::directory::Directory;
 /// busy, few enough that requests gather into large entries while they wait.
 const ENTRIES_UNDER_WAY: usize = 4;
 
+/// How long what need not be done at once waits for company. A leader that dies meanwhile has not
+/// done it, as one that dies a moment sooner.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// The most fragments that wait for company; more of them are company.
+const PATIENT_FRAGMENTS: usize = 16;
+
 /// The outcome of an entry.
 pub(crate) type Outcome = Result<(LogIndex, Reply), ProposeError>;
 
@@ -42,6 +49,8 @@ pub(crate) struct Leading {
     chores: Vec<Command>,
     doubts: Doubts,
     pace: Pace,
+    /// Until when what waits can do so.
+    pub(crate) patient_until: Option<Instant>,
     /// The last leadership of this node whose effects have begun to come. It may be over.
     pub(crate) reign: Option<Term>,
 }
@@ -56,6 +65,7 @@ impl Leading {
             chores: Vec::new(),
             doubts: Doubts::default(),
             pace: Pace::default(),
+            patient_until: None,
             reign: None,
         }
     }
@@ -96,6 +106,9 @@ impl Leading {
         while self.has_room()
             && (front.has_more() || self.guests.is_waiting() || !self.chores.is_empty())
         {
+            if self.waits(group, front, requests) {
+                return;
+            }
             let holders = group.inspect(Shard::sessions_with_consumers);
             // Where nobody else holds anything, fragments are not looked into.
             let asks = reign.is_none() || holders.iter().any(|holder| *holder != own);
@@ -117,6 +130,42 @@ impl Leading {
             self.under_way.push_back(group.submit(batch.payload));
             self.batches.push_back((Instant::now(), batch.targets));
         }
+    }
+
+    /// Whether all that is there waits for company.
+    fn waits(&mut self, group: &Group<Shard>, front: &mut Front, requests: &mut Requests) -> bool {
+        let now = Instant::now();
+        let can_wait = self.patient_until.is_none_or(|until| now < until)
+            && self.chores.is_empty()
+            && self.can_all_wait(group, front, requests);
+        self.patient_until = can_wait.then(|| self.patient_until.unwrap_or_else(|| now + PATIENCE));
+        can_wait
+    }
+
+    fn can_all_wait(
+        &self,
+        group: &Group<Shard>,
+        front: &mut Front,
+        requests: &mut Requests,
+    ) -> bool {
+        let others = self.guests.waiting().len();
+        if others > PATIENT_FRAGMENTS {
+            return false;
+        }
+        // What comes with others is looked at with them.
+        while front.waiting().is_some_and(|own| own.len() <= PATIENT_FRAGMENTS)
+            && let Some(request) = requests.try_recv()
+        {
+            front.accept(request.fragment, request.answer_to);
+        }
+        let Some(own) = front.waiting().filter(|own| own.len() <= PATIENT_FRAGMENTS) else {
+            return false;
+        };
+        let session = front.session();
+        group.inspect(|shard| {
+            let mut all = self.guests.waiting().chain(own.map(|fragment| (session, fragment)));
+            all.all(|(who, fragment)| shard.can_wait(who, fragment))
+        })
     }
 
     /// The outcome of the first entry under way; `None` after another node was looked at. To be polled
@@ -145,6 +194,7 @@ impl Leading {
     /// Leads no more, or cannot say what became of what is under way: all fronts are to send
     /// again.
     pub(crate) fn drop_all(&mut self, elsewhere: Elsewhere) {
+        self.patient_until = None;
         self.batches.clear();
         self.under_way = FuturesOrdered::new();
         self.guests.refuse_all(elsewhere);

@@ -150,6 +150,7 @@ impl ShardTask {
         loop {
             self.pump();
             let (tick_at, retry_at) = (self.tick_at(), self.retry_at);
+            let patient_until = self.patient_until();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -169,6 +170,8 @@ impl ShardTask {
                     None => return,
                 },
                 () = tokio::time::sleep_until(self.roll_call_at) => self.roll_call(),
+                // To look again at what waits for company.
+                () = at(patient_until) => {}
                 () = at(tick_at) => self.leading.ask(Command::Tick),
                 () = at(retry_at) => {
                     self.retry_at = None;
@@ -184,6 +187,11 @@ impl ShardTask {
         let group = self.group.as_ref().filter(|_| self.leads() && !self.leading.is_proposing())?;
         let (applied, due) = group.inspect(|shard| (shard.applied(), shard.next_deadline()));
         self.lull.tick_at(applied, due)
+    }
+
+    /// When what waits for company is looked at again.
+    fn patient_until(&self) -> Option<Instant> {
+        self.leading.patient_until.filter(|_| self.leads() && self.leading.has_room())
     }
 
     fn leads(&self) -> bool {

@@ -131,19 +131,25 @@ impl<'a> EntryRef<'a> {
     }
 }
 
+/// The commands of a fragment, as a [`FragmentWriter`](super::FragmentWriter) wrote them, up to the
+/// first that makes no sense.
+pub(crate) fn commands(
+    fragment: &[u8],
+) -> impl Iterator<Item = Result<CommandRef<'_>, DecodeError>> {
+    let mut rest = Some(Cursor::new(fragment, 0));
+    std::iter::from_fn(move || {
+        let mut cursor = rest.take().filter(|cursor| !cursor.is_at_end())?;
+        let command = CommandRef::read(&mut cursor);
+        rest = command.is_ok().then_some(cursor);
+        Some(command)
+    })
+}
+
 /// Whether the commands of a fragment, as a [`FragmentWriter`](super::FragmentWriter) wrote them, give
 /// a queue a new consumer.
 #[must_use]
-pub fn attaches(commands: &[u8]) -> bool {
-    let mut cursor = Cursor::new(commands, 0);
-    while !cursor.is_at_end() {
-        match CommandRef::read(&mut cursor) {
-            Ok(CommandRef::Attach(_)) => return true,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
-    false
+pub fn attaches(fragment: &[u8]) -> bool {
+    commands(fragment).any(|command| matches!(command, Ok(CommandRef::Attach(_))))
 }
 
 /// One request within an entry.

@@ -2,7 +2,7 @@
 
 use warren_types::{DeliverySequence, LogIndex, QueueId, Timestamp};
 
-use super::{Consumer, Consumers, Moment, Queue};
+use super::{Backlog, Consumer, Consumers, Moment, Queue};
 use crate::run::{Run, widen};
 use crate::{Delivered, DeliveredRun, Effect};
 
@@ -49,6 +49,10 @@ impl Queue {
         }
         self.consumers.drop_if(Consumers::is_empty);
         self.enforce(moment, effects);
+        if self.consumers.is_empty() {
+            // One that is at work keeps its place for the next message.
+            self.ready.drop_if(Backlog::is_empty);
+        }
     }
 }
 

@@ -78,3 +78,23 @@ fn a_hundred_thousand_idle_queues_cost_a_few_hundred_bytes_each() {
     let shard = Shard::restore(&log.shard.snapshot()).expect("its own snapshot");
     assert_eq!(shard.queues().len(), 100_000);
 }
+
+#[test]
+fn a_queue_that_was_used_and_is_empty_keeps_its_counts_and_nothing_else() {
+    let mut log = Log::with(QueueSettings::default());
+    let memory = |log: &Log| log.shard.queues()[0].memory_bytes;
+    let before = memory(&log);
+
+    for _ in 0..100 {
+        log.enqueue();
+    }
+    let full = memory(&log);
+    let consumer = log.attach(1, 0);
+    log.settle(consumer, Outcome::Ack, 1, 100);
+    log.apply(Command::Detach { consumer: consumer.number });
+
+    let kept = memory(&log) - before;
+    assert!(full > before);
+    let tally = u64::try_from(size_of::<crate::counts::Tally>()).unwrap();
+    assert_eq!(kept, tally, "{before} to {full}");
+}

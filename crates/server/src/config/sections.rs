@@ -189,6 +189,8 @@ section! {
     pub struct StorageSection in "storage" {
         /// Recent rows of all groups together that stay in memory once they are on the disk, bytes.
         recent_bytes: usize = Storage::default().recent_bytes,
+        /// How long they stay, milliseconds; who lags further behind reads them from the disk.
+        recent_ms: u64 = Storage::default().recent_ms,
         /// The most that one sync takes, bytes.
         write_batch_bytes: usize = Storage::default().write_batch_bytes,
         /// What keeps the data of a directory that is made, "rocksdb" or "segments"; one that is

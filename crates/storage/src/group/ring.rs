@@ -51,6 +51,9 @@ impl Ring {
         while let Some(slot) = self.slots.pop_front_if(old) {
             bytes = bytes.saturating_add(cost(&slot.row));
         }
+        if self.slots.len() < self.slots.capacity() / 8 {
+            self.slots.shrink_to(self.slots.len().saturating_mul(2));
+        }
         bytes
     }
 

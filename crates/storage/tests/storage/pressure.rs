@@ -128,6 +128,42 @@ fn the_oldest_rows_leave_memory_first_whoever_they_belong_to() {
 }
 
 #[test]
+fn rows_leave_memory_after_a_while_though_nothing_else_is_written() {
+    let disk = Memory::fresh();
+    let store = disk.open_with(|config| config.recent_ms = 20);
+    let patient = disk.open();
+    let (group, kept) = (store.group(GroupId(1)).unwrap(), patient.group(GroupId(2)).unwrap());
+
+    append(&kept, rows(1, 3, 1));
+    append(&group, rows(1, 3, 1));
+    eventually("memory is given back", || store.statistics().recent_bytes == 0);
+
+    assert_eq!(group.recent(index(3)), None);
+    assert_eq!(crate::kit::all(&group), rows(1, 3, 1));
+    assert!(kept.recent(index(3)).is_some());
+    append(&group, rows(4, 4, 1));
+    assert_eq!(crate::kit::all(&group), rows(1, 4, 1));
+}
+
+#[test]
+fn rows_that_wait_for_the_disk_stay_in_memory_however_long_that_takes() {
+    let disk = Memory::fresh();
+    let store = disk.open_with(|config| config.recent_ms = 0);
+    let group = store.group(GroupId(1)).unwrap();
+    append(&group, rows(1, 1, 1));
+    eventually("memory is given back", || group.recent(index(1)).is_none());
+    disk.engine.hold();
+
+    group.append(rows(2, 3, 1), nobody());
+    std::thread::sleep(Duration::from_millis(20));
+    let waiting = group.recent(index(2));
+    disk.engine.release();
+
+    assert!(waiting.is_some());
+    eventually("memory is given back", || store.statistics().recent_bytes == 0);
+}
+
+#[test]
 fn rows_that_are_not_on_the_disk_yet_stay_when_their_predecessors_leave_memory() {
     let disk = Memory::fresh();
     let store = disk.open_with(|config| {

@@ -83,7 +83,7 @@ pub const CELLS: [Cell; 20] = [
     cell(
         "work-queue",
         "4 consumers with prefetch 1, window 100",
-        "durable --queue-type quorum --consumers 4 --prefetch 1 --ack-every 1 --confirm 100",
+        "durable --queue-type quorum --consumers 4 --prefetch 1 --ack-every 1 --confirm 100 --drain 1",
     ),
     cell(
         "ack-each",

@@ -11,7 +11,7 @@
 //! of the file has left is no batch.
 
 use bytes::Bytes;
-use warren_types::{DecodeError, Reader};
+use warren_types::{DecodeError, LogIndex, Reader};
 
 use super::file::SegmentId;
 use super::index::{Place, Step};
@@ -161,6 +161,10 @@ fn step(reader: &mut Reader, segment: SegmentId, end: u32) -> Result<Step, Decod
     match reader.u8("change")? {
         PUT => {
             let key = read_name(reader)?;
+            if let Key::Row(_, LogIndex(u64::MAX)) = key {
+                // A log that came so far could not go on; the index has no place behind it.
+                return Err(DecodeError::Unknown { what: "row", value: u64::MAX });
+            }
             let value = reader.bytes("value")?;
             if key.space() == Space::Meta {
                 // A copy: the rest of the segment need not stay in memory for it.
@@ -234,7 +238,7 @@ pub(super) fn number(length: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use warren_types::{GroupId, LogIndex, NodeId, Term};
+    use warren_types::{GroupId, NodeId, Term};
 
     use super::*;
     use crate::{Row, RowKind, RowValue};
@@ -302,6 +306,20 @@ mod tests {
             assert!(decode(&flipped.into(), AT).unwrap().is_none(), "byte {at} is flipped");
             assert!(decode(&cut, AT).unwrap().is_none(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_row_behind_which_there_is_no_place_makes_no_sense() {
+        let row = |index| {
+            let value = Bytes::from_static(b"row");
+            let (mut out, mut steps) = (Vec::new(), Vec::new());
+            let change = Change::Put { key: Key::Row(GroupId(1), LogIndex(index)), value };
+            encode(&mut out, &mut steps, At { offset: 0, ..AT }, 9, &[change]);
+            decode(&out.into(), At { offset: 0, ..AT })
+        };
+
+        assert!(row(u64::MAX - 1).unwrap().is_some());
+        assert!(matches!(row(u64::MAX), Err(EngineError::UnknownKey)));
     }
 
     #[test]
