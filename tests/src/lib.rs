@@ -17,6 +17,7 @@
 //!
 //! The tests themselves are in `tests/tests`, the Python programs in `tests/python`.
 
+pub mod blocked;
 pub mod checker;
 pub mod cluster;
 pub mod collector;

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::TcpIncoming;
 use warren_tls::{Acceptor, Connector, Opening};
@@ -26,6 +27,11 @@ pub const PROTOCOL: &str = "h2";
 /// How long somebody who calls may take to show who it is.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
+/// Connections whose handshake is under way at a time. Whoever comes beyond them takes the place of the one
+/// who has been at it longest: a node is done within milliseconds, and a crowd that says nothing takes neither
+/// the sockets of others nor the places of nodes.
+const HANDSHAKES: u64 = 64;
+
 /// Between two lines about strangers: who is turned away may come back at once.
 const SAID_INTERVAL_S: u64 = 5;
 
@@ -36,6 +42,8 @@ pub struct Guard {
     secrets: Arc<ArcSwapOption<Secrets>>,
     /// When somebody was last said to be turned away, seconds since 1970.
     said_s: Arc<AtomicU64>,
+    /// How many have come so far.
+    arrivals: Arc<watch::Sender<u64>>,
 }
 
 impl Guard {
@@ -44,7 +52,7 @@ impl Guard {
     #[must_use]
     pub fn new(tls: Option<(Acceptor, Connector)>, secrets: Option<Secrets>) -> Self {
         let secrets = Arc::new(ArcSwapOption::from_pointee(secrets));
-        Self { tls, secrets, said_s: Arc::default() }
+        Self { tls, secrets, said_s: Arc::default(), arrivals: Arc::default() }
     }
 
     /// Whether it lets everybody through.
@@ -103,9 +111,19 @@ impl Guard {
     /// `stream`, which came from `address`, once it is known that it is no stranger's.
     fn admit<S: Duplex>(&self, stream: S, address: String) -> Opening<Box<dyn Duplex>> {
         let guard = self.clone();
+        let mut arrivals = self.arrivals.subscribe();
+        self.arrivals.send_modify(|count| *count = count.saturating_add(1));
+        let last = arrivals.borrow().saturating_add(HANDSHAKES);
         Opening::new(async move {
-            let outcome = tokio::time::timeout(HANDSHAKE_LIMIT, guard.answer(stream)).await;
-            let outcome = outcome.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+            let outcome = tokio::select! {
+                biased;
+                outcome = tokio::time::timeout(HANDSHAKE_LIMIT, guard.answer(stream)) => {
+                    outcome.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+                }
+                _ = arrivals.wait_for(|count| *count >= last) => {
+                    Err(io::Error::other("others have come who are waiting"))
+                }
+            };
             outcome.map_err(|error| guard.told("a stranger is turned away", &address, &error))
         })
     }

@@ -20,6 +20,10 @@ pub(crate) use oauth2::{browser_login, oauth2_problems};
 /// What stands for a value that nobody may be shown.
 const HIDDEN: &str = "\"********\"";
 
+/// Open files that clients leave to others: four listeners for HTTP with 256 connections each, nodes and
+/// those who pretend to be some, the log, libraries.
+const RESERVED_FILES: usize = 2048;
+
 /// What the node and its cluster are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -161,7 +165,7 @@ pub(crate) fn limits(config: &Config) -> warren_broker::Limits {
         message_max_bytes: limits.max_message_size,
         handshake_timeout: Duration::from_millis(limits.handshake_timeout_ms),
         operation_timeout: Duration::from_millis(limits.operation_timeout_ms),
-        connections: limits.connection_max,
+        connections: clients_within(limits.connection_max, process::open_files_limit()),
         login_failures_per_minute: limits.login_failures_per_minute,
         channels: limits.channel_max_per_node,
         consumers_per_channel: limits.consumer_max_per_channel,
@@ -176,6 +180,26 @@ pub(crate) fn limits(config: &Config) -> warren_broker::Limits {
         connection_in_flight_bytes: limits.connection_in_flight_bytes,
         connection_output_bytes: limits.connection_output_bytes,
     }
+}
+
+/// How many clients the node takes, of those that are `wanted`. Each is an open file, and a node that
+/// can open no further one cannot write: [`RESERVED_FILES`] are for everybody else, and a quarter of those
+/// beside for the log. Of very few, clients get a quarter.
+fn clients_within(wanted: usize, open_files_limit: Option<u64>) -> usize {
+    let Some(limit) = open_files_limit.and_then(|limit| usize::try_from(limit).ok()) else {
+        return wanted;
+    };
+    let beside = limit.saturating_sub(RESERVED_FILES);
+    let room = beside.saturating_sub(beside / 4).max(limit / 4);
+    if room < wanted {
+        tracing::warn!(
+            limit,
+            clients = room,
+            connection_max = wanted,
+            "the node may open too few files for as many clients as are configured"
+        );
+    }
+    room.min(wanted)
 }
 
 /// The whole configuration as operators may see it.
@@ -218,8 +242,26 @@ mod tests {
         let storage = warren_storage::Config::new(config.node.data_dir.clone());
         assert_eq!(super::storage(&config), storage);
         assert_eq!(consensus(&config), warren_consensus::Config::default());
-        let expected = format!("{:?}", warren_broker::Limits::default());
-        assert_eq!(format!("{:?}", limits(&config)), expected);
+        // How many clients there may be depends on the machine as well.
+        let connections = limits(&config).connections;
+        let expected = warren_broker::Limits { connections, ..warren_broker::Limits::default() };
+        assert_eq!(format!("{:?}", limits(&config)), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn clients_leave_files_to_others() {
+        for (open_files_limit, clients) in [
+            (None, 100_000),
+            (Some(1_048_576), 100_000),
+            (Some(65_536), 47_616),
+            (Some(4096), 1536),
+            (Some(2048), 512),
+            (Some(1024), 256),
+            (Some(0), 0),
+        ] {
+            assert_eq!(clients_within(100_000, open_files_limit), clients, "{open_files_limit:?}");
+        }
+        assert_eq!(clients_within(10, Some(4096)), 10);
     }
 
     #[test]

@@ -257,12 +257,14 @@ impl Wire {
         self.expect(channel, answer)
     }
 
-    /// The next frame or the end of the connection. Heartbeats are passed over.
+    /// The next frame or the end of the connection. Heartbeats are passed over, and gain no time.
     pub fn hear(&mut self) -> Result<Heard> {
+        let until = Instant::now() + self.patience;
         loop {
-            match self.hear_any()? {
-                Heard::Frame(frame) if frame.kind == FRAME_HEARTBEAT => {}
-                other => return Ok(other),
+            match self.hear_within(until.saturating_duration_since(Instant::now()))? {
+                Some(Heard::Frame(frame)) if frame.kind == FRAME_HEARTBEAT => {}
+                Some(other) => return Ok(other),
+                None => bail!("the broker said nothing more within {:?}", self.patience),
             }
         }
     }

@@ -19,6 +19,7 @@ mod limits;
 mod membership;
 mod overload;
 mod permissions;
+mod pressure;
 mod quorum;
 mod regressions;
 mod streams;

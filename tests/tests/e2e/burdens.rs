@@ -5,6 +5,9 @@
 //! a bad day: ten thousand connections, gigabytes, minutes.
 
 mod disk;
+mod files;
+mod memory;
+mod strangers;
 
 use std::env;
 use std::io::{ErrorKind, Write as _};
@@ -232,8 +235,18 @@ fn is_full(kind: ErrorKind) -> bool {
 /// Publishes so many messages, of which never more than `window` wait for their confirm.
 fn publish_confirmed(address: SocketAddr, queue: &str, body: &[u8], count: u64, window: u64) {
     let mut wire = Wire::open_channel(address).unwrap();
+    confirm(&mut wire);
+    publish_confirmed_on(&mut wire, queue, body, count, window);
+}
+
+/// Has publishes on channel 1 confirmed.
+fn confirm(wire: &mut Wire) {
     let select = Pack::method(id::CONFIRM_SELECT).u8(0).frame(1);
     wire.call(1, select, id::CONFIRM_SELECT_OK).unwrap();
+}
+
+/// As [`publish_confirmed`], the first ones on that channel.
+fn publish_confirmed_on(wire: &mut Wire, queue: &str, body: &[u8], count: u64, window: u64) {
     let message = publish(1, "", queue, 0, &PERSISTENT, body);
     let (mut sent, mut confirmed) = (0, 0);
     while confirmed < count {

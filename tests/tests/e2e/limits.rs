@@ -13,7 +13,7 @@ use warren_tests::wire::{
     declare_exchange, declare_queue, get, id, plain_start_ok, publish, settle,
 };
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, assert_serves};
 
 /// Limits that a test can reach, and one queue more than the rows before need.
 const SETTINGS: &str = "\
@@ -301,6 +301,38 @@ fn whoever_runs_into_a_limit_is_told_and_nobody_else_notices() {
         .collect();
 
     assert!(faults.is_empty(), "{} limits differ:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// What is made under a name over HTTP: where, and with which body.
+const NAMED: [(&str, &str); 6] = [
+    ("/api/vhosts/", "{}"),
+    ("/api/queues/%2F/", r#"{"durable":true}"#),
+    ("/api/exchanges/%2F/", r#"{"type":"fanout"}"#),
+    ("/api/users/", r#"{"password":"p","tags":""}"#),
+    ("/api/policies/%2F/", r#"{"pattern":"^nobody$","definition":{"max-length":1}}"#),
+    ("/api/operator-policies/%2F/", r#"{"pattern":"^nobody$","definition":{"max-length":1}}"#),
+];
+
+#[test]
+fn names_that_amqp_cannot_say_are_refused_over_http() {
+    let Some(node) = node::own() else { return };
+    let http = Client::new(node.addresses().http, "guest", "guest");
+    let (longest, beyond) = ("n".repeat(255), "n".repeat(256));
+    let bind = |key: &str| {
+        let body = serde_json::json!({ "routing_key": key }).to_string();
+        let path = format!("/api/bindings/%2F/e/amq.topic/q/{longest}");
+        http.ask("POST", &path, &body)
+    };
+
+    for (path, body) in NAMED {
+        let made = http.ask("PUT", &format!("{path}{longest}"), body);
+        let refused = http.ask("PUT", &format!("{path}{beyond}"), body);
+        assert_eq!((made.status, refused.status), (201, 400), "{path}: {made:?} {refused:?}");
+        assert!(refused.body.contains("has 1 to 255 bytes, not 256"), "{path}: {}", refused.body);
+    }
+    let (bound, refused) = (bind(&longest), bind(&beyond));
+    assert_eq!((bound.status, refused.status), (201, 400), "{bound:?} {refused:?}");
+    assert_serves(node.amqp(), "names that are too long");
 }
 
 /// A node with low limits, and who lives there already.

@@ -10,6 +10,9 @@ use crate::guest;
 const NO_OBJECTS: [&str; 8] =
     ["{", "[]", "null", "\"x\"", "7", "{\"a\":", "\u{0}", "{\"\\ud800\":1}"];
 
+/// The longest body, of all but definitions.
+const BODY_BYTES: usize = 20 << 20;
+
 /// Values of every kind, none of which is at home everywhere.
 fn odd_values() -> Vec<Value> {
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
@@ -69,6 +72,26 @@ fn usual(field: &Value) -> Value {
         Some(_) => json!("x"),
         None => json!([]),
     }
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_and_one_at_it_is_read() {
+    if node::elsewhere().is_some() {
+        return;
+    }
+    let node = Node::start();
+    let client = guest(&node);
+    let body = |bytes: usize| {
+        let said = r#"{"durable":true}"#;
+        " ".repeat(bytes - said.len()) + said
+    };
+
+    let read = client.ask("PUT", "/api/queues/%2F/long", &body(BODY_BYTES));
+    let refused = client.ask("PUT", "/api/queues/%2F/longer", &body(BODY_BYTES + 1));
+
+    assert_eq!((read.status, refused.status), (201, 413), "{read:?} {refused:?}");
+    assert!(refused.body.contains("payload_too_large"), "{}", refused.body);
+    assert_eq!(client.ask("GET", "/api/queues/%2F/longer", "").status, 404);
 }
 
 #[test]

@@ -1,12 +1,24 @@
 //! Nodes that show each other certificates, and those that cannot.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use warren_tests::cluster::Cluster;
 use warren_tests::http::Client;
 use warren_tests::node::{self, Node};
 
 use super::certificates::{Certificates, until};
+
+/// What two who have a secret begin with.
+const GREETING: &[u8] = b"warren\x00\x01";
+
+/// Bytes of what each adds, and of a proof.
+const PIECE_BYTES: usize = 32;
+
+/// How long a node may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Certificates {
     /// The file of a configuration in which nodes show each other certificates.
@@ -57,6 +69,69 @@ fn only_a_node_with_a_certificate_of_the_clusters_authority_can_join() {
     assert_eq!(nodes(&cluster), 4);
     foreign.kill9();
     bare.kill9();
+}
+
+/// A node with a secret, that knows of a node at `seed`, if there is one.
+fn with_secret(seed: Option<&str>) -> (Node, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("warren.toml");
+    std::fs::write(&config, "[peers]\nsecret = 'known to the nodes alone'\n").unwrap();
+    let mut node = Node::prepared();
+    let mut arguments = vec!["--config".to_owned(), config.to_str().unwrap().to_owned()];
+    arguments.extend(seed.into_iter().flat_map(|seed| ["--seeds".to_owned(), seed.to_owned()]));
+    node.set_arguments(arguments);
+    node.spawn().unwrap();
+    (node, dir)
+}
+
+/// What else comes until the other side is gone.
+fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // Whoever leaves with something unread resets the connection.
+    drop(stream.read_to_end(&mut rest));
+    rest
+}
+
+#[test]
+fn whoever_calls_and_only_pretends_to_know_the_secret_is_told_nothing() {
+    if node::elsewhere().is_some() {
+        return;
+    }
+    let (mut node, _dir) = with_secret(None);
+    node.wait_ready().unwrap();
+
+    // None, one that is cut short, and what one who is let in would go on with.
+    for proof in [&[0; PIECE_BYTES][..], &[0; PIECE_BYTES - 1], b"PRI * HTTP/2.0\r\n\r\n"] {
+        let mut stranger = TcpStream::connect(node.addresses().peer).unwrap();
+        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+        stranger.write_all(&[GREETING, &[7; PIECE_BYTES]].concat()).unwrap();
+        let mut theirs = [0; PIECE_BYTES];
+        stranger.read_exact(&mut theirs).unwrap();
+        stranger.write_all(proof).unwrap();
+        assert_eq!(rest(&mut stranger), b"", "{proof:?}");
+        assert_ne!(theirs, [0; PIECE_BYTES]);
+    }
+}
+
+#[test]
+fn whoever_is_called_and_only_pretends_to_know_the_secret_is_told_nothing() {
+    if node::elsewhere().is_some() {
+        return;
+    }
+    let impostor = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (node, _dir) = with_secret(Some(&impostor.local_addr().unwrap().to_string()));
+
+    let (mut caller, _) = impostor.accept().unwrap();
+    caller.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut greeting = [0; GREETING.len() + PIECE_BYTES];
+    caller.read_exact(&mut greeting).unwrap();
+    caller.write_all(&[7; PIECE_BYTES]).unwrap();
+    caller.read_exact(&mut [0; PIECE_BYTES]).unwrap();
+    caller.write_all(&[0; PIECE_BYTES]).unwrap();
+    let told = rest(&mut caller);
+
+    assert!(greeting.starts_with(GREETING));
+    assert_eq!(told, b"", "{}", node.log_tail());
 }
 
 #[test]

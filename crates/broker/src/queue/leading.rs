@@ -103,9 +103,11 @@ impl Leading {
         directory: &Directory,
     ) {
         let own = front.session();
-        while self.has_room()
-            && (front.has_more() || self.guests.is_waiting() || !self.chores.is_empty())
-        {
+        if !self.has_work(front) {
+            // Whoever waited has gone.
+            self.patient_until = None;
+        }
+        while self.has_room() && self.has_work(front) {
             if self.waits(group, front, requests) {
                 return;
             }
@@ -130,6 +132,10 @@ impl Leading {
             self.under_way.push_back(group.submit(batch.payload));
             self.batches.push_back((Instant::now(), batch.targets));
         }
+    }
+
+    fn has_work(&self, front: &Front) -> bool {
+        front.has_more() || self.guests.is_waiting() || !self.chores.is_empty()
     }
 
     /// Whether all that is there waits for company.

@@ -110,3 +110,26 @@ async fn who_takes_one_at_a_time_is_given_the_next_at_once() {
     // Each is a commit and a way there and back, and no more.
     assert!(begin.elapsed() < Duration::from_millis(7 * MESSAGES), "{:?}", begin.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_dies_while_its_acknowledgement_waits_is_not_waited_for() {
+    for after_ms in 0..8 {
+        let (mut cluster, mut wire, group) = client(100).await;
+        consume(&mut wire).await;
+        wire.publish(QUEUE, b"it").unwrap();
+        while wire.hear().await.unwrap().method != wire::DELIVER {}
+        sleep(Duration::from_millis(100)).await;
+        ack(&wire, 1);
+        sleep(Duration::from_millis(after_ms)).await;
+
+        cluster.crash(2);
+
+        let leads = |spot: &super::network::Spot| {
+            let node = cluster.homes[spot].serving();
+            node.is_some_and(|node| node.consensus.status(group).unwrap().leadership.here)
+        };
+        // A leader that turned in a circle would let no time pass.
+        eventually("somebody leads", async || [1, 3].iter().any(leads)).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -3,23 +3,18 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use warren_tests::blocked::Publisher;
 use warren_tests::http::Client;
 use warren_tests::node::{self, Node};
-use warren_tests::wire::{Flags, MethodId, Pack, Unpack, Wire, consume, id, publish, settle};
+use warren_tests::wire::{Flags, Wire, consume, id, settle};
 
-use super::{BOUND_BYTES, PERSISTENT, Scale, assert_bounded, pour};
-
-const BLOCKED: MethodId = (10, 60);
-const UNBLOCKED: MethodId = (10, 61);
+use super::{BOUND_BYTES, Scale, assert_bounded, pour};
 
 /// What is put on the disk: twice what is missing then, as others use the same disk.
 const BALLAST_BYTES: u64 = 4 << 30;
-
-/// How long an alarm may take to come or go.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const QUEUE: &str = "pressure";
 
@@ -34,18 +29,17 @@ fn publishers_wait_while_the_disk_is_full_and_go_on_when_there_is_room() {
 
 /// Fills the disk, and makes room again, under a publisher and a consumer.
 fn fill_and_empty(node: &Node, ballast: &File) {
-    let mut publisher = Wire::open_channel(node.amqp()).unwrap();
+    let mut wire = Wire::open_channel(node.amqp()).unwrap();
     let mut consumer = Wire::open_channel(node.amqp()).unwrap();
-    publisher.declare(1, QUEUE, Flags::DURABLE, &[]).unwrap();
-    let select = Pack::method(id::CONFIRM_SELECT).u8(0).frame(1);
-    publisher.call(1, select, id::CONFIRM_SELECT_OK).unwrap();
+    wire.declare(1, QUEUE, Flags::DURABLE, &[]).unwrap();
+    let mut publisher = Publisher::new(wire, QUEUE).unwrap();
 
     fallocate(ballast, FallocateFlags::empty(), 0, BALLAST_BYTES).unwrap();
-    let (published, reason) = publish_until_blocked(&mut publisher);
+    let reason = publisher.send_until_blocked(b"fills", Duration::from_millis(20)).unwrap();
     for _ in 0..3 {
-        publisher.send(&publish(1, "", QUEUE, 0, &PERSISTENT, b"waits")).unwrap();
+        publisher.send(b"waits").unwrap();
     }
-    let heard_meanwhile = publisher.hear_within(Duration::from_millis(300)).unwrap();
+    publisher.hear_nothing(Duration::from_millis(300)).unwrap();
     pour_from_many(node.amqp());
     let alarms = Client::new(node.addresses().http, "guest", "guest")
         .try_ask("GET", "/api/health/checks/local-alarms", "")
@@ -55,12 +49,9 @@ fn fill_and_empty(node: &Node, ballast: &File) {
     consumer.send(&settle(1, id::ACK, first.tag, 0)).unwrap();
 
     ballast.set_len(0).unwrap();
-    publisher.set_patience(PATIENCE);
-    publisher.expect(0, UNBLOCKED).unwrap();
-    await_confirm(&mut publisher, published + 3);
+    publisher.await_release().unwrap();
 
     assert_eq!(reason, "low on disk");
-    assert!(heard_meanwhile.is_none(), "{heard_meanwhile:?}");
     assert_eq!(alarms.status, 503, "{}", alarms.body);
     assert!(alarms.body.contains("disk"), "{}", alarms.body);
     assert_eq!(first.body, b"fills");
@@ -99,38 +90,4 @@ fn node_on_a_disk_that_can_be_filled() -> Option<(Node, File)> {
     std::fs::write(&settings, text).unwrap();
     let node = Node::start_with(&["--config", settings.to_str().unwrap()]);
     Some((node, ballast))
-}
-
-/// Publishes, with confirms, until the broker says that it will not be read; says how many and why.
-fn publish_until_blocked(wire: &mut Wire) -> (u64, String) {
-    let until = Instant::now() + PATIENCE;
-    for published in 1.. {
-        assert!(Instant::now() < until, "the publisher is never blocked");
-        wire.send(&publish(1, "", QUEUE, 0, &PERSISTENT, b"fills")).unwrap();
-        let mut confirmed = false;
-        let mut reason = None;
-        while !confirmed {
-            let frame = wire.frame().unwrap();
-            match frame.method() {
-                Some(BLOCKED) => reason = Some(Unpack::new(frame.arguments()).short()),
-                Some(id::ACK) => confirmed = true,
-                other => panic!("{other:?} on {}", frame.channel),
-            }
-        }
-        if let Some(reason) = reason {
-            return (published, reason);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    unreachable!("the loop ends with an answer or in time")
-}
-
-/// Waits until publish `tag` is confirmed.
-fn await_confirm(wire: &mut Wire, tag: u64) {
-    loop {
-        let frame = wire.expect(1, id::ACK).unwrap();
-        if Unpack::new(frame.arguments()).u64() >= tag {
-            return;
-        }
-    }
 }
