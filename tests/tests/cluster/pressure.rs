@@ -1,7 +1,7 @@
 //! A node that is short of memory: whoever publishes to what it leads waits, at whichever node, and nobody
 //! else does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use warren_tests::blocked::Publisher;
 use warren_tests::cluster::{Cluster, Queue};
@@ -17,8 +17,11 @@ const SHORT: usize = 2;
 /// What it takes before that.
 const ROOM_BYTES: u64 = 96 << 20;
 
-/// Queues of which each node leads some.
+/// Queues of which each node leads some, once leads are spread.
 const QUEUES: usize = 64;
+
+/// For how long no lead moves before they count as spread.
+const SETTLED: Duration = Duration::from_secs(4);
 
 /// A queue that it keeps in memory.
 const FILLED: &str = "filled";
@@ -28,19 +31,26 @@ fn publisher(cluster: &Cluster, node: usize, queue: &str) -> Publisher {
     Publisher::new(Wire::open_channel(cluster.amqp(node)).unwrap(), queue).unwrap()
 }
 
-/// A queue that `node` leads.
-fn led_by(cluster: &Cluster, node: usize) -> Queue {
-    let queue = |_| cluster.declare("led", node);
-    let mut queues = (0..QUEUES).map(queue);
-    let found = queues.find(|queue| cluster.leader(queue) == node);
-    found.unwrap_or_else(|| panic!("of {QUEUES} queues, node {node} leads none"))
+/// A queue of each node, which leads it and has for a while: leads of a young cluster go where they belong.
+fn one_led_by_each(cluster: &Cluster) -> Vec<Queue> {
+    let queues: Vec<Queue> = (0..QUEUES).map(|number| cluster.declare("led", number % 3)).collect();
+    let (mut leaders, mut since) = (Vec::new(), Instant::now());
+    await_that("each node leads a queue, and goes on to", || {
+        let found: Vec<usize> = queues.iter().map(|queue| cluster.leader(queue)).collect();
+        if found != leaders {
+            (leaders, since) = (found, Instant::now());
+        }
+        since.elapsed() >= SETTLED && (0..3).all(|node| leaders.contains(&node))
+    });
+    let led = |node| leaders.iter().position(|leader| *leader == node).unwrap();
+    (0..3).map(|node| queues[led(node)].clone()).collect()
 }
 
 /// Three nodes, whose mark is a little more than what each of them has taken, and a queue that each leads.
 fn nodes_with_little_room(settings: &std::path::Path) -> (Cluster, Vec<Queue>) {
     std::fs::write(settings, "[limits]\n").unwrap();
     let cluster = Cluster::start_with(3, &["--config", settings.to_str().unwrap()]);
-    let queues: Vec<Queue> = (0..3).map(|node| led_by(&cluster, node)).collect();
+    let queues: Vec<Queue> = one_led_by_each(&cluster);
     let most = (0..3).map(|node| resident(cluster.pid(node))).max().unwrap();
     let mark = most + ROOM_BYTES;
     let text = format!("[limits]\nvm_memory_high_watermark = \"{mark}\"\n");
