@@ -23,7 +23,7 @@ pub(crate) fn check_queue(
     arguments: &Table,
 ) -> Result<(), Refusal> {
     let resource = Resource::queue(&queue.vhost, &queue.name);
-    if queue.exclusive != wanted.exclusive {
+    if queue.owner() != wanted.exclusive {
         return Err(Refusal::Locked { queue: resource });
     }
     // An exclusive queue goes with its connection, so it is never durable.

@@ -62,7 +62,7 @@ pub use permission::{
 };
 pub use plan::{PlanInput, plan_shards, plan_voters};
 pub use policy::{ApplyTo, Definition, DefinitionError, Policy, PolicyLayer};
-pub use queue::{Owner, Placement, Queue, QueueKind, Target};
+pub use queue::{Common, Owner, Placement, Queue, QueueKind, Target};
 pub use refusal::{Given, Inequivalence, Refusal, RefusalKind};
 pub use route::{Message, MessageHeaders, Property, RouteRefusal, Routed};
 pub use settings::{

@@ -1,6 +1,7 @@
 //! One row of the directory of queues.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use warren_types::{BootId, GroupId, NodeId, QueueId, Table, Timestamp};
@@ -104,15 +105,22 @@ pub struct Queue {
     pub durable: bool,
     /// Goes when its last consumer does.
     pub auto_delete: bool,
-    /// The only connection that may touch it.
-    pub exclusive: Option<Owner>,
+    /// The only connection that may touch it. Few queues have one, so that it has no room in the row.
+    pub exclusive: Option<Box<Owner>>,
     /// As declared, with `x-queue-type` filled in where the virtual host's default decided.
     pub arguments: Arc<Table>,
     /// Where its messages are.
     pub placement: Placement,
     /// When it was declared.
     pub created: Timestamp,
-    /// Who declared it.
+    /// The rest of the row, which it reads as.
+    pub common: Arc<Common>,
+}
+
+/// What rows of queues agree on as a rule: those that do share it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Common {
+    /// Who declared the queue.
     pub user: Name,
     /// The policy in effect.
     pub policy: Option<Name>,
@@ -122,17 +130,44 @@ pub struct Queue {
     pub settings: Arc<Settings>,
 }
 
+impl Deref for Queue {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl Common {
+    /// What a queue of this user has before policies are looked at.
+    pub(crate) fn of(user: Name) -> Arc<Self> {
+        let settings = Arc::new(Settings::default());
+        Arc::new(Self { user, policy: None, operator_policy: None, settings })
+    }
+}
+
 impl Queue {
+    /// The only connection that may touch it.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        self.exclusive.as_deref().copied()
+    }
+
     /// What routing hands out.
     #[must_use]
     pub fn target(&self) -> Target {
         Target { queue: self.id, placement: self.placement }
     }
 
+    /// The settings, to be changed in this row only.
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.common).settings)
+    }
+
     /// Whether `connection` may touch the queue: nobody else's exclusive queue.
     #[must_use]
     pub fn is_open_to(&self, connection: Option<Owner>) -> bool {
-        self.exclusive.is_none() || self.exclusive == connection
+        self.exclusive.is_none() || self.owner() == connection
     }
 }
 

@@ -14,8 +14,8 @@ use warren_types::{DecodeError, Reader, Table, Writer};
 use crate::catalog::{UserState, VhostState};
 use crate::codec::{ExchangeRecord, Header, QueueRecord, Record, Stored};
 use crate::{
-    Binding, Catalog, Definition, Exchange, Name, Pattern, Permission, Policy, PolicyLayer, Queue,
-    Settings, TopicPermission,
+    Binding, Catalog, Common, Definition, Exchange, Name, Pattern, Permission, Policy, PolicyLayer,
+    Queue, TopicPermission,
 };
 
 /// The version of snapshots that is written.
@@ -213,14 +213,11 @@ impl Catalog {
             kind: record.kind,
             durable: record.durable,
             auto_delete: record.auto_delete,
-            exclusive: record.exclusive,
+            exclusive: record.exclusive.map(Box::new),
             arguments: record.arguments,
             placement: record.placement,
             created: record.created,
-            user: record.user,
-            policy: None,
-            operator_policy: None,
-            settings: Arc::new(Settings::default()),
+            common: Common::of(record.user),
         });
         Ok(())
     }

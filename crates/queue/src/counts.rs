@@ -7,6 +7,7 @@
 //! not carry it, and nothing is decided by it.
 
 use crate::Outcome;
+use crate::rare::Empty;
 use crate::run::Run;
 
 /// What has happened in a queue, as far as this replica has seen it.
@@ -53,18 +54,59 @@ pub(crate) struct Share {
     pub(crate) unsettled: u64,
 }
 
-/// What a queue keeps for all of this; one in which nothing has happened keeps none.
-#[derive(Debug, Default)]
+/// What a queue keeps of what has happened in it, but for what came, which the messages' numbers tell.
+/// One in which nothing has happened keeps none.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    /// What has happened, but for what came, which the messages' numbers tell.
-    pub(crate) counts: QueueCounts,
+    delivered: u64,
+    delivered_no_ack: u64,
+    got: u64,
+    got_no_ack: u64,
+    pub(crate) got_empty: u64,
+    acknowledged: u64,
+    redelivered: u64,
+    pub(crate) duplicates: u64,
+}
+
+/// What a queue keeps of what is in it. One that is empty and has no consumers keeps none.
+#[derive(Debug, Default)]
+pub(crate) struct Present {
     /// Messages that consumers hold.
     pub(crate) unsettled: u64,
     /// What the shard's totals have of the queue.
     pub(crate) noted: Share,
 }
 
-impl QueueCounts {
+impl Empty for Present {
+    const EMPTY: &'static Self =
+        &Self { unsettled: 0, noted: Share { ready: 0, ready_bytes: 0, unsettled: 0 } };
+}
+
+impl Present {
+    /// Whether nothing is in the queue, and the totals know.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.unsettled == 0 && self.noted == Share::default()
+    }
+}
+
+impl Tally {
+    /// What has happened, in a queue to which so many messages came.
+    pub(crate) fn told(self, published: u64) -> QueueCounts {
+        QueueCounts {
+            published,
+            delivered: self.delivered,
+            delivered_no_ack: self.delivered_no_ack,
+            got: self.got,
+            got_no_ack: self.got_no_ack,
+            got_empty: self.got_empty,
+            // What was got without is settled by its front end, and is no acknowledgement.
+            acknowledged: self.acknowledged.saturating_sub(self.got_no_ack),
+            redelivered: self.redelivered,
+            duplicates: self.duplicates,
+        }
+    }
+
     /// `run` is given to a consumer.
     #[inline]
     pub(crate) fn give(&mut self, run: &Run, no_ack: bool) {

@@ -269,7 +269,7 @@ fn queue_memory(queue: &Queue) -> usize {
     });
     let tally = queue.tally.as_deref().map_or(0, size_of_val);
     let recent = queue.recent.as_ref().map_or(0, |recent| recent.memory_bytes());
-    let parts = queue.ready.own_bytes() + queue.consumers.own_bytes();
+    let parts = queue.ready.own_bytes() + queue.consumers.own_bytes() + queue.present.own_bytes();
     let stream = queue.stream.as_ref().map_or(0, |stream| stream.memory_bytes());
     let parts = parts + stream;
     parts + queue.ready.memory_bytes() + queue.consumers.memory_bytes() + aside + tally + recent

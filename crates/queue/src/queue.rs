@@ -37,7 +37,7 @@ use std::sync::Arc;
 use warren_types::{Location, MessageNumber, QueueId, Timestamp};
 
 use crate::clock::{Clock, NEVER};
-use crate::counts::{Share, Tally};
+use crate::counts::{Present, Share, Tally};
 use crate::rare::Rare;
 use crate::rows::Rows;
 use crate::run::{Parts, Run};
@@ -83,6 +83,8 @@ pub(crate) struct Queue {
     pub(crate) touched: bool,
     /// What has happened in it.
     pub(crate) tally: Option<Box<Tally>>,
+    /// What is in it, in numbers.
+    pub(crate) present: Rare<Present>,
 }
 
 /// A message on its way in.
@@ -126,6 +128,7 @@ impl Queue {
             noted_due: NEVER,
             touched: false,
             tally: None,
+            present: Rare::default(),
         }
     }
 
@@ -203,7 +206,7 @@ impl Queue {
         self.lease_due = self.first_lease();
         let (unsettled, _) = self.consumers.unsettled();
         if unsettled > 0 {
-            self.tally().unsettled = unsettled;
+            self.present.unsettled = unsettled;
         }
     }
 
@@ -298,14 +301,14 @@ impl Queue {
         Share {
             ready: self.ready.len(),
             ready_bytes: self.ready.bytes(),
-            unsettled: self.tally.as_ref().map_or(0, |tally| tally.unsettled),
+            unsettled: self.present.unsettled,
         }
     }
 
     /// What the shard's totals have of it.
     #[inline]
     pub(crate) fn noted_share(&self) -> Share {
-        self.tally.as_ref().map_or_else(Share::default, |tally| tally.noted)
+        self.present.noted
     }
 
     /// Has the shard's totals know its part as it is.
@@ -314,19 +317,17 @@ impl Queue {
         let (before, after) = (self.noted_share(), self.share());
         if before != after {
             totals.exchange(before, after);
-            self.tally().noted = after;
+            self.present.noted = after;
+        }
+        if self.consumers.is_empty() {
+            self.present.drop_if(Present::is_nothing);
         }
     }
 
     /// What has happened in it.
     pub(crate) fn counts(&self) -> QueueCounts {
-        let counts = self.tally.as_ref().map(|tally| tally.counts).unwrap_or_default();
-        QueueCounts {
-            published: self.next_number.0.saturating_sub(1),
-            // What was got without is settled by its front end, and is no acknowledgement.
-            acknowledged: counts.acknowledged.saturating_sub(counts.got_no_ack),
-            ..counts
-        }
+        let tally = self.tally.as_deref().copied().unwrap_or_default();
+        tally.told(self.next_number.0.saturating_sub(1))
     }
 
     /// Every message, wherever it is, for those who count rows or look for their own.

@@ -153,11 +153,13 @@ impl VhostState {
         let operator = self.strongest(PolicyLayer::Operator, |policy| policy.covers_queue(queue));
         let merged = merge(user, operator);
         let settings = Settings::new(queue.kind, &queue.arguments, &merged, defaults);
-        if *queue.settings != settings {
-            queue.settings = Arc::new(settings);
+        let policy = user.map(|policy| policy.name.clone());
+        let operator_policy = operator.map(|policy| policy.name.clone());
+        let common = Arc::make_mut(&mut queue.common);
+        if *common.settings != settings {
+            common.settings = Arc::new(settings);
         }
-        queue.policy = user.map(|policy| policy.name.clone());
-        queue.operator_policy = operator.map(|policy| policy.name.clone());
+        (common.policy, common.operator_policy) = (policy, operator_policy);
     }
 
     /// Fills in what policies and arguments come to.

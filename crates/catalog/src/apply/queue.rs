@@ -8,8 +8,8 @@ use super::{Step, check_name};
 use crate::catalog::VhostState;
 use crate::equivalence::check_queue;
 use crate::{
-    Catalog, DeclareQueue, Destination, Effect, Name, Outcome, Owner, Placement, Queue, QueueKind,
-    RESERVED_PREFIX, Refusal, RemovalReason, Resource, ResourceKind, Settings, arguments,
+    Catalog, Common, DeclareQueue, Destination, Effect, Name, Outcome, Owner, Placement, Queue,
+    QueueKind, RESERVED_PREFIX, Refusal, RemovalReason, Resource, ResourceKind, arguments,
     incarnation,
 };
 
@@ -48,14 +48,11 @@ impl Catalog {
             // An exclusive queue goes with its connection, so it is never durable.
             durable: wanted.durable && wanted.exclusive.is_none(),
             auto_delete: wanted.auto_delete,
-            exclusive: wanted.exclusive,
+            exclusive: wanted.exclusive.map(Box::new),
             arguments: Arc::new(arguments),
             placement: wanted.placement,
             created: step.time,
-            user: wanted.user,
-            policy: None,
-            operator_policy: None,
-            settings: Arc::new(Settings::default()),
+            common: Common::of(wanted.user),
         });
         step.effects.push(Effect::QueueCreated(Arc::clone(&queue)));
         self.rerouted(step);
@@ -96,7 +93,7 @@ impl Catalog {
         state.queues.insert(row.name.clone(), Arc::clone(&row));
         self.queues_by_id.insert(row.id, Arc::clone(&row));
         self.placed.entry(row.placement).or_default().insert(row.id);
-        if let Some(owner) = row.exclusive {
+        if let Some(owner) = row.owner() {
             self.owned.entry(owner).or_default().insert(row.id);
         }
         row
@@ -134,7 +131,7 @@ impl Catalog {
                 self.placed.remove(&queue.placement);
             }
         }
-        let Some(owner) = queue.exclusive else { return };
+        let Some(owner) = queue.owner() else { return };
         if let Some(ids) = self.owned.get_mut(&owner) {
             ids.remove(&queue.id);
             if ids.is_empty() {

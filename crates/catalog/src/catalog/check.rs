@@ -33,9 +33,7 @@ impl Catalog {
         assert_eq!(queues, placed, "queues by name and by placement");
         for (owner, ids) in &self.owned {
             let rows = ids.iter().map(|id| self.queues_by_id.value(id));
-            assert!(
-                rows.into_iter().all(|row| row.is_some_and(|row| row.exclusive == Some(*owner)))
-            );
+            assert!(rows.into_iter().all(|row| row.is_some_and(|row| row.owner() == Some(*owner))));
         }
         let traced = self.vhosts().filter(|row| row.meta.tracing).map(|row| &row.name);
         assert!(traced.eq(&self.traced), "traced virtual hosts by row and by name");
@@ -48,7 +46,7 @@ impl Catalog {
         let placed = self.placed.get(&queue.placement);
         assert!(placed.is_some_and(|ids| ids.contains(&queue.id)), "{} by placement", queue.name);
         let owned = |owner| self.owned.get(owner).is_some_and(|ids| ids.contains(&queue.id));
-        assert!(queue.exclusive.as_ref().is_none_or(owned), "{} by owner", queue.name);
+        assert!(queue.exclusive.as_deref().is_none_or(owned), "{} by owner", queue.name);
         let mut dressed = Queue::clone(queue);
         state.dress_queue(&mut dressed, self.defaults());
         assert_eq!(dressed, **queue, "policies in effect are those that match");

@@ -191,7 +191,7 @@ impl From<&Queue> for QueueRecord {
             kind: row.kind,
             durable: row.durable,
             auto_delete: row.auto_delete,
-            exclusive: row.exclusive,
+            exclusive: row.owner(),
             arguments: Arc::clone(&row.arguments),
             placement: row.placement,
             created: row.created,

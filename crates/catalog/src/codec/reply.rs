@@ -10,9 +10,9 @@ use warren_types::{DecodeError, Reader, Table, Value, Writer};
 use super::stored::{Stored, stored_enum, stored_struct};
 use crate::arguments::SEGMENT_SIZE;
 use crate::{
-    DeadLetterStrategy, Dedup, DefinitionError, DelayedRetry, DelayedRetryKind, DeliveryCounting,
-    Exchange, Given, Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow, PatternError, Queue,
-    Refusal, Reply, Resource, ResourceKind, Retry, Settings, TimeoutAction,
+    Common, DeadLetterStrategy, Dedup, DefinitionError, DelayedRetry, DelayedRetryKind,
+    DeliveryCounting, Exchange, Given, Inequivalence, MAX_BATCH_COMMANDS, Outcome, Overflow,
+    PatternError, Queue, Refusal, Reply, Resource, ResourceKind, Retry, Settings, TimeoutAction,
 };
 
 /// The version of a reply's shape that is written, as long as each queue in it has the timeout action
@@ -66,13 +66,13 @@ pub fn decode(bytes: Bytes) -> Result<Reply, DecodeError> {
         if version >= REPLY_VERSION_ACTIONS {
             action = TimeoutAction::read(&mut reader)?;
         }
-        let settings = Arc::make_mut(&mut Arc::make_mut(queue).settings);
+        let settings = Arc::make_mut(queue).settings_mut();
         (settings.timeout_action, settings.segment_bytes) = (action, size);
     }
     if version >= REPLY_VERSION_SEGMENTS {
         for queue in queues_mut(&mut reply) {
             let size = Option::<u64>::read(&mut reader)?;
-            Arc::make_mut(&mut Arc::make_mut(queue).settings).segment_bytes = size;
+            Arc::make_mut(queue).settings_mut().segment_bytes = size;
         }
     }
     reader.finish()?;
@@ -186,12 +186,10 @@ stored_struct! {
         arguments,
         placement,
         created,
-        user,
-        policy,
-        operator_policy,
-        settings,
+        common,
     }
 }
+stored_struct! { Common { user, policy, operator_policy, settings } }
 stored_struct! {
     Exchange {
         vhost,

@@ -357,7 +357,7 @@ async fn one(call: Call) -> Outcome {
         put("retained_bytes", reach.bytes.into());
         put("segments", reach.segments.into());
     }
-    if let Some(owner) = queue.exclusive {
+    if let Some(owner) = queue.owner() {
         put("owner_pid_details", owner_details(&call, owner).await);
     }
     let row = Listing::parse(&call.query)?.one(Value::Object(row));

@@ -165,7 +165,7 @@ impl Shard {
         let mut moment = Moment { clock: self.clock, rows: &mut self.rows };
         let waits = queue.prepare_get(&mut moment);
         if !waits {
-            queue.tally().counts.got_empty += 1;
+            queue.tally().got_empty += 1;
         }
         self.touch(place, pass);
         if !waits {

@@ -38,9 +38,8 @@ impl Queue {
             let consumer = consumers.member_mut(order).expect("only members have turns");
             let limit = if is_alone { consumer.capacity() } else { 1 };
             let Some(run) = self.ready.take(limit) else { break };
-            let tally = self.tally.get_or_insert_default();
-            tally.counts.give(&run, consumer.no_ack);
-            tally.unsettled += u64::from(run.count);
+            self.tally.get_or_insert_default().give(&run, consumer.no_ack);
+            self.present.unsettled += u64::from(run.count);
             consumer.give(self.id, run, (index, now), effects);
             self.lease_due = self.lease_due.min(consumer.lease_end(&self.settings, now));
             if consumer.capacity() == 0 {

@@ -59,7 +59,7 @@ impl Queue {
         consumer.lapsed = consumer.standing == Standing::Registered;
         let ended = consumers.relieved(order, single_active);
         if returned > 0 {
-            self.tally().unsettled -= returned;
+            self.present.unsettled -= returned;
         }
         ended
     }

@@ -33,7 +33,7 @@ impl Queue {
     pub(crate) fn hand(&mut self, order: u64, run: Run, moment: &Moment<'_>) -> Option<Got> {
         let holder = self.consumers.member_mut(order)?;
         let now = moment.clock.now;
-        self.tally.get_or_insert_default().unsettled += u64::from(run.count);
+        self.present.unsettled += u64::from(run.count);
         let given = run.delivered();
         let sequence = holder.hold(run, now);
         self.lease_due = self.lease_due.min(holder.lease_end(&self.settings, now));

@@ -103,7 +103,7 @@ impl Queue {
         };
         recent.forget(window_ms, now);
         if recent.has(&key) {
-            self.tally().counts.duplicates += 1;
+            self.tally().duplicates += 1;
             return Novelty::Duplicate;
         }
         if recent.len() >= limit { Novelty::Full } else { Novelty::Fresh }

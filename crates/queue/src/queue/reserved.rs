@@ -158,7 +158,7 @@ impl Queue {
         if held > 0 {
             let reserved = &mut self.aside.get_or_insert_default().reserved;
             consumer.held.drain(|run| reserved.keep(claim.key, run));
-            self.tally().unsettled -= held;
+            self.present.unsettled -= held;
         }
         let is_unused = self.end_consumer(order, true, moment);
         self.await_client(claim, moment);
@@ -252,8 +252,8 @@ impl Queue {
             {
                 // Given out once more; that it was lost is not held against it.
                 run.acquired = run.acquired.saturating_add(1);
-                tally.counts.give(&run, consumer.no_ack);
-                tally.unsettled += u64::from(run.count);
+                tally.give(&run, consumer.no_ack);
+                self.present.unsettled += u64::from(run.count);
                 consumer.give(self.id, run, (index, now), effects);
                 self.lease_due = self.lease_due.min(lease_end);
             }

@@ -31,11 +31,10 @@ impl Queue {
         let is_given = consumer.standing != Standing::Picker;
         let ended = consumers.relieved(order, single_active);
         if settled > 0 {
-            let tally = self.tally();
-            tally.unsettled -= settled;
+            self.present.unsettled -= settled;
             // What was picked has been given to nobody.
             if is_given {
-                tally.counts.settle(outcome, settled, no_ack);
+                self.tally().settle(outcome, settled, no_ack);
             }
         }
         ended
@@ -54,7 +53,7 @@ impl Queue {
     pub(crate) fn get(&mut self, order: u64, no_ack: bool, moment: &Moment<'_>) -> Option<Got> {
         self.consumers.member(order)?;
         let run = self.ready.take(1)?;
-        self.tally.get_or_insert_default().counts.get(&run, no_ack);
+        self.tally.get_or_insert_default().get(&run, no_ack);
         self.hand(order, run, moment)
     }
 
@@ -113,7 +112,7 @@ impl Queue {
         });
         let is_unused = consumer.standing == Standing::Registered && consumers.registered() == 0;
         if returned > 0 {
-            self.tally().unsettled -= returned;
+            self.present.unsettled -= returned;
         }
         if is_unused {
             self.used_at = moment.clock.now;

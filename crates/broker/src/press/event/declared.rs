@@ -36,7 +36,7 @@ pub(super) fn queue(catalog: &Catalog, row: &Queue) -> Told {
         Placement::Local { node, .. } => vec![node],
     };
     let named = || nodes.iter().filter_map(|node| Some(&*catalog.node(*node)?.name));
-    let owner = row.exclusive.map(|owner| super::super::connection_id(catalog, owner));
+    let owner = row.owner().map(|owner| super::super::connection_id(catalog, owner));
     Told::new("queue.created")
         .text("name", &row.name)
         .text("vhost", &row.vhost)

@@ -32,34 +32,36 @@ fn full_queue() -> Queue {
         kind: QueueKind::Quorum,
         durable: true,
         auto_delete: true,
-        exclusive: Some(owner(3)),
+        exclusive: Some(Box::new(owner(3))),
         arguments: Arc::new(table(&[("x-queue-type", Value::text("quorum")), ("a", Value::Void)])),
         placement: Placement::Shard(SHARD),
         created: Timestamp(1_700_000_000_000),
-        user: "guest".into(),
-        policy: Some("mine".into()),
-        operator_policy: Some("theirs".into()),
-        settings: Arc::new(Settings {
-            message_ttl_ms: Some(1),
-            expires_ms: Some(2),
-            max_length: Some(3),
-            max_length_bytes: Some(4),
-            overflow: Overflow::RejectPublish,
-            dead_letter_exchange: Some("".into()),
-            dead_letter_routing_key: Some("k".into()),
-            dead_letter_strategy: DeadLetterStrategy::AtLeastOnce,
-            delivery_limit: Some(5),
-            delivery_counting: DeliveryCounting::Returns,
-            max_priority: Some(6),
-            single_active_consumer: true,
-            consumer_timeout_ms: Some(7),
-            timeout_action: TimeoutAction::Cancel,
-            consumer_disconnected_timeout_ms: Some(8),
-            delayed_retry: DelayedRetry { kind: DelayedRetryKind::All, min_ms: 9, max_ms: 10 },
-            max_age_ms: Some(11),
-            segment_bytes: None,
-            dedup: Some(Dedup { window_ms: 12, header: Some("h".into()), limit: Some(13) }),
-            retry: Some(Retry { delays_ms: vec![14, 15], jitter_percent: 16 }),
+        common: Arc::new(Common {
+            user: "guest".into(),
+            policy: Some("mine".into()),
+            operator_policy: Some("theirs".into()),
+            settings: Arc::new(Settings {
+                message_ttl_ms: Some(1),
+                expires_ms: Some(2),
+                max_length: Some(3),
+                max_length_bytes: Some(4),
+                overflow: Overflow::RejectPublish,
+                dead_letter_exchange: Some("".into()),
+                dead_letter_routing_key: Some("k".into()),
+                dead_letter_strategy: DeadLetterStrategy::AtLeastOnce,
+                delivery_limit: Some(5),
+                delivery_counting: DeliveryCounting::Returns,
+                max_priority: Some(6),
+                single_active_consumer: true,
+                consumer_timeout_ms: Some(7),
+                timeout_action: TimeoutAction::Cancel,
+                consumer_disconnected_timeout_ms: Some(8),
+                delayed_retry: DelayedRetry { kind: DelayedRetryKind::All, min_ms: 9, max_ms: 10 },
+                max_age_ms: Some(11),
+                segment_bytes: None,
+                dedup: Some(Dedup { window_ms: 12, header: Some("h".into()), limit: Some(13) }),
+                retry: Some(Retry { delays_ms: vec![14, 15], jitter_percent: 16 }),
+            }),
         }),
     }
 }
@@ -70,13 +72,16 @@ fn plain_queue(overflow: Overflow, kind: DelayedRetryKind) -> Queue {
         kind: QueueKind::Classic,
         exclusive: None,
         placement: Placement::Local { node: NODE, boot: BOOT, slot: 3 },
-        policy: None,
-        operator_policy: None,
-        settings: Arc::new(Settings {
-            overflow,
-            delayed_retry,
-            timeout_action: TimeoutAction::Close,
-            ..Settings::default()
+        common: Arc::new(Common {
+            user: "guest".into(),
+            policy: None,
+            operator_policy: None,
+            settings: Arc::new(Settings {
+                overflow,
+                delayed_retry,
+                timeout_action: TimeoutAction::Close,
+                ..Settings::default()
+            }),
         }),
         ..full_queue()
     }
@@ -325,7 +330,7 @@ fn answers_of_version_3_have_the_bytes_they_always_had() {
 fn what_queues_do_when_time_is_over_is_told_where_it_is_not_as_usual() {
     let of = |timeout_action| {
         let mut queue = full_queue();
-        Arc::make_mut(&mut queue.settings).timeout_action = timeout_action;
+        queue.settings_mut().timeout_action = timeout_action;
         Ok(Outcome::QueueCreated(Arc::new(queue)))
     };
     let usual = vec![of(TimeoutAction::Cancel)];
@@ -344,7 +349,7 @@ fn the_size_of_segments_is_told_where_arguments_do_not_say_it() {
         let mut queue = full_queue();
         let own = argument.map(|bytes| ("x-stream-max-segment-size-bytes", Value::I64(bytes)));
         queue.arguments = Arc::new(table(&own.into_iter().collect::<Vec<_>>()));
-        Arc::make_mut(&mut queue.settings).segment_bytes = policy;
+        queue.settings_mut().segment_bytes = policy;
         Ok(Outcome::QueueCreated(Arc::new(queue)))
     };
     let usual = vec![of(None, None), of(Some(5), Some(5))];
