@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ring::digest::{SHA256, digest};
 
 use crate::certificate::serial_of;
+use crate::twin::twins;
 
 /// Marks the number of a certificate, in place of its fingerprint.
 const SERIAL: &str = "serial:";
@@ -47,14 +48,21 @@ impl Denied {
         Ok(denied)
     }
 
-    /// Whether the certificate is in it.
+    /// Whether the certificate is in it, in whichever form it is shown.
     pub(crate) fn holds(&self, certificate: &[u8]) -> bool {
-        if self.fingerprints.is_empty() && self.serials.is_empty() {
-            return false;
-        }
-        self.fingerprints.contains(&hex(digest(&SHA256, certificate).as_ref()))
-            || serial_of(certificate)
-                .is_some_and(|serial| self.serials.contains(hex(&serial).trim_start_matches('0')))
+        self.holds_fingerprint(certificate) || self.holds_serial(certificate)
+    }
+
+    fn holds_fingerprint(&self, certificate: &[u8]) -> bool {
+        let holds = |form: &[u8]| self.fingerprints.contains(&fingerprint(form));
+        let is_asked = !self.fingerprints.is_empty();
+        is_asked && (holds(certificate) || twins(certificate).iter().any(|twin| holds(twin)))
+    }
+
+    /// One whose number cannot be read may be any of them.
+    fn holds_serial(&self, certificate: &[u8]) -> bool {
+        let holds = |serial: &[u8]| self.serials.contains(hex(serial).trim_start_matches('0'));
+        !self.serials.is_empty() && serial_of(certificate).is_none_or(|serial| holds(&serial))
     }
 }
 
@@ -64,7 +72,12 @@ fn digits(text: &str) -> Option<String> {
     all.then(|| digits.to_lowercase())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As a list has it.
+pub(crate) fn fingerprint(certificate: &[u8]) -> String {
+    hex(digest(&SHA256, certificate).as_ref())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -80,5 +93,15 @@ mod tests {
         let wrong = Denied::parse(&format!("{fingerprint}\nabcd\n"));
         assert_eq!(wrong, Err("line 2: 'abcd' is neither a SHA-256 nor a serial".to_owned()));
         assert!(Denied::parse("serial:").is_err());
+    }
+
+    #[test]
+    fn one_whose_number_cannot_be_read_is_held_where_numbers_are_listed() {
+        let numbers = Denied::parse("serial:01").unwrap();
+        let fingerprints = Denied::parse(&"ab".repeat(32)).unwrap();
+
+        assert!(numbers.holds(b"no certificate"));
+        assert!(!fingerprints.holds(b"no certificate"));
+        assert!(!Denied::default().holds(b"no certificate"));
     }
 }

@@ -19,10 +19,12 @@ mod files;
 #[cfg(any(test, feature = "kit"))]
 pub mod kit;
 mod opening;
+pub mod probe;
 mod public_key;
 mod session;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod verifier;
 mod watched;
 

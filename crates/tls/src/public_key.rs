@@ -58,7 +58,7 @@ impl PublicKey {
         Self::of_info(certificate.public_key().raw)
     }
 
-    fn of_info(der: &[u8]) -> Option<Self> {
+    pub(crate) fn of_info(der: &[u8]) -> Option<Self> {
         let (_, info) = SubjectPublicKeyInfo::from_der(der).ok()?;
         let algorithm = &info.algorithm;
         let curve = || algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());

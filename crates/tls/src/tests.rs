@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_rustls::{TlsConnector, client};
 
 use crate::kit::Authority;
+use crate::twin::twins;
 use crate::{
     Acceptor, Certificate, ClientCertificate, Connector, Files, HostFiles, Login, NameKind,
     Session, Terms, TlsStream, Version, Watched,
@@ -155,6 +157,41 @@ async fn a_stolen_certificate_is_refused_once_it_is_denied_or_revoked() {
     before.client.write_all(b"x").await.unwrap();
     before.client.flush().await.unwrap();
     assert_eq!(before.node.read_u8().await.unwrap(), b'x');
+}
+
+/// A client as `files` have it, that shows its certificate in the other form.
+fn twin(files: &Files) -> ClientConfig {
+    let provider = Arc::new(ring::default_provider());
+    let shown = CertificateDer::from_pem_file(&files.certificates).unwrap();
+    let twin = CertificateDer::from(twins(&shown).remove(0));
+    assert_ne!(twin, shown);
+    assert_eq!(twins(&twin)[0], shown.as_ref(), "it is mutual");
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_root_certificates(files.roots().unwrap().unwrap())
+        .with_client_auth_cert(vec![twin], key)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_stolen_certificate_is_refused_in_either_form_that_its_signature_has() {
+    let authority = Authority::new();
+    let mut node = authority.issue("node", &["localhost"]);
+    let ann = authority.issue("ann", &["ann"]);
+    let terms = checked(Login::CommonName);
+    let acceptor = Acceptor::new(&node, &terms).unwrap();
+
+    let before = agree(&acceptor, twin(&ann), "localhost").await.unwrap();
+    node.denied = Some(authority.deny(&ann));
+    acceptor.replace(&node, &terms).unwrap();
+    let after = agree(&acceptor, twin(&ann), "localhost").await;
+
+    assert_eq!(before.session.login_name.as_deref(), Some("ann"));
+    assert!(before.session.is_revoked() && after.is_err());
+    let bob = authority.issue("bob", &["bob"]);
+    assert!(agree(&acceptor, twin(&bob), "localhost").await.is_ok());
 }
 
 /// Both ends of a connection, each of which fails when the other's certificate is denied.

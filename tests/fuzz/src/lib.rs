@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
     Target { name: "frames", run: client::strange },
     Target { name: "session", run: client::known },
     Target { name: "tables", run: tables },
@@ -62,6 +62,7 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "tokens", run: warren_auth::probe::tokens },
     Target { name: "keys", run: warren_auth::probe::keys },
     Target { name: "patterns", run: warren_auth::probe::patterns },
+    Target { name: "certificates", run: warren_tls::probe::certificates },
 ];
 
 /// The target of that name.

@@ -15,6 +15,7 @@
 
 mod arguments;
 mod failover;
+mod flood;
 mod limits;
 mod membership;
 mod overload;

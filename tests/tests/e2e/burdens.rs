@@ -42,6 +42,10 @@ const NO_ACK: u8 = 2;
 
 /// What a burden is made of.
 struct Scale {
+    /// What the node may need for it, and no more than half of what it would need to keep it in memory.
+    growth_bytes: u64,
+    /// Of it, what the storage keeps of what was written last.
+    recent_bytes: u64,
     connections: usize,
     /// How long each of them sends its byte a second.
     trickle: Duration,
@@ -51,25 +55,32 @@ struct Scale {
     flood: Duration,
     /// What nobody consumes.
     kept_messages: u64,
+    kept_body_bytes: usize,
 }
 
 impl Scale {
     fn of_this_run() -> Self {
         if env::var("WARREN_TEST_PRESSURE").is_ok_and(|value| value == "full") {
             return Self {
+                growth_bytes: BOUND_BYTES,
+                recent_bytes: 64 * MIB,
                 connections: 10_000,
                 trickle: Duration::from_secs(120),
                 unread_bytes: 4096 * MIB,
                 flood: Duration::from_secs(120),
                 kept_messages: 2_000_000,
+                kept_body_bytes: 1024,
             };
         }
         Self {
+            growth_bytes: 160 * MIB,
+            recent_bytes: 8 * MIB,
             connections: 500,
             trickle: Duration::from_secs(2),
-            unread_bytes: 96 * MIB,
+            unread_bytes: 320 * MIB,
             flood: Duration::from_secs(2),
             kept_messages: 20_000,
+            kept_body_bytes: 16 * 1024,
         }
     }
 }
@@ -83,13 +94,18 @@ fn bear(what: &str, burden: impl FnOnce(SocketAddr, &Scale)) {
     scale.connections = scale.connections.min(sockets().saturating_sub(OTHER_SOCKETS));
     let place = tempfile::tempdir().unwrap();
     let settings = place.path().join("warren.toml");
-    let text = format!("[limits]\nvm_memory_high_watermark = \"{BOUND_BYTES}\"\n");
+    let Scale { growth_bytes, recent_bytes, .. } = scale;
+    let text = format!(
+        "[limits]\nvm_memory_high_watermark = \"{BOUND_BYTES}\"\n\
+         [storage]\nrecent_bytes = {recent_bytes}\n"
+    );
     std::fs::write(&settings, text).unwrap();
     let node = Node::start_with(&["--config", settings.to_str().unwrap()]);
     let address = node.amqp();
     let (is_over, served) = (AtomicBool::new(false), AtomicU64::new(0));
 
-    assert_bounded(&node, what, BOUND_BYTES, || {
+    let bound = BOUND_BYTES.min(resident(node.pid()) + growth_bytes);
+    assert_bounded(&node, what, bound, || {
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
@@ -157,7 +173,8 @@ fn a_queue_that_nobody_consumes_costs_little_memory() {
         let mut owner = Wire::open_channel(address).unwrap();
         owner.declare(1, "kept", Flags::DURABLE, &[]).unwrap();
 
-        publish_confirmed(address, "kept", &[b'x'; 1024], scale.kept_messages, 1000);
+        let body = vec![b'x'; scale.kept_body_bytes];
+        publish_confirmed(address, "kept", &body, scale.kept_messages, 1000);
 
         let (_, ready, _) = owner.declare(1, "kept", Flags::DURABLE, &[]).unwrap();
         assert_eq!(u64::from(ready), scale.kept_messages);

@@ -13,6 +13,9 @@ const NO_OBJECTS: [&str; 8] =
 /// The longest body, of all but definitions.
 const BODY_BYTES: usize = 20 << 20;
 
+/// The longest of definitions.
+const DEFINITIONS_BYTES: usize = 128 << 20;
+
 /// Values of every kind, none of which is at home everywhere.
 fn odd_values() -> Vec<Value> {
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
@@ -92,6 +95,27 @@ fn a_body_beyond_the_limit_is_refused_and_one_at_it_is_read() {
     assert_eq!((read.status, refused.status), (201, 413), "{read:?} {refused:?}");
     assert!(refused.body.contains("payload_too_large"), "{}", refused.body);
     assert_eq!(client.ask("GET", "/api/queues/%2F/longer", "").status, 404);
+}
+
+#[test]
+fn definitions_beyond_their_limit_are_refused_and_those_at_it_are_read() {
+    if node::elsewhere().is_some() {
+        return;
+    }
+    let node = Node::start();
+    let client = guest(&node);
+    let body = |bytes: usize| {
+        let said = r#"{"vhosts":[{"name":"brought"}]}"#;
+        " ".repeat(bytes - said.len()) + said
+    };
+    let ask = |bytes: usize| client.ask("POST", "/api/definitions", &body(bytes));
+
+    let refused = ask(DEFINITIONS_BYTES + 1);
+    assert_eq!(client.ask("GET", "/api/vhosts/brought", "").status, 404);
+    let read = ask(DEFINITIONS_BYTES);
+
+    assert_eq!((read.status, refused.status), (204, 413), "{read:?} {refused:?}");
+    assert_eq!(client.ask("GET", "/api/vhosts/brought", "").status, 200);
 }
 
 #[test]

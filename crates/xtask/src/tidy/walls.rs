@@ -55,6 +55,7 @@ pub(super) const ARROWS: [Arrows; 16] = [
             "broker",
             "management",
             "server",
+            "tls",
             "auth",
         ],
     },
