@@ -15,6 +15,7 @@ use warren_broker::{Broker, Distress};
 use warren_storage::Store;
 
 use crate::config::LimitsSection;
+use crate::heap::Heap;
 use crate::{memory, process};
 
 /// Between two looks.
@@ -107,12 +108,14 @@ impl Gauge {
         let (stop, stopped) = sync_channel::<()>(1);
         let seen = Arc::clone(&levels);
         let watch = thread::Builder::new().name("gauge".to_owned()).spawn(move || {
+            let mut heap = Heap::new();
             loop {
                 // What cannot be seen alarms nobody.
                 let disk_free = process::disk_available_bytes(&data_dir).unwrap_or(u64::MAX);
                 let memory_used = process::resident_memory_bytes().unwrap_or_default();
                 seen.disk_free.store(disk_free, Ordering::Relaxed);
                 seen.memory_used.store(memory_used, Ordering::Relaxed);
+                heap.note(memory_used, seen.marks().memory_used);
                 broker.set_distress(seen.judge(store.stalled_for()));
                 match stopped.recv_timeout(LOOK_INTERVAL) {
                     Err(RecvTimeoutError::Timeout) => {}

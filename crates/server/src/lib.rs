@@ -11,6 +11,7 @@ pub mod failpoints;
 pub mod flags;
 pub mod formation;
 pub mod gauge;
+mod heap;
 pub mod identity;
 pub mod logging;
 pub mod memory;
